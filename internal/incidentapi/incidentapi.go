@@ -1,0 +1,158 @@
+// Package incidentapi is the receiver's HTTP API: the JSON it speaks and a client for it.
+//
+// The receiver writes these types, the Grafana plugin, the command line tool and users' scripts read
+// them, so a field is never renamed or removed. Keys are camelCase, times RFC 3339 in UTC with whatever
+// fraction was received, and a time that does not exist yet is null.
+//
+// The package imports nothing of ours and reads no environment, file or system call: Grafana's review
+// rejects a plugin backend that does.
+package incidentapi
+
+import "time"
+
+// Paths of the API, below the receiver's address.
+const (
+	PathWebhook   = "/api/v1/webhook/alertmanager"
+	PathIncidents = "/api/v1/incidents"
+	PathAlerts    = "/api/v1/alerts"
+	PathAudit     = "/api/v1/audit"
+	PathOutbox    = "/api/v1/outbox"
+	PathReady     = "/-/ready"
+)
+
+// MaxLimit is the greatest page that the receiver gives; a greater limit is cut to it. At ten alerts an
+// incident a page of 1000 is about 5 MB.
+const MaxLimit = 1000
+
+// Statuses of an incident.
+const (
+	StatusOpen      = "open"
+	StatusResolved  = "resolved"
+	StatusDismissed = "dismissed"
+)
+
+// Incident is one incident with its alerts and tickets. Timeline is set only where a single incident was
+// asked for.
+type Incident struct {
+	ID       string `json:"id"`
+	Status   string `json:"status"`   // open, resolved or dismissed
+	Severity string `json:"severity"` // critical, warning or info
+	Title    string `json:"title"`
+	Summary  string `json:"summary"`
+
+	StartedAt time.Time  `json:"startedAt"`
+	EndedAt   *time.Time `json:"endedAt"` // null while open
+	UpdatedAt time.Time  `json:"updatedAt"`
+
+	RootCause *RootCause `json:"rootCause"` // null when none is known
+	Tickets   []Ticket   `json:"tickets"`
+	Alerts    []Alert    `json:"alerts"`
+	Evidence  []Evidence `json:"evidence"`
+	Timeline  []Event    `json:"timeline,omitempty"`
+
+	URL string `json:"url,omitempty"` // the incident's page
+}
+
+// RootCause is the most probable cause; Confidence is 0 to 1.
+type RootCause struct {
+	Entity     string  `json:"entity"`
+	Alertname  string  `json:"alertname"`
+	Confidence float64 `json:"confidence"`
+}
+
+// Ticket is one ticket in one tracker. Key is empty until the tracker has made it.
+type Ticket struct {
+	Tracker string `json:"tracker"`
+	Key     string `json:"key"`
+	URL     string `json:"url"`
+	Status  string `json:"status"`
+}
+
+// Alert is one firing of one alert. Fingerprint and StartsAt together are its identity, both as received.
+type Alert struct {
+	Fingerprint  string            `json:"fingerprint"`
+	StartsAt     time.Time         `json:"startsAt"`
+	EndsAt       *time.Time        `json:"endsAt"` // null while firing
+	Status       string            `json:"status"` // firing or resolved
+	Labels       map[string]string `json:"labels"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+	GeneratorURL string            `json:"generatorURL,omitempty"`
+	Why          string            `json:"why"` // why it belongs to its incident, or was kept out of every one
+}
+
+// Evidence is one thing that was looked at, with a link to it.
+type Evidence struct {
+	Kind  string `json:"kind"` // query
+	Title string `json:"title"`
+	Query string `json:"query,omitempty"`
+	URL   string `json:"url,omitempty"`
+}
+
+// Event is one line of an incident's timeline.
+type Event struct {
+	At    time.Time `json:"at"`
+	Kind  string    `json:"kind"`
+	Actor string    `json:"actor"`
+	Text  string    `json:"text"`
+}
+
+// IncidentPage is one page of incidents; Next is the cursor of the following page, null on the last.
+type IncidentPage struct {
+	Incidents []Incident `json:"incidents"`
+	Next      *string    `json:"next"`
+}
+
+// AlertPage is one page of alerts; Next as in IncidentPage.
+type AlertPage struct {
+	Alerts []Alert `json:"alerts"`
+	Next   *string `json:"next"`
+}
+
+// Action is the body of dismiss and reopen.
+type Action struct {
+	Reason string `json:"reason"`
+}
+
+// AuditRecord is one link of the audit chain, in the order of Seq. Hash covers Prev and the rest, so a
+// record that was changed, removed or moved breaks the chain.
+type AuditRecord struct {
+	Seq      int64             `json:"seq"`
+	At       time.Time         `json:"at"`
+	Actor    string            `json:"actor"`
+	Action   string            `json:"action"`
+	Incident string            `json:"incident,omitempty"`
+	Details  map[string]string `json:"details,omitempty"`
+	Prev     string            `json:"prev"`
+	Hash     string            `json:"hash"`
+}
+
+// AuditPage is one page of the audit chain.
+type AuditPage struct {
+	Records []AuditRecord `json:"records"`
+	Next    *string       `json:"next"`
+}
+
+// Task is one outward action that waits in the outbox or was given up.
+type Task struct {
+	ID         int64     `json:"id"`
+	Incident   string    `json:"incident"`
+	Tracker    string    `json:"tracker"`
+	Key        string    `json:"key"`
+	Kind       string    `json:"kind"`  // create, update, resolve or reopen
+	State      string    `json:"state"` // pending, inflight, done or dead
+	Attempts   int       `json:"attempts"`
+	FirstTried time.Time `json:"firstTried"`
+	LastError  string    `json:"lastError"`
+}
+
+// TaskPage is one page of outbox tasks.
+type TaskPage struct {
+	Tasks []Task  `json:"tasks"`
+	Next  *string `json:"next"`
+}
+
+// ErrorBody is the JSON of every error answer.
+type ErrorBody struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+}
