@@ -46,6 +46,18 @@ type Inbox interface {
 	Next(ctx context.Context, limit int) ([]Notification, error)
 	// Pending is the number of unprocessed notifications.
 	Pending(ctx context.Context) (int, error)
+	// Refuse keeps, for a person to look at, a body that can never be processed.
+	// Only the newest are kept, up to a bound of the store.
+	Refuse(ctx context.Context, n Notification, reason string) error
+	// Aside returns the bodies that were refused or set aside (Change.Aside),
+	// newest first.
+	Aside(ctx context.Context, limit int) ([]AsideNotification, error)
+}
+
+// An AsideNotification could not be processed, for Reason.
+type AsideNotification struct {
+	Notification
+	Reason string
 }
 
 // Store keeps incidents. It is safe for concurrent use.
@@ -63,6 +75,8 @@ type Store interface {
 	// Apply makes a change, whole or not at all, durable when it returns nil.
 	// ErrConflict when an incident's Version is not the stored one.
 	Apply(ctx context.Context, c Change) error
+	// Counts counts incidents by status, without merged-away ones.
+	Counts(ctx context.Context) (map[Status]int, error)
 }
 
 // MaxLimit bounds the page of a query; DefaultLimit stands for a Limit of 0.
@@ -73,8 +87,9 @@ const (
 
 // A Query selects incidents. The zero value means the newest of all.
 type Query struct {
-	// Status is empty for all.
-	Status Status
+	// Status and Severity are empty for all.
+	Status   Status
+	Severity Severity
 	// Since leaves out what ended before it, Until what started at or after it:
 	// together they select what went on in [Since, Until).
 	Since, Until time.Time
@@ -119,11 +134,14 @@ type Change struct {
 	Records []audit.Entry
 	// Done are the ids of the notifications that this change comes from.
 	Done []int64
+	// Aside are notifications that cannot be processed, with the reason. They no
+	// longer count as pending and are kept for a person to look at.
+	Aside map[int64]string
 }
 
 // Empty reports whether the change writes nothing.
 func (c Change) Empty() bool {
-	return len(c.Incidents)+len(c.Alerts)+len(c.Events)+len(c.Tasks)+len(c.Records)+len(c.Done) == 0
+	return len(c.Incidents)+len(c.Alerts)+len(c.Events)+len(c.Tasks)+len(c.Records)+len(c.Done)+len(c.Aside) == 0
 }
 
 // TaskKind is what is to be done to a ticket.
