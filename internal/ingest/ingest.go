@@ -65,11 +65,12 @@ type Target interface {
 // evaluation). It is not safe for concurrent use. Nothing it is given is kept
 // after the call returns unless it is copied.
 type Appender interface {
-	// Append adds samples, in order of time, to the series named by labels.
+	// Append adds samples to the series named by labels, in the order they came:
+	// what is older than its predecessor is counted as out of order by Commit.
 	// Labels are sorted by name, names are unique, no name or value is empty, and
 	// all are valid UTF-8. The same series may be given several times.
-	// kind says how the values behave; KindUnknown lets the target decide by the
-	// name (see KindOf).
+	// kind says how the values behave; KindUnknown lets the target decide. Sources
+	// that know no better give KindOf of the name.
 	Append(labels []Label, kind Kind, samples []Sample)
 	// Commit makes the batch visible and says what became of its samples. What is
 	// out of order, too early or without room is counted, never an error.
