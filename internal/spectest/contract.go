@@ -92,8 +92,7 @@ func Open(dir, name string) (*Contract, error) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("read contract %s: %w", name, err)
 	}
-	c := &Contract{name: name, operations: file.Operations, compiler: jsonschema.NewCompiler(), compiled: map[string]*jsonschema.Schema{}}
-	c.compiler.AssertFormat()
+	c := &Contract{name: name, operations: file.Operations, compiler: newCompiler(), compiled: map[string]*jsonschema.Schema{}}
 	if err := c.compiler.AddResource(c.url(), doc); err != nil {
 		return nil, fmt.Errorf("read contract %s: %w", name, err)
 	}
@@ -103,6 +102,15 @@ func Open(dir, name string) (*Contract, error) {
 	}
 	kept, _ := contracts.LoadOrStore(path, c)
 	return kept.(*Contract), nil
+}
+
+// newCompiler checks formats, except "duration": the descriptions mean 10s by it
+// where JSON Schema means PT10S.
+func newCompiler() *jsonschema.Compiler {
+	c := jsonschema.NewCompiler()
+	c.RegisterFormat(&jsonschema.Format{Name: "duration", Validate: func(any) error { return nil }})
+	c.AssertFormat()
+	return c
 }
 
 func (c *Contract) url() string { return "spec:///" + c.name }

@@ -94,8 +94,7 @@ func Compile(name string, text []byte) (*Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read schema %s: %w", name, err)
 	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
+	c := newCompiler()
 	if err := c.AddResource("spec:///"+name, doc); err != nil {
 		return nil, fmt.Errorf("read schema %s: %w", name, err)
 	}
