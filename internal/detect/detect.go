@@ -104,13 +104,13 @@ type Reason uint8
 
 // The evidence that detectors give. The numbers stand in snapshots: append only.
 const (
-	ReasonNone   Reason = iota
-	ReasonLevel         // the value is far from what this hour usually shows
-	ReasonShift         // the level has moved and stays
-	ReasonSpread        // the series moves much more, or much less, than it did
-	ReasonTrend         // a sustained slope against the series' own history
-	ReasonShape         // an unusual course inside normal bounds
-	ReasonSilence       // zero or constant where there was life, or the reverse
+	ReasonNone    Reason = iota
+	ReasonLevel          // the value is far from what this hour usually shows
+	ReasonShift          // the level has moved and stays
+	ReasonSpread         // the series moves much more, or much less, than it did
+	ReasonTrend          // a sustained slope against the series' own history
+	ReasonShape          // an unusual course inside normal bounds
+	ReasonSilence        // zero or constant where there was life, or the reverse
 )
 
 var reasonNames = [...]string{"none", "level", "shift", "spread", "trend", "shape", "silence"}

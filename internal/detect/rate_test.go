@@ -1,0 +1,89 @@
+package detect_test
+
+import (
+	"math"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/ingest"
+)
+
+// alias returns a string that shares the memory of b.
+func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+func TestCountersBecomeRates(t *testing.T) {
+	e := newEngine(t, detect.Options{})
+	l := labels("__name__=requests_total")
+	at := int64(start)
+	f := func(dt int64, v, want float64) {
+		t.Helper()
+		at += dt
+		require.Equal(t, ingest.Result{Accepted: 1}, send(e, l, ingest.KindUnknown, ingest.Sample{T: at, V: v}))
+		o := only(t, e)
+		require.Equal(t, at, o.T)
+		require.Equal(t, want, o.Value)
+	}
+	// The first sample is the start of the first rate: nothing to show yet.
+	send(e, l, ingest.KindUnknown, ingest.Sample{T: at, V: 1000})
+	require.Empty(t, dump(e))
+
+	f(10_000, 1100, 10)
+	f(10_000, 1100, 0)
+	f(5_000, 1200, 20)
+	f(10_000, 50, 5) // reset: 50 counted since, at least
+	require.Equal(t, uint64(1), e.Stats().CounterResets)
+
+	// After a pause of which nothing is known, the counter starts anew.
+	before := only(t, e)
+	at += 3600_000
+	send(e, l, ingest.KindUnknown, ingest.Sample{T: at, V: 99999})
+	require.Equal(t, before, only(t, e))
+	f(10_000, 100099, 10)
+
+	// So it does after its end.
+	at += 1000
+	send(e, l, ingest.KindUnknown, ingest.Sample{T: at, V: ingest.StaleNaN()})
+	at += 1000
+	send(e, l, ingest.KindUnknown, ingest.Sample{T: at, V: 5})
+	f(10_000, 15, 1)
+	require.Equal(t, uint64(1), e.Stats().CounterResets)
+
+	// What is no count is no rate, and not the start of one.
+	for _, v := range []float64{math.NaN(), math.Inf(1), -1} {
+		at += 10_000
+		send(e, l, ingest.KindUnknown, ingest.Sample{T: at, V: v})
+		o := only(t, e)
+		require.True(t, math.IsNaN(o.Value), v)
+		require.False(t, o.Ready)
+	}
+	at += 10_000
+	send(e, l, ingest.KindUnknown, ingest.Sample{T: at, V: 20})
+	f(10_000, 30, 1)
+	require.Equal(t, uint64(3), e.Stats().NotFinite)
+}
+
+// A counter that is reset at each scrape still gives its growth since.
+func TestCounterThatResetsEachTime(t *testing.T) {
+	e := newEngine(t, detect.Options{})
+	for i := range int64(50) {
+		send(e, labels("__name__=c"), ingest.KindCounter, ingest.Sample{T: start + i*10_000, V: float64(100 - i)})
+	}
+	require.Equal(t, 5.1, only(t, e).Value)
+	require.Equal(t, uint64(49), e.Stats().CounterResets)
+}
+
+// What the source says about a series beats its name, and a source that changes its
+// mind starts the model anew.
+func TestKindOfTheSourceWins(t *testing.T) {
+	e := newEngine(t, detect.Options{})
+	l := labels("__name__=x_total")
+	send(e, l, ingest.KindGauge, ingest.Sample{T: start, V: 5})
+	require.Equal(t, 5.0, only(t, e).Value)
+	send(e, l, ingest.KindUnknown, ingest.Sample{T: start + 1000, V: 6})
+	require.Equal(t, 6.0, only(t, e).Value)
+	send(e, l, ingest.KindCounter, ingest.Sample{T: start + 2000, V: 7}, ingest.Sample{T: start + 3000, V: 9})
+	require.Equal(t, 2.0, only(t, e).Value)
+}

@@ -1,0 +1,286 @@
+package detect
+
+import (
+	"encoding/binary"
+	"math"
+	"sync"
+
+	"github.com/portent-dev/portent/internal/ingest"
+)
+
+// shardState holds the series whose hash falls to one shard.
+type shardState struct {
+	engine *Engine
+
+	mu     sync.Mutex // guards everything below
+	index  index
+	series slab[series]
+	slots  int // used so far; freed ones are in free
+	free   []uint32
+	sets   labelSets
+	syms   symbols
+	bank   Bank
+	stats  Stats
+	ids    []uint32 // scratch
+}
+
+// series is one series beside its detector's state.
+type series struct {
+	hash   uint64
+	last   int64   // time of the newest sample, Unix ms
+	raw    float64 // its value
+	labels labelRef
+	step   float32 // typical time between samples, ms; 0 = not known yet
+	kind   ingest.Kind
+	flags  flags
+	out    Output
+}
+
+type flags uint8
+
+const (
+	live    flags = 1 << iota // the slot is in use
+	sampled                   // last and raw are set
+	ended                     // the newest sample was a stale marker
+	based                     // raw can be the start of a rate
+)
+
+func (s *shardState) open(e *Engine) {
+	*s = shardState{engine: e, bank: e.row.Open(e.config())}
+}
+
+func (s *shardState) hashOf(slot int) uint64 { return s.series.at(slot).hash }
+
+// find returns the slot of the series with this key, or -1.
+func (s *shardState) find(hash uint64, key []byte) int {
+	return s.index.find(hash, func(slot int) bool {
+		r := s.series.at(slot)
+		return r.hash == hash && s.matches(r.labels, key)
+	})
+}
+
+// matches reports whether a label set is what key spells.
+func (s *shardState) matches(ref labelRef, key []byte) bool {
+	for _, id := range s.sets.get(ref) {
+		p := &s.syms.pairs[id]
+		n, m, rest := keyHead(key)
+		if n != int(p.nameLen) || n+m != len(p.text) || string(rest[:n+m]) != p.text {
+			return false
+		}
+		key = rest[n+m:]
+	}
+	return len(key) == 0
+}
+
+// A key spells a label set: for each label the lengths of name and value as four
+// bytes each, then both. It is what is hashed and compared.
+func appendKey(key []byte, labels []ingest.Label) []byte {
+	for _, l := range labels {
+		key = binary.LittleEndian.AppendUint32(key, uint32(len(l.Name)))
+		key = binary.LittleEndian.AppendUint32(key, uint32(len(l.Value)))
+		key = append(append(key, l.Name...), l.Value...)
+	}
+	return key
+}
+
+// keyHead returns the lengths of the first name and value, and what follows them.
+// A key that has ended gives lengths that fit no label.
+func keyHead(key []byte) (name, value int, rest []byte) {
+	if len(key) < 8 {
+		return -1, -1, nil
+	}
+	return int(binary.LittleEndian.Uint32(key)), int(binary.LittleEndian.Uint32(key[4:])), key[8:]
+}
+
+// add makes the series that key spells. There must be room for it.
+func (s *shardState) add(hash uint64, key []byte, kind ingest.Kind) int {
+	s.ids = s.ids[:0]
+	for len(key) > 0 {
+		n, m, rest := keyHead(key)
+		s.ids = append(s.ids, s.syms.acquire(bytesAsString(rest[:n]), bytesAsString(rest[n:n+m])))
+		key = rest[n+m:]
+	}
+	slot := s.slots
+	if n := len(s.free); n > 0 {
+		slot, s.free = int(s.free[n-1]), s.free[:n-1]
+	} else {
+		s.slots++
+		s.series.grow(slot)
+	}
+	*s.series.at(slot) = series{hash: hash, labels: s.sets.add(s.ids), kind: kind, flags: live}
+	s.bank.Reset(slot)
+	s.index.add(hash, slot, s.hashOf)
+	return slot
+}
+
+// drop forgets the series in slot.
+func (s *shardState) drop(slot int) {
+	r := s.series.at(slot)
+	s.index.remove(r.hash, slot, s.hashOf)
+	for _, id := range s.sets.get(r.labels) {
+		s.syms.release(id)
+	}
+	s.sets.remove(r.labels)
+	*r = series{}
+	s.free = append(s.free, uint32(slot))
+	s.engine.series.Add(-1)
+}
+
+func (s *shardState) expire(nowMs int64) int {
+	o := &s.engine.opts
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dropped := 0
+	for slot := range s.slots {
+		r := s.series.at(slot)
+		if r.flags&live == 0 {
+			continue
+		}
+		if nowMs-r.last > o.ExpireAfter.Milliseconds() || r.last-nowMs > o.FutureTolerance.Milliseconds() {
+			s.drop(slot)
+			dropped++
+		}
+	}
+	s.stats.SeriesExpired += uint64(dropped)
+	return dropped
+}
+
+// current reports whether r has a value at now (Unix ms, 0 = time is not looked at).
+// A series that is sampled rarely stays current for as long as it takes to know
+// that it missed two samples.
+func (s *shardState) current(r *series, now int64) bool {
+	if r.flags&(live|ended) != live || r.out.T == 0 {
+		return false
+	}
+	if now == 0 {
+		return true
+	}
+	after := max(s.engine.opts.StaleAfter.Milliseconds(), int64(2.5*r.step))
+	return now-r.last <= after
+}
+
+// look fills v with the next series from slot on that are current, and returns the
+// slot to go on with, or -1 after the last.
+func (s *shardState) look(v *view, slot int, now int64) int {
+	v.reset()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ; slot < s.slots && len(v.outputs) < viewLen; slot++ {
+		r := s.series.at(slot)
+		if !s.current(r, now) {
+			continue
+		}
+		for _, id := range s.sets.get(r.labels) {
+			v.labels = append(v.labels, s.syms.label(id))
+		}
+		v.ends = append(v.ends, len(v.labels))
+		v.outputs = append(v.outputs, r.out)
+	}
+	if slot >= s.slots {
+		return -1
+	}
+	return slot
+}
+
+func (s *shardState) addStats(sum *Stats, now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for slot := range s.slots {
+		r := s.series.at(slot)
+		if r.flags&live == 0 {
+			continue
+		}
+		sum.Series++
+		if s.current(r, now) && r.out.Ready {
+			sum.Ready++
+			if r.out.Score > 1 {
+				sum.Anomalous++
+			}
+		}
+	}
+	sum.Bytes += s.series.bytes() + s.bank.MemoryBytes() + s.sets.bytes() + s.syms.bytes() + s.index.bytes() +
+		int64(cap(s.free))*4
+	t := &s.stats
+	sum.SeriesAdded += t.SeriesAdded
+	sum.SeriesStale += t.SeriesStale
+	sum.SeriesExpired += t.SeriesExpired
+	sum.SeriesRefused += t.SeriesRefused
+	sum.Accepted += t.Accepted
+	sum.Duplicate += t.Duplicate
+	sum.OutOfOrder += t.OutOfOrder
+	sum.TooFarAhead += t.TooFarAhead
+	sum.Dropped += t.Dropped
+	sum.NotFinite += t.NotFinite
+	sum.CounterResets += t.CounterResets
+}
+
+// latestMs is the end of the year 9999: what lies beyond is no time, whatever the
+// clock says, and differences of times stay far from overflow.
+const latestMs = 253402300799999
+
+// take gives one sample to the series in slot and counts what became of it.
+func (s *shardState) take(slot int, x ingest.Sample, now int64, res *ingest.Result) {
+	r := s.series.at(slot)
+	ahead := s.engine.opts.FutureTolerance.Milliseconds()
+	switch {
+	case x.T <= 0:
+		res.OutOfOrder++
+		return
+	case x.T > latestMs || now != 0 && x.T-now > ahead:
+		res.TooFarAhead++
+		return
+	case r.flags&sampled == 0:
+	case x.T == r.last && math.Float64bits(x.V) == math.Float64bits(r.raw):
+		res.Duplicate++
+		return
+	case x.T <= r.last && now != 0 && r.last-now > ahead:
+		// The series was led into a future that is no more, by a clock that was
+		// wrong. Waiting for it to come would silence the series: it starts anew.
+		s.bank.Reset(slot)
+		r.flags, r.step, r.out = live, 0, Output{}
+	case x.T <= r.last:
+		res.OutOfOrder++
+		return
+	}
+	res.Accepted++
+	s.observe(slot, r, x)
+}
+
+// observe gives a sample that is in order to the detector.
+func (s *shardState) observe(slot int, r *series, x ingest.Sample) {
+	if ingest.IsStale(x.V) {
+		if r.flags&ended == 0 {
+			s.stats.SeriesStale++
+		}
+		r.flags = r.flags&^based | sampled | ended
+		r.last, r.raw = x.T, x.V
+		return
+	}
+	v, judged := x.V, true
+	if r.kind == ingest.KindCounter {
+		v, judged = s.rate(r, x)
+	}
+	if r.flags&sampled != 0 && r.flags&ended == 0 {
+		r.learnStep(x.T - r.last)
+	}
+	r.flags = r.flags&^ended | sampled
+	r.last, r.raw = x.T, x.V
+	if !judged {
+		return
+	}
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		s.stats.NotFinite++
+	}
+	s.bank.Observe(slot, x.T, v, &r.out)
+}
+
+// learnStep follows the typical time between samples: quickly down, slowly up, so
+// that gaps hardly count and a changed interval is known after some ten samples.
+func (r *series) learnStep(dt int64) {
+	d := float32(dt)
+	if r.step == 0 {
+		r.step = d
+		return
+	}
+	r.step += max(-r.step/2, min(r.step/8, d-r.step))
+}

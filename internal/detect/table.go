@@ -1,0 +1,151 @@
+package detect
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unsafe"
+)
+
+// Row is one detector of the table.
+type Row struct {
+	Name    string
+	Does    string // what it finds, in one line
+	Version uint16 // of the meaning and layout of its state; a snapshot of another is refused
+	Bytes   int    // of state per series
+	// Open makes an empty bank of series that all obey c.
+	Open func(c Config) Bank
+}
+
+// Builtin is the table of detectors, in the order in which errors and help list them.
+var Builtin = []Row{
+	row[seasonal]("combined", "everything below, as one score", 1),
+}
+
+// Lookup returns the row of that name. An unknown name is an error that lists the
+// known ones.
+func Lookup(name string) (Row, error) {
+	names := make([]string, len(Builtin))
+	for i, r := range Builtin {
+		if r.Name == name {
+			return r, nil
+		}
+		names[i] = r.Name
+	}
+	return Row{}, fmt.Errorf("unknown detector %q: want one of %s", name, strings.Join(names, ", "))
+}
+
+// Config is what all series of a bank have in common. It is not part of their
+// state: a snapshot may be restored under another.
+type Config struct {
+	Sensitivity Sensitivity    // "" = Medium
+	Location    *time.Location // nil = UTC
+}
+
+// Bank keeps the state of many series of one detector, by slot. It is not safe for
+// concurrent use.
+type Bank interface {
+	// Reset gives the slot a fresh state, and makes room for it if it is new.
+	Reset(slot int)
+	// Observe takes the sample of the slot at t (Unix ms) and brings out up to date,
+	// which the caller keeps with the slot and never changes. A sample that is not
+	// later than out.T is ignored. NaN and ±Inf are no value: the score is 0 and
+	// Ready false until the next number. It allocates nothing.
+	Observe(slot int, t int64, v float64, out *Output)
+	// AppendState appends the slot's state to dst, as many bytes for every slot.
+	AppendState(slot int, dst []byte) []byte
+	// LoadState gives the slot the state that src holds.
+	LoadState(slot int, src []byte) error
+	// StateLen returns the bytes that AppendState appends.
+	StateLen() int
+	// MemoryBytes returns the memory that the bank holds, free room included.
+	MemoryBytes() int64
+}
+
+// model is what a detector's state can do. P is a pointer to a struct without
+// pointers and of fixed size, so that it can live in a slab and be written as is.
+type model[S any] interface {
+	*S
+	// observe takes a finite value of magnitude at most maxMagnitude, later than all
+	// before, and sets Score, Expected, Lower, Upper, Ready and Reason.
+	observe(e *env, t int64, v float64, out *Output)
+	// whole reports whether a state that was read from a snapshot is one that
+	// observe can have left behind.
+	whole() bool
+}
+
+// maxMagnitude bounds what the models see, so that squares of sums stay finite.
+const maxMagnitude = 1e100
+
+// bank is the Bank of any model.
+type bank[S any, P model[S]] struct {
+	env    env
+	states slab[S]
+}
+
+func row[S any, P model[S]](name, does string, version uint16) Row {
+	var s S
+	return Row{
+		Name: name, Does: does, Version: version, Bytes: int(unsafe.Sizeof(s)),
+		Open: func(c Config) Bank { return &bank[S, P]{env: newEnv(c)} },
+	}
+}
+
+func (b *bank[S, P]) Reset(slot int) {
+	b.states.grow(slot)
+	var fresh S
+	*b.states.at(slot) = fresh
+}
+
+func (b *bank[S, P]) Observe(slot int, t int64, v float64, out *Output) {
+	if t <= out.T && out.T != 0 {
+		return
+	}
+	since := out.Since
+	*out = Output{T: t, Value: v}
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return
+	}
+	P(b.states.at(slot)).observe(&b.env, t, max(-maxMagnitude, min(maxMagnitude, v)), out)
+	if !out.Ready || !(out.Score > 0) {
+		out.Score = 0
+	}
+	out.Score = min(out.Score, MaxScore)
+	if out.Score <= 1 {
+		return
+	}
+	if out.Since = since; since == 0 {
+		out.Since = t
+	}
+}
+
+func (b *bank[S, P]) AppendState(slot int, dst []byte) []byte {
+	dst, err := binary.Append(dst, binary.LittleEndian, b.states.at(slot))
+	if err != nil {
+		panic("BUG: detect: a state is not of fixed size: " + err.Error())
+	}
+	return dst
+}
+
+func (b *bank[S, P]) LoadState(slot int, src []byte) error {
+	b.states.grow(slot)
+	var s S
+	n, err := binary.Decode(src, binary.LittleEndian, &s)
+	if err != nil || n != len(src) {
+		return fmt.Errorf("%w: state of %d bytes, want %d", ErrCorrupt, len(src), b.StateLen())
+	}
+	if !P(&s).whole() {
+		return fmt.Errorf("%w: impossible state", ErrCorrupt)
+	}
+	*b.states.at(slot) = s
+	return nil
+}
+
+func (b *bank[S, P]) StateLen() int {
+	var s S
+	return binary.Size(&s)
+}
+
+func (b *bank[S, P]) MemoryBytes() int64 { return b.states.bytes() }
