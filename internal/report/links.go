@@ -9,8 +9,12 @@ import (
 	"github.com/portent-dev/portent/internal/incident"
 )
 
-// maxURL bounds a link in bytes; browsers and trackers cut or refuse much longer ones.
-const maxURL = 4000
+// Bounds of a link in bytes. What alerts carry is an expression of any length; what we write must fit
+// ticket.SafeURL, which drops the rest.
+const (
+	maxURLIn  = 16 << 10
+	maxURLOut = 2000
+)
 
 // Links builds addresses for people. The zero value knows no address of its own and links to what alerts carry.
 type Links struct {
@@ -107,21 +111,24 @@ func (l Links) Alertmanager(a incident.Alert) string {
 		return bounded(&v)
 	}
 	// The page keeps its state behind the #, as a query string there.
-	return v.String() + "#/alerts?silenced=true&inhibited=true&filter=" + url.QueryEscape(fmt.Sprintf("{alertname=%q}", a.Name()))
+	if s := v.String() + "#/alerts?silenced=true&inhibited=true&filter=" + url.QueryEscape(fmt.Sprintf("{alertname=%q}", a.Name())); len(s) <= maxURLOut {
+		return s
+	}
+	return bounded(&v)
 }
 
 // Runbook returns the runbook an alert names, empty when it is not an http(s) address.
 func Runbook(a incident.Alert) string {
 	for _, k := range []string{"runbook_url", "runbook"} {
 		if u, ok := httpURL(strings.TrimSpace(a.Annotations[k])); ok {
-			return u.String()
+			return bounded(u)
 		}
 	}
 	return ""
 }
 
 func bounded(u *url.URL) string {
-	if s := u.String(); len(s) <= maxURL {
+	if s := u.String(); len(s) <= maxURLOut {
 		return s
 	}
 	return ""

@@ -184,7 +184,7 @@ func plural(n int, one, many string) string {
 }
 
 func httpURL(s string) (*url.URL, bool) {
-	if s == "" || len(s) > maxURL {
+	if s == "" || len(s) > maxURLIn {
 		return nil, false
 	}
 	u, err := url.Parse(s)
