@@ -79,6 +79,8 @@ type Alert struct {
 	// both in the time that correlation runs on.
 	ReceivedAt time.Time `json:"receivedAt"`
 	UpdatedAt  time.Time `json:"updatedAt"`
+	// Expired: nobody said that it ended, it was not heard of for too long.
+	Expired bool `json:"expired,omitempty"`
 	// Why says why the alert belongs to its incident, or why it was kept out.
 	Why string `json:"why"`
 }
@@ -158,6 +160,8 @@ type Incident struct {
 	// EndedAt is the zero time while the incident is open.
 	EndedAt   time.Time `json:"endedAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
+	// ToldAt is up to when its tickets tell what happened.
+	ToldAt time.Time `json:"toldAt"`
 	// Labels are the labels that say where it is (cluster, namespace, service).
 	Labels    map[string]string `json:"labels"`
 	RootCause RootCause         `json:"rootCause"`

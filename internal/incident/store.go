@@ -73,11 +73,26 @@ type Store interface {
 	// cursor of the next page, empty after the last.
 	ListAlerts(ctx context.Context, q AlertQuery) (alerts []Alert, next string, err error)
 	// Apply makes a change, whole or not at all, durable when it returns nil.
-	// ErrConflict when an incident's Version is not the stored one.
+	// ErrConflict, and nothing is written, when an incident's Version is not the
+	// stored one, when two open incidents would have the same Key, or when a
+	// notification in Done or Aside is no longer pending.
 	Apply(ctx context.Context, c Change) error
 	// Counts counts incidents by status, without merged-away ones.
 	Counts(ctx context.Context) (map[Status]int, error)
 }
+
+// Recall is what triage asks a store for besides. It is safe for concurrent use.
+type Recall interface {
+	// Known returns the alerts with these fingerprints: of each the RecallDepth
+	// firings that started last, latest first.
+	Known(ctx context.Context, fingerprints []string) ([]Alert, error)
+	// Clock is the greatest UpdatedAt of any alert, zero when there is none.
+	Clock(ctx context.Context) (time.Time, error)
+}
+
+// RecallDepth bounds how many firings of one alert are recalled. The two that
+// one firing may have, the one before and some room.
+const RecallDepth = 8
 
 // MaxLimit bounds the page of a query; DefaultLimit stands for a Limit of 0.
 const (
@@ -153,6 +168,9 @@ const (
 	TaskUpdate  TaskKind = "update"
 	TaskResolve TaskKind = "resolve"
 	TaskReopen  TaskKind = "reopen"
+	// TaskSweep looks for tickets that were created twice; the outbox asks for it
+	// itself, after a create that followed one of unknown fate.
+	TaskSweep TaskKind = "sweep"
 )
 
 // A Task is an outward action that was decided: the outbox does it once.
@@ -164,10 +182,6 @@ type Task struct {
 	// Payload is the JSON of a ticket.Draft (create) or a ticket.Update (else),
 	// exactly what will be sent.
 	Payload json.RawMessage `json:"payload"`
-	// Supersede replaces the payload of a task of the same kind, incident and
-	// tracker that still waits as the last of its incident and was never tried,
-	// instead of adding one: a storm of changes becomes one comment.
-	Supersede bool `json:"-"`
 }
 
 // BodyDigest is the Digest of a notification.

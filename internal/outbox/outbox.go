@@ -59,7 +59,9 @@ type Claim struct {
 	// Lease is how long the claimed tasks are ours; a task whose lease is over
 	// was interrupted and is given out again with Uncertain set to Now.
 	Lease time.Duration
-	Limit int
+	// Tracker selects the tasks of one tracker.
+	Tracker string
+	Limit   int
 	// Actor names the worker in the audit records.
 	Actor string
 }
@@ -78,6 +80,9 @@ type Outcome struct {
 	Reason    string
 	// Ticket is stored as the incident's ticket in this tracker when Key is set.
 	Ticket incident.Ticket
+	// Sweep, when not zero, adds a TaskSweep for the same ticket that is due then
+	// (Finish only).
+	Sweep time.Time
 	// Events are appended to the timeline of the incident.
 	Events  []incident.Event
 	Records []audit.Entry
@@ -88,10 +93,12 @@ type Outcome struct {
 type Queue interface {
 	// Claim marks up to Limit due tasks in flight and returns them: pending ones
 	// whose NotBefore has come, and in-flight ones whose lease is over. Of the
-	// tasks of one incident in one tracker only the oldest unfinished is due. It
-	// writes an audit record for each.
+	// tasks of one incident in one tracker only the oldest unfinished is due;
+	// sweeps are outside of that order. It writes an audit record for each.
 	Claim(ctx context.Context, c Claim) ([]Task, error)
-	// Finish marks a claimed task done.
+	// Finish marks a claimed task done. It, Retry and Bury return
+	// incident.ErrConflict when the task is not in flight: its lease was over and
+	// another worker has it.
 	Finish(ctx context.Context, id int64, o Outcome) error
 	// Retry makes a claimed task pending again.
 	Retry(ctx context.Context, id int64, o Outcome) error
