@@ -8,7 +8,10 @@
 // rejects a plugin backend that does.
 package incidentapi
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Paths of the API, below the receiver's address.
 const (
@@ -113,17 +116,17 @@ type Action struct {
 	Reason string `json:"reason"`
 }
 
-// AuditRecord is one link of the audit chain, in the order of Seq. Hash covers Prev and the rest, so a
-// record that was changed, removed or moved breaks the chain.
+// AuditRecord is one link of the audit chain. Hash is over Prev and the rest, so a record that was changed,
+// removed or moved breaks the chain. internal/audit verifies it.
 type AuditRecord struct {
-	Seq      int64             `json:"seq"`
-	At       time.Time         `json:"at"`
-	Actor    string            `json:"actor"`
-	Action   string            `json:"action"`
-	Incident string            `json:"incident,omitempty"`
-	Details  map[string]string `json:"details,omitempty"`
-	Prev     string            `json:"prev"`
-	Hash     string            `json:"hash"`
+	Seq     int64           `json:"seq"` // from 1, without gaps
+	At      time.Time       `json:"at"`
+	Actor   string          `json:"actor"`
+	Action  string          `json:"action"`
+	Subject string          `json:"subject"`
+	Detail  json.RawMessage `json:"detail,omitempty"`
+	Prev    string          `json:"prev"`
+	Hash    string          `json:"hash"`
 }
 
 // AuditPage is one page of the audit chain.
@@ -132,17 +135,20 @@ type AuditPage struct {
 	Next    *string       `json:"next"`
 }
 
-// Task is one outward action that waits in the outbox or was given up.
+// Task is one outward action that waits in the outbox, was done, or was given up.
 type Task struct {
-	ID         int64     `json:"id"`
-	Incident   string    `json:"incident"`
-	Tracker    string    `json:"tracker"`
-	Key        string    `json:"key"`
-	Kind       string    `json:"kind"`  // create, update, resolve or reopen
-	State      string    `json:"state"` // pending, inflight, done or dead
-	Attempts   int       `json:"attempts"`
-	FirstTried time.Time `json:"firstTried"`
-	LastError  string    `json:"lastError"`
+	ID         int64      `json:"id"`
+	Incident   string     `json:"incident"`
+	Tracker    string     `json:"tracker"`
+	Key        string     `json:"key"`   // the incident's key on every ticket
+	Kind       string     `json:"kind"`  // create, update, resolve, reopen or sweep
+	State      string     `json:"state"` // pending, inflight, done or dead
+	Attempts   int        `json:"attempts"`
+	CreatedAt  time.Time  `json:"createdAt"`
+	FirstTried *time.Time `json:"firstTried"` // null before the first attempt
+	NotBefore  *time.Time `json:"notBefore"`
+	Reason     string     `json:"reason"` // class of lastError
+	LastError  string     `json:"lastError"`
 }
 
 // TaskPage is one page of outbox tasks.
