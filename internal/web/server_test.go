@@ -128,6 +128,30 @@ func TestWithoutReloadThereIsNoReload(t *testing.T) {
 	require.NotContains(t, do(h, "GET", "/metrics").Body.String(), "last_reload")
 }
 
+func TestGuardStandsBeforeReload(t *testing.T) {
+	o := options()
+	reloads := 0
+	o.Reload = func() error { reloads++; return nil }
+	o.Guard = func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("X-Role") != "admin" {
+				web.Error(w, http.StatusForbidden, errors.New("not an admin"), "")
+				return
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+	h := newServer(t, o).Handler()
+	require.Equal(t, 403, do(h, "POST", "/-/reload").Code)
+	require.Equal(t, 403, do(h, "PUT", "/-/reload").Code)
+	require.Zero(t, reloads)
+	r := httptest.NewRequest("POST", "/-/reload", nil)
+	r.Header.Set("X-Role", "admin")
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	require.Equal(t, 1, reloads)
+	require.Equal(t, 200, do(h, "GET", "/-/healthy").Code)
+}
+
 func TestMetricsAnswersInOpenMetrics(t *testing.T) {
 	h := newServer(t, options()).Handler()
 	r := httptest.NewRequest("GET", "/metrics", nil)

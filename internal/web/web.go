@@ -54,6 +54,8 @@ type Options struct {
 	// Reload loads the configuration again: all of it, or none and an error. Nil means that there is nothing to reload:
 	// /-/reload does not exist and SIGHUP is logged and ignored. Calls never overlap.
 	Reload func() error
+	// Guard wraps the handler of /-/reload, to ask who may. Nil lets everybody whom the web configuration lets in.
+	Guard func(http.Handler) http.Handler
 	// Landing adds a page at / that links to what is there. Nil when the process has its own page or none.
 	Landing *Landing
 	// ShutdownTimeout is how long requests in flight may take to end. Default 15 s.
@@ -77,6 +79,9 @@ func (o *Options) validate() error {
 		return errors.New("web: registry is required")
 	case o.Mux == nil:
 		return errors.New("web: mux is required")
+	}
+	if o.Guard == nil {
+		o.Guard = func(h http.Handler) http.Handler { return h }
 	}
 	if o.ShutdownTimeout <= 0 {
 		o.ShutdownTimeout = defaultShutdownTimeout
@@ -137,8 +142,9 @@ func (s *Server) routes() error {
 	})
 	mux.HandleFunc("GET /-/ready", s.serveReady)
 	if s.opts.Reload != nil {
-		mux.HandleFunc("POST /-/reload", s.serveReload)
-		mux.HandleFunc("PUT /-/reload", s.serveReload)
+		reload := s.opts.Guard(http.HandlerFunc(s.serveReload))
+		mux.Handle("POST /-/reload", reload)
+		mux.Handle("PUT /-/reload", reload)
 	}
 	if s.opts.Landing == nil {
 		return nil
