@@ -1,0 +1,238 @@
+package jira
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/portent-dev/portent/internal/ticket"
+)
+
+// screen is the create screen of the configured project and issue type. Jira
+// refuses a create that sets a field which is not on it.
+type screen struct {
+	typeID string
+	fields map[string]fieldDescriptor // by field id
+	readAt time.Time
+}
+
+// screenCache keeps the screen. The zero value is empty.
+type screenCache struct {
+	mu sync.Mutex // held while the screen is read, so that a storm reads it once
+	s  *screen
+}
+
+func (c *screenCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s = nil
+}
+
+const (
+	// screenTTL is how long a screen is used before it is read again. Admins change
+	// screens rarely, and a create that is refused makes us read it at once.
+	screenTTL = time.Hour
+	// metaPage and maxMetaPages bound what is read of metadata. 50 is the page size
+	// that Jira grants on every site.
+	metaPage     = 50
+	maxMetaPages = 20
+)
+
+// createScreen returns the screen, from the cache while it is fresh, or an old
+// one while Jira cannot be asked.
+func (t *Tracker) createScreen(ctx context.Context) (*screen, error) {
+	t.screen.mu.Lock()
+	defer t.screen.mu.Unlock()
+	old := t.screen.s
+	if old != nil && t.c.now().Sub(old.readAt) < screenTTL {
+		return old, nil
+	}
+	s, err := t.readScreen(ctx)
+	if err != nil {
+		if old != nil && ticket.AsError(err).Retry {
+			return old, nil
+		}
+		return nil, err
+	}
+	for name := range t.cfg.Fields {
+		if _, ok := s.fields[name]; !ok {
+			t.logger.Warn("field is not on the create screen and is left out", "project", t.cfg.Project, "field", name)
+		}
+	}
+	t.screen.s = s
+	return s, nil
+}
+
+func (t *Tracker) readScreen(ctx context.Context) (*screen, error) {
+	id, err := t.issueTypeID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &screen{typeID: id, fields: map[string]fieldDescriptor{}, readAt: t.c.now()}
+	path := "/rest/api/3/issue/createmeta/" + t.cfg.Project + "/issuetypes/" + url.PathEscape(id)
+	err = pages(func(start int) (int, int, error) {
+		var p fieldPage
+		if err := t.c.do(ctx, call{op: opMeta, method: http.MethodGet, path: path, query: pageQuery(start)}, &p); err != nil {
+			return 0, 0, err
+		}
+		list := append(p.Fields, p.Results...)
+		for _, f := range list {
+			name := f.FieldID
+			if name == "" {
+				name = f.Key
+			}
+			s.fields[name] = f
+		}
+		return len(list), p.Total, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// issueTypeID resolves Config.IssueType in the project.
+func (t *Tracker) issueTypeID(ctx context.Context) (string, error) {
+	var found string
+	var names []string
+	err := pages(func(start int) (int, int, error) {
+		var p issueTypePage
+		path := "/rest/api/3/issue/createmeta/" + t.cfg.Project + "/issuetypes"
+		if err := t.c.do(ctx, call{op: opMeta, method: http.MethodGet, path: path, query: pageQuery(start)}, &p); err != nil {
+			return 0, 0, err
+		}
+		for _, it := range p.IssueTypes {
+			if it.ID == t.cfg.IssueType || strings.EqualFold(it.Name, t.cfg.IssueType) && found == "" {
+				found = it.ID
+			}
+			if !it.Subtask {
+				names = append(names, it.Name)
+			}
+		}
+		return len(p.IssueTypes), p.Total, nil
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case found == "" && len(names) == 0:
+		return "", &ticket.Error{Reason: ticket.ReasonPermission, Retry: true, RetryAfter: refusedRetry,
+			Err: fmt.Errorf("jira %s: project %s offers no issue type to this account: it needs the permission to create issues", opMeta, t.cfg.Project)}
+	case found == "":
+		return "", &ticket.Error{Reason: ticket.ReasonInvalid, Err: fmt.Errorf("jira %s: project %s has no issue type %q; it has %s",
+			opMeta, t.cfg.Project, t.cfg.IssueType, quoteList(names))}
+	}
+	return found, nil
+}
+
+// pages calls read with the start of each page until all is read. read returns
+// how many items the page had and how many there are.
+func pages(read func(start int) (got, total int, err error)) error {
+	start := 0
+	for range maxMetaPages {
+		got, total, err := read(start)
+		if err != nil {
+			return err
+		}
+		if start += got; got == 0 || start >= total {
+			return nil
+		}
+	}
+	return nil
+}
+
+func pageQuery(start int) url.Values {
+	return url.Values{"startAt": {strconv.Itoa(start)}, "maxResults": {strconv.Itoa(metaPage)}}
+}
+
+// quoteList quotes at most ten names for an error.
+func quoteList(names []string) string {
+	const most = 10
+	var out []string
+	for _, n := range names[:min(len(names), most)] {
+		out = append(out, strconv.Quote(ticket.OneLine(n, 60)))
+	}
+	if len(names) > most {
+		out = append(out, "…")
+	}
+	return strings.Join(out, ", ")
+}
+
+var errNoLabels = errors.New("the create screen has no field Labels: without it a second ticket for the same incident cannot be prevented; " +
+	"add Labels to the screen of this issue type")
+
+// draftBody is the create request for d: only what is on the screen.
+func (t *Tracker) draftBody(d ticket.Draft, s *screen) (issueBody, error) {
+	if _, ok := s.fields["labels"]; !ok {
+		return issueBody{}, fmt.Errorf("project %s, issue type %q: %w", t.cfg.Project, t.cfg.IssueType, errNoLabels)
+	}
+	fields := map[string]any{
+		"project":   map[string]string{"key": t.cfg.Project},
+		"issuetype": map[string]string{"id": s.typeID},
+		"summary":   ticket.OneLine(d.Title, maxSummary),
+		"labels":    labelsOf(d.Key, t.cfg.Labels, d.Labels),
+	}
+	if _, ok := s.fields["description"]; ok {
+		fields["description"] = description(d)
+	}
+	if f, ok := s.fields["priority"]; ok {
+		if v, ok := choose(f, t.priority(d)); ok {
+			fields["priority"] = v
+		}
+	}
+	for name, v := range t.cfg.Fields {
+		if _, ok := s.fields[name]; ok {
+			fields[name] = v
+		}
+	}
+	return issueBody{Fields: fields, Properties: []property{{Key: propIncident, Value: incidentProperty{
+		Key: d.Key, Severity: d.Severity, StartedAt: d.StartedAt.UTC(), URL: d.IncidentURL,
+	}}}}, nil
+}
+
+// maxSummary is Jira's bound of the summary, in runes.
+const maxSummary = 255
+
+func (t *Tracker) priority(d ticket.Draft) string {
+	if d.Priority != "" {
+		return d.Priority
+	}
+	return t.cfg.Priorities[d.Severity]
+}
+
+// choose returns the value that selects name in a field with allowed values. A
+// field that does not list its values gets the name as it is; a name that is not
+// allowed is left out, so that Jira takes its default instead of refusing the
+// ticket.
+func choose(f fieldDescriptor, name string) (map[string]string, bool) {
+	if name == "" {
+		return nil, false
+	}
+	for _, v := range f.AllowedValues {
+		if v.ID == name || strings.EqualFold(v.Name, name) {
+			return map[string]string{"id": v.ID}, true
+		}
+	}
+	if len(f.AllowedValues) > 0 {
+		return nil, false
+	}
+	return map[string]string{"name": name}, true
+}
+
+// description is the body of a new issue.
+func description(d ticket.Draft) node {
+	var doc ticket.Doc
+	if s := strings.TrimSpace(ticket.Clean(d.Summary)); s != "" {
+		doc = append(doc, ticket.Paragraph(ticket.Text(s)))
+	}
+	doc = append(doc, d.Body...)
+	if _, ok := ticket.SafeURL(d.IncidentURL); ok {
+		return render(doc, ticket.Paragraph(ticket.Link("Open the incident in Portent", d.IncidentURL)))
+	}
+	return render(doc)
+}

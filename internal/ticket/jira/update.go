@@ -1,0 +1,154 @@
+package jira
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/portent-dev/portent/internal/ticket"
+)
+
+// Update comments and moves the ticket. It can be repeated after any error: the
+// comment carries its key in its last line and is looked for before it is
+// written, and a state that is reached is left alone.
+//
+// When no transition leads to the wanted state the comment is written all the
+// same and the error has ReasonWorkflow.
+func (t *Tracker) Update(ctx context.Context, r ticket.Ref, u ticket.Update) error {
+	if err := u.Validate(); err != nil {
+		return &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
+	}
+	i, err := t.read(ctx, r)
+	if err != nil {
+		return err
+	}
+	if u.State == ticket.Resolved {
+		i = t.settle(ctx, i)
+	}
+	if !u.Comment.Empty() {
+		done, err := t.hasComment(ctx, i.ID, u.Key)
+		if err != nil {
+			return err
+		}
+		if !done {
+			if err := t.comment(ctx, i.ID, u.Key, u.Comment); err != nil {
+				return err
+			}
+		}
+	}
+	if u.State == ticket.Unchanged || u.State == stateOf(i) {
+		return nil
+	}
+	return t.move(ctx, i, u.State, t.cfg.Resolution)
+}
+
+// settle looks for second tickets of the same incident before it ends, when
+// every one of them has long been indexed, and returns the one that stays. A
+// search that fails changes nothing: the ticket itself is at hand.
+func (t *Tracker) settle(ctx context.Context, i issue) issue {
+	var p incidentProperty
+	raw, ok := i.Properties[propIncident]
+	if !ok || json.Unmarshal(raw, &p) != nil || ticket.CheckKey(p.Key) != nil {
+		return i
+	}
+	hits, err := t.search(ctx, p.Key, i.number())
+	if err != nil {
+		t.logger.Warn("duplicates are not looked for", "key", i.Key, "err", err)
+		return i
+	}
+	if len(hits) < 2 {
+		return i
+	}
+	t.closeDuplicates(ctx, p.Key, hits[0], hits[1:])
+	kept, err := t.read(ctx, ticket.Ref{ID: i.ID})
+	if err != nil {
+		return i
+	}
+	return kept
+}
+
+// commentMark is the line that ends each comment of ours. Properties of a
+// comment would not show, but they come with no list of comments: each would
+// cost a request.
+const commentMark = "portent-update:"
+
+// maxCommentPages and commentPageSize bound what is read to find a comment:
+// people may write some hundred between an attempt and its repetition.
+const (
+	commentPageSize = 100
+	maxCommentPages = 5
+)
+
+// hasComment reports whether the issue has the comment of that update, newest
+// comments first.
+func (t *Tracker) hasComment(ctx context.Context, id, updateKey string) (bool, error) {
+	start := 0
+	for range maxCommentPages {
+		var p commentPage
+		err := t.c.do(ctx, call{op: opComments, method: http.MethodGet, path: issuePath(id, "comment"), query: url.Values{
+			"orderBy":    {"-created"},
+			"startAt":    {strconv.Itoa(start)},
+			"maxResults": {strconv.Itoa(commentPageSize)},
+		}}, &p)
+		if err != nil {
+			return false, err
+		}
+		for _, c := range p.Comments {
+			if lastLine(c.Body) == commentMark+updateKey {
+				return true, nil
+			}
+		}
+		start += len(p.Comments)
+		if len(p.Comments) == 0 || start >= p.Total {
+			return false, nil
+		}
+	}
+	return false, nil
+}
+
+// comment writes the comment of an update.
+func (t *Tracker) comment(ctx context.Context, id, updateKey string, d ticket.Doc) error {
+	body := commentBody{Body: render(d, ticket.Paragraph(ticket.Mono(commentMark+updateKey)))}
+	return t.c.do(ctx, call{op: opComment, method: http.MethodPost, path: issuePath(id, "comment"), body: body, effect: true}, nil)
+}
+
+// lastLine returns the last line of an ADF document that has text. Only the last
+// line of a comment is a mark: what stands before it comes from alerts.
+func lastLine(adf json.RawMessage) string {
+	var doc node
+	if json.Unmarshal(adf, &doc) != nil {
+		return ""
+	}
+	var s strings.Builder
+	flatten(&s, doc, 0)
+	lines := strings.Split(strings.TrimSpace(s.String()), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// maxDepth bounds the nesting of a document that is read. People's comments nest
+// a few levels.
+const maxDepth = 50
+
+func flatten(s *strings.Builder, n node, depth int) {
+	if depth > maxDepth {
+		return
+	}
+	switch n.Type {
+	case "text":
+		s.WriteString(n.Text)
+		return
+	case "hardBreak":
+		s.WriteByte('\n')
+		return
+	}
+	for _, c := range n.Content {
+		flatten(s, c, depth+1)
+	}
+	switch n.Type {
+	case "paragraph", "heading", "codeBlock", "listItem", "tableRow", "blockquote":
+		s.WriteByte('\n')
+	}
+}
