@@ -1,0 +1,172 @@
+package remotewrite
+
+import "errors"
+
+// errWrongSchema is the answer to a 2.0 message sent as 1.0. Its fields have
+// other numbers on purpose, so it decodes to nothing; to answer "written" would
+// lose it.
+var errWrongSchema = errors.New("this is a message of remote write 2.0, sent with the content type of 1.0")
+
+// v1 decodes a prometheus.WriteRequest. Series seen before an error were given
+// to yield already: the caller rolls back.
+func (d *decoder) v1(message []byte, yield func(*series)) error {
+	d.start(message)
+	index, foreign := 0, false
+	for b := message; len(b) > 0; {
+		num, typ, rest, err := tag(b)
+		if err != nil {
+			return d.fail(b, "prometheus.WriteRequest", err)
+		}
+		if num != 1 {
+			// 3 is metadata of families, which come apart from their series and say
+			// nothing that the names do not; 4 and 5 are those of 2.0.
+			foreign = foreign || num == 4 || num == 5
+			if b, err = skip(rest, typ); err != nil {
+				return d.fail(rest, "prometheus.WriteRequest", err)
+			}
+			continue
+		}
+		var body []byte
+		if typ != typeBytes {
+			err = errMismatch
+		} else {
+			body, rest, err = lengthed(rest)
+		}
+		d.series.reset(index)
+		if err == nil {
+			err = d.seriesV1(body)
+		}
+		if err != nil {
+			return d.failSeries(b, err)
+		}
+		yield(&d.series)
+		index++
+		b = rest
+	}
+	if foreign && index == 0 {
+		return errWrongSchema
+	}
+	return nil
+}
+
+// seriesV1 decodes a prometheus.TimeSeries.
+func (d *decoder) seriesV1(b []byte) error {
+	for len(b) > 0 {
+		num, typ, rest, err := tag(b)
+		if err != nil {
+			return err
+		}
+		if num < 1 || num > 4 {
+			if b, err = skip(rest, typ); err != nil {
+				return err
+			}
+			continue
+		}
+		if typ != typeBytes {
+			return errMismatch
+		}
+		body, rest, err := lengthed(rest)
+		if err != nil {
+			return err
+		}
+		switch num {
+		case 1:
+			var name, value []byte
+			if name, value, err = labelV1(body); err == nil {
+				d.put(alias(name), alias(value), validUTF8(name) && validUTF8(value))
+			}
+		case 2:
+			err = d.sample(body)
+		case 3:
+			err = d.exemplarV1(body)
+		case 4:
+			err = d.decodeHistogram(body)
+		}
+		if err != nil {
+			return err
+		}
+		b = rest
+	}
+	return nil
+}
+
+// labelV1 decodes a prometheus.Label.
+func labelV1(b []byte) (name, value []byte, err error) {
+	for len(b) > 0 {
+		num, typ, rest, err := tag(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		if num != 1 && num != 2 {
+			if b, err = skip(rest, typ); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		if typ != typeBytes {
+			return nil, nil, errMismatch
+		}
+		body, rest, err := lengthed(rest)
+		if err != nil {
+			return nil, nil, err
+		}
+		if num == 1 {
+			name = body
+		} else {
+			value = body
+		}
+		b = rest
+	}
+	return name, value, nil
+}
+
+// exemplarV1 checks a prometheus.Exemplar; nothing of it is kept.
+func (d *decoder) exemplarV1(b []byte) error {
+	if err := d.count(); err != nil {
+		return err
+	}
+	var t uint64
+	var fault error
+	for len(b) > 0 {
+		num, typ, rest, err := tag(b)
+		if err != nil {
+			return err
+		}
+		switch {
+		case num == 1 && typ == typeBytes:
+			var body, name, value []byte
+			if body, rest, err = lengthed(rest); err == nil {
+				name, value, err = labelV1(body)
+			}
+			if !validUTF8(name) || !validUTF8(value) {
+				fault = errNotUTF8
+			} else if len(name) == 0 {
+				fault = errExemplarName
+			}
+		case num == 3 && typ == typeVarint:
+			t, rest, err = uvarint(rest)
+		case num == 2 && typ != type64 || num == 1 || num == 3:
+			err = errMismatch
+		default:
+			rest, err = skip(rest, typ)
+		}
+		if err != nil {
+			return err
+		}
+		b = rest
+	}
+	d.endExemplar(t, fault)
+	return nil
+}
+
+// endExemplar counts an exemplar as good or bad.
+func (d *decoder) endExemplar(t uint64, fault error) {
+	if fault == nil && t == 0 {
+		fault = errExemplarTime
+	}
+	if fault != nil {
+		d.series.badExemplar(fault)
+		return
+	}
+	d.series.exemplars++
+}

@@ -1,0 +1,63 @@
+package remotewrite
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	requests      map[protocol]map[int]prometheus.Counter // read-only after newMetrics
+	duration      prometheus.Histogram
+	receivedBytes prometheus.Counter
+	inFlight      prometheus.Gauge
+	histograms    prometheus.Counter
+	exemplars     prometheus.Counter
+}
+
+// statuses are all that the handler answers with.
+var statuses = [...]int{
+	http.StatusNoContent, http.StatusBadRequest, http.StatusMethodNotAllowed,
+	http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusServiceUnavailable,
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	const prefix = "portent_exporter_remote_write_"
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: prefix + "requests_total",
+		Help: "Remote-write requests answered, by version of the protocol and HTTP status.",
+	}, []string{"protocol", "code"})
+	m := &metrics{
+		requests: make(map[protocol]map[int]prometheus.Counter),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    prefix + "request_duration_seconds",
+			Help:    "Time from the start of a remote-write request to its answer, reading of the body included.",
+			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
+		}),
+		receivedBytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: prefix + "received_bytes_total",
+			Help: "Compressed bytes of remote-write bodies read.",
+		}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: prefix + "in_flight_bytes",
+			Help: "Bytes set aside for remote-write requests in work, compressed and decompressed.",
+		}),
+		histograms: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: prefix + "histograms_total",
+			Help: "Native histograms written. Each becomes a sample of a _count and of a _sum series.",
+		}),
+		exemplars: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: prefix + "exemplars_total",
+			Help: "Exemplars that were valid. They are counted as written and not used.",
+		}),
+	}
+	for _, p := range [...]protocol{protocolV1, protocolV2, protocolUnknown} {
+		m.requests[p] = make(map[int]prometheus.Counter)
+		for _, status := range statuses {
+			m.requests[p][status] = requests.WithLabelValues(string(p), strconv.Itoa(status))
+		}
+	}
+	reg.MustRegister(requests, m.duration, m.receivedBytes, m.inFlight, m.histograms, m.exemplars)
+	return m
+}
