@@ -1,0 +1,194 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/portent-dev/portent/internal/audit"
+	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/outbox"
+)
+
+// Apply writes a change in one transaction.
+func (s *Store) Apply(ctx context.Context, c incident.Change) error {
+	if c.Empty() {
+		return nil
+	}
+	return s.write(ctx, "change", func(tx *sql.Tx) error { return s.apply(ctx, tx, c) })
+}
+
+// apply stays in one piece: it is the list of what a change consists of. The
+// audit chain comes last, since its head is locked until the commit.
+func (s *Store) apply(ctx context.Context, tx *sql.Tx, c incident.Change) error {
+	if err := noteStates(ctx, tx, c); err != nil {
+		return err
+	}
+	// What stops being open comes before what becomes open with the same key.
+	for _, opens := range []bool{false, true} {
+		for _, i := range c.Incidents {
+			if (i.Status == incident.StatusOpen && i.MergedInto == "") == opens {
+				if err := putIncident(ctx, tx, i); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if err := s.putAlerts(ctx, tx, c.Alerts); err != nil {
+		return err
+	}
+	if err := s.putEvents(ctx, tx, c.Events); err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, t := range c.Tasks {
+		if err := addTask(ctx, tx, t, now, time.Time{}); err != nil {
+			return err
+		}
+	}
+	return s.appendAudit(ctx, tx, c.Records)
+}
+
+// noteStates takes the processed notifications out of the inbox. One that is
+// not there any more was processed by somebody else.
+func noteStates(ctx context.Context, tx *sql.Tx, c incident.Change) error {
+	if len(c.Done)+len(c.Aside) == 0 {
+		return nil
+	}
+	now := nano(time.Now())
+	mark, err := tx.PrepareContext(ctx, `UPDATE notifications SET state = $1, done_at = $2, reason = $3 WHERE id = $4 AND state = 0`)
+	if err != nil {
+		return err
+	}
+	defer mark.Close()
+	set := func(id int64, state int, reason string) error {
+		return one(fmt.Sprintf("notification %d is not pending", id))(mark.ExecContext(ctx, state, now, text(reason), id))
+	}
+	for _, id := range c.Done {
+		if err := set(id, noteDone, ""); err != nil {
+			return err
+		}
+	}
+	for id, reason := range c.Aside {
+		if err := set(id, noteAside, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one checks that a statement met exactly one row, else it is a conflict.
+func one(what string) func(sql.Result, error) error {
+	return func(res sql.Result, err error) error {
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return fmt.Errorf("%s: %w", what, incident.ErrConflict)
+		}
+		return nil
+	}
+}
+
+func putIncident(ctx context.Context, tx *sql.Tx, i incident.Incident) error {
+	args := []any{
+		i.ID, text(i.Key), i.Version + 1, string(i.Status), string(i.Severity), text(i.Title), text(i.Summary), nano(i.StartedAt), nano(i.EndedAt),
+		nano(i.UpdatedAt), nano(i.ToldAt), labels(i.Labels), text(i.RootCause.Entity), text(i.RootCause.Alertname), i.RootCause.Confidence,
+		i.Firing, i.Total, i.MergedInto, nano(time.Now()),
+	}
+	if i.Version == 0 {
+		return one("incident " + i.ID)(tx.ExecContext(ctx, `INSERT INTO incidents (`+incidentColumns+`, touched_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`, args...))
+	}
+	return one("incident " + i.ID)(tx.ExecContext(ctx, `UPDATE incidents SET ckey = $2, version = $3, status = $4, severity = $5, title = $6, summary = $7,
+		started_at = $8, ended_at = $9, updated_at = $10, told_at = $11, labels = $12, cause_entity = $13, cause_alertname = $14, cause_confidence = $15,
+		firing = $16, total = $17, merged_into = $18, touched_at = $19 WHERE id = $1 AND version = $20`, append(args, i.Version)...))
+}
+
+func (s *Store) putAlerts(ctx context.Context, tx *sql.Tx, as []incident.Alert) error {
+	// PostgreSQL refuses to touch a row twice in one statement: the last wins.
+	last := make(map[incident.AlertID]int, len(as))
+	for i := range as {
+		last[as[i].ID()] = i
+	}
+	rows := make([][]any, 0, len(last))
+	now := nano(time.Now())
+	for i, a := range as {
+		if last[a.ID()] != i {
+			continue
+		}
+		expired := 0
+		if a.Expired {
+			expired = 1
+		}
+		rows = append(rows, []any{
+			text(a.Fingerprint), nano(a.StartsAt), nano(a.EndsAt), string(a.Status), a.IncidentID, labels(a.Labels), labels(a.Annotations),
+			text(a.GeneratorURL), text(a.ExternalURL), text(a.GroupKey), text(a.Receiver), nano(a.ReceivedAt), nano(a.UpdatedAt), expired, text(a.Why), now,
+		})
+	}
+	_, err := s.insert(ctx, tx, `INSERT INTO alerts (`+alertColumns+`, touched_at)`, `ON CONFLICT (fingerprint, starts_at) DO UPDATE SET
+		ends_at = excluded.ends_at, status = excluded.status, incident_id = excluded.incident_id, labels = excluded.labels,
+		annotations = excluded.annotations, generator_url = excluded.generator_url, external_url = excluded.external_url,
+		group_key = excluded.group_key, receiver = excluded.receiver, received_at = excluded.received_at, updated_at = excluded.updated_at,
+		expired = excluded.expired, why = excluded.why, touched_at = excluded.touched_at`, rows)
+	return err
+}
+
+func (s *Store) putEvents(ctx context.Context, tx *sql.Tx, es []incident.Event) error {
+	rows := make([][]any, len(es))
+	for i, e := range es {
+		rows[i] = []any{e.IncidentID, nano(e.At), text(e.Kind), text(e.Actor), text(e.Text)}
+	}
+	_, err := s.insert(ctx, tx, `INSERT INTO timeline (incident_id, at, kind, actor, text)`, ``, rows)
+	return err
+}
+
+// addTask puts a task into the outbox; one behind a dead create is dead too.
+func addTask(ctx context.Context, tx *sql.Tx, t incident.Task, now, notBefore time.Time) error {
+	state, reason := outbox.StatePending, ""
+	if t.Kind != incident.TaskCreate {
+		var dead int
+		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM outbox WHERE incident_id = $1 AND tracker = $2 AND kind = $3 AND state = $4`,
+			t.IncidentID, text(t.Tracker), string(incident.TaskCreate), string(outbox.StateDead)).Scan(&dead)
+		if err != nil {
+			return err
+		}
+		if dead > 0 {
+			state, reason = outbox.StateDead, outbox.ReasonBlocked
+		}
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO outbox (incident_id, tracker, key, kind, payload, state, attempts, not_before, lease_until,
+		created_at, first_tried, uncertain, last_error, reason) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 0, $8, 0, 0, '', $9)`,
+		t.IncidentID, text(t.Tracker), text(t.Key), string(t.Kind), text(string(t.Payload)), string(state), nano(notBefore), nano(now), reason)
+	return err
+}
+
+// appendAudit puts entries at the end of the chain. Writers queue up at its head.
+func (s *Store) appendAudit(ctx context.Context, tx *sql.Tx, es []audit.Entry) error {
+	if len(es) == 0 {
+		return nil
+	}
+	var head audit.Head
+	if err := tx.QueryRowContext(ctx, `SELECT seq, hash FROM audit_head WHERE id = 1`+s.d.forUpdate).Scan(&head.Seq, &head.Hash); err != nil {
+		return err
+	}
+	rows := make([][]any, len(es))
+	for i, e := range es {
+		r, err := audit.Append(head, e)
+		if err != nil {
+			return err
+		}
+		rows[i] = []any{r.Seq, nano(r.At), r.Actor, r.Action, r.Subject, string(r.Detail), r.Prev, r.Hash}
+		head = r.Head()
+	}
+	if _, err := s.insert(ctx, tx, `INSERT INTO audit (seq, at, actor, action, subject, detail, prev, hash)`, ``, rows); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE audit_head SET seq = $1, hash = $2 WHERE id = 1`, head.Seq, head.Hash)
+	return err
+}
