@@ -54,8 +54,8 @@ func (Plugin) Validate(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintln(os.Stderr, "wrote", archive)
-	validator, lookErr := exec.LookPath("plugincheck2")
-	if lookErr != nil {
+	validator, _ := exec.LookPath("plugincheck2")
+	if validator == "" {
 		fmt.Fprintln(os.Stderr, "plugincheck2, Grafana's own validator, is not on PATH: only our own test of its rules was run")
 		return nil
 	}
@@ -147,7 +147,7 @@ func nodeInstall(ctx context.Context, out io.Writer) error {
 	if err == nil && !installed.ModTime().Before(lock.ModTime()) {
 		return nil
 	}
-	return run(ctx, out, pluginDir, "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
+	return run(ctx, out, pluginDir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 }
 
 // backend builds the Go half and its manifest. PORTENT_PLUGIN_PLATFORMS lists the platforms of a release, such as

@@ -94,7 +94,7 @@ func Alertmanager(t testing.TB, c Config) *Server {
 }
 
 // Loki starts a Loki in one process. Its configuration is provisioning/loki/loki.yml, unless YAML says otherwise; the ports
-// and the data folder are set by flags.
+// are set by flags, the data are kept where the configuration says, below Dir.
 func Loki(t testing.TB, c Config) *Server {
 	t.Helper()
 	if c.YAML == "" {
@@ -108,7 +108,6 @@ func Loki(t testing.TB, c Config) *Server {
 	s.spec.Args = append([]string{
 		"-config.file=" + s.config(), "-server.http-listen-address=127.0.0.1", "-server.http-listen-port=" + strconv.Itoa(s.Port),
 		"-server.grpc-listen-address=127.0.0.1", "-server.grpc-listen-port=" + strconv.Itoa(FreePort(t)),
-		"-common.path-prefix=" + filepath.Join(s.Dir, "data"),
 	}, c.Args...)
 	s.spec.ReadyURL = s.URL + "/ready"
 	return s.run()
