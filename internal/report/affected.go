@@ -65,8 +65,8 @@ func first(labels map[string]string, keys []string) string {
 	return ""
 }
 
-// subject names the thing an alert is about: a pod rather than its namespace.
-func subject(a incident.Alert) string { return value(first(a.Labels, subjectLabels)) }
+// Subject names the thing an alert is about: a pod rather than its namespace.
+func Subject(a incident.Alert) string { return value(first(a.Labels, subjectLabels)) }
 
 // where is the middle of a title: " - frontend-api namespace".
 func (a affected) where() string {

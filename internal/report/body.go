@@ -55,7 +55,7 @@ func alertTable(inc incident.Incident) ticket.Doc {
 			state = "over after " + length(a.EndsAt.Sub(a.StartsAt))
 		}
 		rows = append(rows, [][]ticket.Span{
-			{ticket.Text(name(a))}, {ticket.Mono(subject(a))}, {ticket.Text(value(a.Labels["severity"]))}, {ticket.Text(stamp(a.StartsAt))}, {ticket.Text(state)},
+			{ticket.Text(name(a))}, {ticket.Mono(Subject(a))}, {ticket.Text(value(a.Labels["severity"]))}, {ticket.Text(stamp(a.StartsAt))}, {ticket.Text(state)},
 		})
 	}
 	d := ticket.Doc{ticket.Heading(3, ticket.Text("Alerts")), ticket.Table(rows...)}
@@ -71,7 +71,7 @@ func timeline(inc incident.Incident) ticket.Doc {
 	if len(events) == 0 {
 		for _, a := range inc.Alerts {
 			on := ""
-			if s := subject(a); s != "" {
+			if s := Subject(a); s != "" {
 				on = " on " + s
 			}
 			events = append(events, incident.Event{At: a.StartsAt, Text: name(a) + on + " fired"})

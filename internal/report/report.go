@@ -131,7 +131,7 @@ func appendAlerts(d ticket.Doc, head string, alerts []incident.Alert, at func(in
 			break
 		}
 		line := []ticket.Span{ticket.Bold(name(a))}
-		if s := subject(a); s != "" {
+		if s := Subject(a); s != "" {
 			line = append(line, ticket.Text(" on "), ticket.Mono(s))
 		}
 		if t := at(a); !t.IsZero() {
