@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -79,30 +78,14 @@ func LoadSchema(t testing.TB, path string) *Schema {
 }
 
 // CompileFile compiles a schema file of any draft from anywhere, such as one
-// that the project itself has in testdata.
+// that the project itself has in testdata. References to files beside it are
+// followed.
 func CompileFile(path string) (*Schema, error) {
-	text, err := os.ReadFile(path)
+	s, err := newCompiler().Compile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read schema: %w", err)
+		return nil, fmt.Errorf("compile schema %s: %w", filepath.Base(path), err)
 	}
-	return Compile(filepath.Base(path), text)
-}
-
-// Compile compiles the text of a schema; name stands in errors.
-func Compile(name string, text []byte) (*Schema, error) {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("read schema %s: %w", name, err)
-	}
-	c := newCompiler()
-	if err := c.AddResource("spec:///"+name, doc); err != nil {
-		return nil, fmt.Errorf("read schema %s: %w", name, err)
-	}
-	s, err := c.Compile("spec:///" + name)
-	if err != nil {
-		return nil, fmt.Errorf("compile schema %s: %w", name, err)
-	}
-	return &Schema{name: name, schema: s}, nil
+	return &Schema{name: filepath.Base(path), schema: s}, nil
 }
 
 // Check reports in what a JSON document differs from the schema.

@@ -32,27 +32,16 @@ type mark struct {
 const maxADF = 32000
 
 // render turns d into an ADF document that ends with tail and stays within
-// maxADF. What does not fit is cut by whole items, rows or characters, and a
-// line says so.
+// maxADF. What does not fit is cut, and a line says so.
 func render(d ticket.Doc, tail ...ticket.Block) node {
 	doc := node{Type: "doc", Version: 1}
+	cost := func(b ticket.Block) int { return size(blockNodes(b)...) }
+	room := maxADF - size(doc)
+	for _, b := range tail {
+		room -= cost(b)
+	}
 	notice := ticket.Paragraph(ticket.Italic("Shortened: the rest is in Portent."))
-	room := maxADF - size(doc) - size(blockNodes(notice)...)
-	for _, b := range tail {
-		room -= size(blockNodes(b)...)
-	}
-	for _, b := range d {
-		nodes := blockNodes(bounded(b))
-		if n := size(nodes...); n <= room {
-			doc.Content = append(doc.Content, nodes...)
-			room -= n
-			continue
-		}
-		doc.Content = append(doc.Content, blockNodes(fit(b, room))...)
-		doc.Content = append(doc.Content, blockNodes(notice)...)
-		break
-	}
-	for _, b := range tail {
+	for _, b := range append(ticket.Fit(d, room, notice, cost), tail...) {
 		doc.Content = append(doc.Content, blockNodes(b)...)
 	}
 	if len(doc.Content) == 0 {

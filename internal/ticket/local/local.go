@@ -53,7 +53,7 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
 	}
 	now := t.o.Now().UTC()
-	s, err := t.o.Store.InsertTicket(ctx, Ticket{DraftKey: d.Key, Draft: d, State: ticket.Open, CreatedAt: now, UpdatedAt: now})
+	s, err := t.o.Store.InsertTicket(ctx, Ticket{DraftKey: d.Key, Draft: bounded(d), State: ticket.Open, CreatedAt: now, UpdatedAt: now})
 	if err != nil {
 		return ticket.Ticket{}, storeError(ctx, err)
 	}
@@ -100,7 +100,7 @@ func (t *Tracker) Update(ctx context.Context, r ticket.Ref, u ticket.Update) err
 	if err != nil {
 		return &ticket.Error{Reason: ticket.ReasonNotFound, Err: err}
 	}
-	c := Comment{Key: u.Key, Body: u.Comment, At: t.o.Now().UTC()}
+	c := Comment{Key: u.Key, Body: boundedDoc(u.Comment), At: t.o.Now().UTC()}
 	if err := t.o.Store.ChangeTicket(ctx, n, c, u.State); err != nil {
 		return storeError(ctx, err)
 	}

@@ -1,0 +1,30 @@
+package jiratest
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// controlIssues lists all issues and the labels that more than one carries, as
+// JSON.
+func (s *Server) controlIssues(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{ // a client that is gone is no fault of ours
+		"issues": s.Issues(), "duplicates": s.Duplicates("portent-", false), "openDuplicates": s.Duplicates("portent-", true),
+	})
+}
+
+// controlFaults adds a Fault; kind "" heals the site.
+func (s *Server) controlFaults(w http.ResponseWriter, r *http.Request) {
+	var f Fault
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&f); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if f.Kind == "" {
+		s.Heal()
+	} else {
+		s.Fail(f)
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

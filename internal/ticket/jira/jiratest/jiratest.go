@@ -1,0 +1,201 @@
+// Package jiratest plays Jira Cloud for tests: the part of its REST API, version
+// 3, that Portent uses, with its state, its lagging search and its faults.
+//
+// Every request is held to the vendor's description, strictly, and so is every
+// answer, so that neither a client nor this double can drift from it unnoticed.
+// Violations go to Options.Report, not only into a 400 that a client would
+// swallow.
+package jiratest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/portent-dev/portent/internal/spectest"
+)
+
+// Account and Person are the account ids of the client and of people.
+const (
+	Account = "5b10a2844c20165700ede21g"
+	Person  = "5b10ac8d82e05b22cc7d4ef5"
+)
+
+// Email and Token are the credentials that the double accepts, as basic auth or
+// the token alone as bearer.
+const (
+	Email = "portent@example.com"
+	Token = "jira-token-3f9c"
+)
+
+// Options are how the double behaves. Contract, Report and Now are required.
+type Options struct {
+	Contract *spectest.Contract
+	// Report is called with every violation of the description.
+	Report func(error)
+	Now    func() time.Time
+	// SearchLag is how long a write takes to reach the search.
+	SearchLag time.Duration
+	// Projects are the projects of the site. None means DefaultProject("OPS").
+	Projects []Project
+}
+
+// Server is a site. It is safe for concurrent use.
+type Server struct {
+	o Options
+
+	mu       sync.Mutex
+	projects map[string]*Project
+	issues   []*issue // by number
+	faults   []*Fault
+	requests []Request
+}
+
+// Request is a request that was received.
+type Request struct {
+	Op, Method, Path string
+	Body             []byte
+}
+
+// New returns a site without issues, as an http.Handler.
+func New(o Options) (*Server, error) {
+	if o.Contract == nil || o.Report == nil || o.Now == nil {
+		return nil, errors.New("jiratest: Contract, Report and Now are required")
+	}
+	if len(o.Projects) == 0 {
+		o.Projects = []Project{DefaultProject("OPS")}
+	}
+	s := &Server{o: o, projects: map[string]*Project{}}
+	for _, p := range o.Projects {
+		s.projects[p.Key] = &p
+	}
+	return s, nil
+}
+
+// Start serves a new site for the length of a test and returns its address. A
+// violation fails the test. o.Contract and o.Report may be left out.
+func Start(t testing.TB, o Options) (*Server, string) {
+	t.Helper()
+	if o.Contract == nil {
+		o.Contract = spectest.Load(t, "jira-cloud")
+	}
+	if o.Report == nil {
+		o.Report = func(err error) { t.Errorf("jira: %v", err) }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s, err := New(o)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	web := httptest.NewServer(s)
+	t.Cleanup(func() {
+		web.CloseClientConnections()
+		web.Close()
+	})
+	return s, web.URL
+}
+
+// Listen serves a new site on addr (such as 127.0.0.1:0) until closing is
+// called, for stories whose client is another process. Besides Jira's API it
+// answers GET /_issues and POST /_faults.
+func Listen(addr string, o Options) (s *Server, url string, closing func(), err error) {
+	if s, err = New(o); err != nil {
+		return nil, "", nil, err
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, "", nil, fmt.Errorf("jiratest: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", s)
+	mux.HandleFunc("GET /_issues", s.controlIssues)
+	mux.HandleFunc("POST /_faults", s.controlFaults)
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = web.Serve(l) }() // ends with Close
+	return s, "http://" + l.Addr().String(), func() { _ = web.Close() }, nil
+}
+
+// Requests returns what was received so far.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Request(nil), s.requests...)
+}
+
+// Count returns how many requests for an operation were received (see Op…).
+func (s *Server) Count(op string) int {
+	n := 0
+	for _, r := range s.Requests() {
+		if r.Op == op {
+			n++
+		}
+	}
+	return n
+}
+
+// maxBody bounds a request in bytes.
+const maxBody = 10 << 20
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	if err != nil {
+		s.o.Report(fmt.Errorf("read request: %w", err))
+		return
+	}
+	rt, params := s.route(r)
+	s.mu.Lock()
+	s.requests = append(s.requests, Request{Op: rt.op, Method: r.Method, Path: r.URL.Path, Body: body})
+	f := s.nextFault(rt.op)
+	s.mu.Unlock()
+
+	if f != nil && f.before() {
+		f.instead(w, s.o.Now())
+		return
+	}
+	a := s.answer(r, rt, params, body)
+	if f != nil {
+		f.after(w, r, a)
+		return
+	}
+	a.write(w)
+}
+
+// answer checks the request, does what it asks, and checks the answer.
+func (s *Server) answer(r *http.Request, rt route, params []string, body []byte) answer {
+	if !authorized(r) {
+		return answer{status: http.StatusUnauthorized, text: "Client must be authenticated to access this resource.",
+			header: http.Header{"Www-Authenticate": {`OAuth realm="https%3A%2F%2Fexample.atlassian.net"`}}}
+	}
+	if err := s.o.Contract.CheckRequest(r, body); err != nil {
+		s.o.Report(fmt.Errorf("request: %w", err))
+		return refuse(http.StatusBadRequest, "Invalid request payload. Refer to the REST API documentation and try again.")
+	}
+	if rt.handle == nil {
+		s.o.Report(fmt.Errorf("request: %s %s is in the description but not played by the double", r.Method, r.URL.Path))
+		return refuse(http.StatusNotFound, "Not found")
+	}
+	s.mu.Lock()
+	a := rt.handle(s, r, params, body)
+	s.mu.Unlock()
+	var b bytes.Buffer
+	a.render(&b)
+	if err := s.o.Contract.CheckResponse(r.Method, r.URL.EscapedPath(), a.status, a.headers(), b.Bytes()); err != nil {
+		s.o.Report(fmt.Errorf("double: %w", err))
+	}
+	return a
+}
+
+func authorized(r *http.Request) bool {
+	user, password, ok := r.BasicAuth()
+	return ok && user == Email && password == Token || r.Header.Get("Authorization") == "Bearer "+Token
+}
