@@ -97,14 +97,14 @@ type Queue interface {
 	// sweeps are outside of that order. It writes an audit record for each.
 	Claim(ctx context.Context, c Claim) ([]Task, error)
 	// Finish marks a claimed task done. It, Retry and Bury return
-	// incident.ErrConflict when the task is not in flight: its lease was over and
-	// another worker has it.
-	Finish(ctx context.Context, id int64, o Outcome) error
+	// incident.ErrConflict when the task is not in flight in the attempt that t
+	// is: its lease was over and another worker has it.
+	Finish(ctx context.Context, t Task, o Outcome) error
 	// Retry makes a claimed task pending again.
-	Retry(ctx context.Context, id int64, o Outcome) error
+	Retry(ctx context.Context, t Task, o Outcome) error
 	// Bury makes a claimed task dead. With a create, the later tasks of the same
 	// incident and tracker become dead too, with ReasonBlocked.
-	Bury(ctx context.Context, id int64, o Outcome) error
+	Bury(ctx context.Context, t Task, o Outcome) error
 	// Replay makes a dead task pending with no attempts counted, and with it
 	// those that it blocked. ErrNotFound when there is no such dead task.
 	Replay(ctx context.Context, id int64, actor string, at time.Time) error

@@ -93,25 +93,17 @@ func before(c outbox.Claim, t outbox.Task) audit.Entry {
 	return audit.Entry{At: c.Now, Actor: c.Actor, Action: "ticket." + string(t.Kind) + ".before", Subject: t.IncidentID, Detail: detail}
 }
 
-// end writes the outcome of a task in flight: its new state and what goes with it.
-func (s *Store) end(ctx context.Context, id int64, state outbox.State, o outbox.Outcome) error {
-	return s.write(ctx, fmt.Sprintf("outcome of task %d", id), func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `SELECT `+taskColumns+taskTables+` WHERE o.id = $1 AND o.state = 'inflight'`, id)
-		found, err := scanTasks(rows, err)
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			return fmt.Errorf("task is not in flight: %w", incident.ErrConflict)
-		}
-		t := found[0]
+// end writes the outcome of an attempt: the task's new state and what goes with
+// it. The number of the attempt tells it from a later one of another worker.
+func (s *Store) end(ctx context.Context, t outbox.Task, state outbox.State, o outbox.Outcome) error {
+	return s.write(ctx, fmt.Sprintf("outcome of task %d", t.ID), func(tx *sql.Tx) error {
+		attempts := t.Attempts
 		if o.Uncounted {
-			t.Attempts--
+			attempts--
 		}
-		// The state again: in PostgreSQL another worker may have come in between.
-		err = one("task")(tx.ExecContext(ctx, `UPDATE outbox SET state = $1, attempts = $2, not_before = $3, uncertain = $4, last_error = $5, reason = $6,
-			lease_until = 0 WHERE id = $7 AND state = 'inflight'`,
-			string(state), t.Attempts, nano(o.NotBefore), nano(o.Uncertain), text(o.Error), text(o.Reason), id))
+		err := one("task")(tx.ExecContext(ctx, `UPDATE outbox SET state = $1, attempts = $2, not_before = $3, uncertain = $4, last_error = $5, reason = $6,
+			lease_until = 0 WHERE id = $7 AND state = 'inflight' AND attempts = $8`,
+			string(state), attempts, nano(o.NotBefore), nano(o.Uncertain), text(o.Error), text(o.Reason), t.ID, t.Attempts))
 		if err != nil {
 			return err
 		}
@@ -154,18 +146,18 @@ func putTicket(ctx context.Context, tx *sql.Tx, of outbox.Task, t incident.Ticke
 }
 
 // Finish marks a task done.
-func (s *Store) Finish(ctx context.Context, id int64, o outbox.Outcome) error {
-	return s.end(ctx, id, outbox.StateDone, o)
+func (s *Store) Finish(ctx context.Context, t outbox.Task, o outbox.Outcome) error {
+	return s.end(ctx, t, outbox.StateDone, o)
 }
 
 // Retry makes a task pending again.
-func (s *Store) Retry(ctx context.Context, id int64, o outbox.Outcome) error {
-	return s.end(ctx, id, outbox.StatePending, o)
+func (s *Store) Retry(ctx context.Context, t outbox.Task, o outbox.Outcome) error {
+	return s.end(ctx, t, outbox.StatePending, o)
 }
 
 // Bury makes a task dead.
-func (s *Store) Bury(ctx context.Context, id int64, o outbox.Outcome) error {
-	return s.end(ctx, id, outbox.StateDead, o)
+func (s *Store) Bury(ctx context.Context, t outbox.Task, o outbox.Outcome) error {
+	return s.end(ctx, t, outbox.StateDead, o)
 }
 
 // Replay gives a dead task, and what it blocked, another life.
