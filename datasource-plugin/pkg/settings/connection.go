@@ -93,8 +93,8 @@ func (c connection) validateHeaders(secrets map[string]string) error {
 	for i, name := range c.Headers {
 		value := secrets[secretHeader+strconv.Itoa(i+1)]
 		switch {
-		case name == "" && value == "":
-			// A row that was added and left empty.
+		case name == "":
+			// A header that was removed leaves its place empty: the secrets behind it cannot be moved.
 		case !httpguts.ValidHeaderFieldName(name):
 			return fmt.Errorf("header %d: %q is not a header name", i+1, name)
 		case forbiddenHeaders[textproto.CanonicalMIMEHeaderKey(name)]:

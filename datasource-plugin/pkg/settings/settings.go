@@ -56,7 +56,7 @@ const (
 type Settings struct {
 	UID            string
 	ScrapeInterval time.Duration // the interval at which the scores are scraped; steps are not finer
-	ReceiverLink   string        // the receiver's address as a browser reaches it, without a slash at the end; empty when unknown
+	ReceiverLink   string        // the receiver's address as a browser reaches it, without a slash at the end; empty when not configured
 	ModelName      string        // empty: any model
 	targets        map[Name]Target
 }
@@ -122,9 +122,7 @@ func Load(source backend.DataSourceInstanceSettings) (*Settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address of the receiver for browsers: %w", err)
 	}
-	if s.ReceiverLink = link; link == "" && s.targets[Receiver].Err == nil {
-		s.ReceiverLink = s.targets[Receiver].URL
-	}
+	s.ReceiverLink = link
 	return s, nil
 }
 

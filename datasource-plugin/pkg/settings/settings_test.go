@@ -57,10 +57,6 @@ func TestLoadReadsEveryAddress(t *testing.T) {
 	require.Equal(t, time.Minute, s.ScrapeInterval)
 	require.Equal(t, "https://portent.example.org", s.ReceiverLink)
 	require.Equal(t, 2500*time.Millisecond, s.Target(settings.Receiver).Timeout())
-
-	s, err = load(t, `{"receiverUrl":"http://r:9751/"}`, nil)
-	require.NoError(t, err)
-	require.Equal(t, "http://r:9751", s.ReceiverLink, "without an address for browsers it is the same one")
 }
 
 func TestLoadRefusesWhatNoAddressCanUse(t *testing.T) {
