@@ -1,0 +1,290 @@
+// Package app wires the exporter: sources of samples to the engine that scores them, the engine to /metrics, and around both
+// the configuration, the state on disk and the routes.
+//
+// It must hold no logic of detection and no decoding: those are the packages it wires.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	dto "github.com/prometheus/client_model/go"
+	toolkitweb "github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/ingest/remotewrite"
+	"github.com/portent-dev/portent/internal/web"
+)
+
+// Name is the program's name.
+const Name = "portent-exporter"
+
+// Options says how to run. All but ConfigFile are required.
+type Options struct {
+	ConfigFile string // "" = defaults
+	WebConfig  *toolkitweb.FlagConfig
+	Logger     *slog.Logger
+}
+
+// App is the exporter. Make it with New, then Run it once.
+type App struct {
+	opts   Options
+	logger *slog.Logger
+	reg    *prometheus.Registry
+
+	gate     *gate
+	state    *state // nil when nothing is kept
+	reloader *web.Reloader[Config]
+	parts    atomic.Pointer[parts]
+	server   *web.Server
+	backfill *backfill // nil when there is none
+	restored time.Time // of the snapshot; zero after a fresh start
+
+	export     *exportMetrics
+	unselected prometheus.Counter
+	clockJumps prometheus.Counter
+	learning   atomic.Bool // the history is being read
+
+	mu      sync.Mutex
+	retired detect.Stats // counts of engines that were exchanged
+}
+
+// parts are what a reload replaces, as one.
+type parts struct {
+	config    Config
+	selection *selection
+	families  []family
+	write     http.Handler
+	writeReg  *prometheus.Registry // metrics of write: a new handler brings new ones
+}
+
+// Check reports everything that is wrong with the configuration and with the file of TLS and authentication.
+func Check(configFile, webConfigFile string) error {
+	_, err := Load(configFile)
+	if werr := toolkitweb.Validate(webConfigFile); werr != nil {
+		err = errors.Join(err, fmt.Errorf("%s: %w", webConfigFile, werr))
+	}
+	return err
+}
+
+// New reads the configuration, takes the models over from the snapshot and prepares the server. It opens no socket. The
+// caller runs what it returns, or nothing: the state directory stays locked until Run returns.
+func New(o Options) (*App, error) {
+	a := &App{opts: o, logger: o.Logger, reg: prometheus.NewRegistry()}
+	a.registerMetrics()
+	a.reloader = web.NewReloader(func() (Config, error) { return Load(o.ConfigFile) }, a.prepare)
+	if err := a.reloader.Reload(); err != nil {
+		return nil, err
+	}
+	c := a.reloader.Current()
+	if err := a.openState(c); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(a.openBackfill(c), a.openServer()); err != nil {
+		return nil, errors.Join(err, a.closeState())
+	}
+	return a, nil
+}
+
+// Handler returns what the exporter serves, for tests in process.
+func (a *App) Handler() http.Handler { return a.server.Handler() }
+
+// prepare makes everything that a configuration asks for, and last exchanges the engine if it must be another. What fails
+// changes nothing. It is called once by New, before there is an engine, and by each reload.
+func (a *App) prepare(c Config) (commit func(), err error) {
+	old := a.parts.Load()
+	next := &parts{config: c, families: c.Export.families()}
+	if next.selection, err = newSelection(c.Detection.Keep, c.Detection.Drop); err != nil {
+		return nil, err
+	}
+	opts, err := c.Detection.engine()
+	if err != nil {
+		return nil, err
+	}
+	if old == nil {
+		if err := a.openEngine(opts); err != nil {
+			return nil, err
+		}
+	}
+	if old != nil && reflect.DeepEqual(old.config.RemoteWrite, c.RemoteWrite) {
+		next.write, next.writeReg = old.write, old.writeReg // goes on counting
+	} else {
+		next.writeReg = prometheus.NewRegistry()
+		next.write, err = remotewrite.New(remotewrite.Options{
+			Target: a.target(), Config: c.RemoteWrite, Registerer: next.writeReg, Logger: a.logger.With("component", "remote_write"),
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if old != nil && !reflect.DeepEqual(old.config.Detection.modelled(), c.Detection.modelled()) {
+		if err := a.exchange(opts); err != nil {
+			return nil, err
+		}
+	}
+	return func() { a.parts.Store(next) }, nil
+}
+
+func (a *App) registerMetrics() {
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector(web.Prefix(Name)))
+	a.export = newExportMetrics(a.reg)
+	a.unselected = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: prefix + "samples_unselected_total",
+		Help: "Samples of series that are not scored because of detection.keep or detection.drop.",
+	})
+	a.clockJumps = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: prefix + "clock_jumps_total",
+		Help: "Times that the clock of this machine jumped by more than 30 s; no series is forgotten for a while after.",
+	})
+	a.reg.MustRegister(a.unselected, a.clockJumps)
+}
+
+func (a *App) openEngine(o detect.Options) error {
+	e, err := detect.NewEngine(o)
+	if err != nil {
+		return err
+	}
+	e.SetNow(time.Now().UnixMilli())
+	a.gate = newGate(e)
+	a.reg.MustRegister(engineCollector{a.stats, a.export})
+	return nil
+}
+
+// exchange replaces the engine by one with other options that knows what the old one learnt. Samples wait meanwhile.
+func (a *App) exchange(o detect.Options) error {
+	return a.gate.exchange(func(old *detect.Engine) (*detect.Engine, error) {
+		e, err := detect.NewEngine(o)
+		if err != nil {
+			return nil, err
+		}
+		e.SetNow(time.Now().UnixMilli())
+		err = transfer(old, e)
+		if errors.Is(err, detect.ErrVersion) {
+			a.logger.Warn("another detector cannot use what was learnt: every series needs a new baseline", "err", err)
+			err = nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("take the models over: %w", err)
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.retired = sumCounts(a.retired, old.Stats())
+		return e, nil
+	})
+}
+
+// transfer streams the state of one engine into another.
+func transfer(from, to *detect.Engine) error {
+	r, w := io.Pipe()
+	go func() { _ = w.CloseWithError(from.Snapshot(w)) }() // the error reaches Restore
+	err := to.Restore(r)
+	_ = r.CloseWithError(err) // ends Snapshot if Restore stopped early; a pipe's close never fails
+	return err
+}
+
+// stats returns the counts of the engine and of those before it.
+func (a *App) stats() detect.Stats {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return sumCounts(a.gate.engine.Load().Stats(), a.retired)
+}
+
+// sumCounts adds what only grows of b to a.
+func sumCounts(a, b detect.Stats) detect.Stats {
+	a.SeriesAdded += b.SeriesAdded
+	a.SeriesStale += b.SeriesStale
+	a.SeriesExpired += b.SeriesExpired
+	a.SeriesRefused += b.SeriesRefused
+	a.NotFinite += b.NotFinite
+	a.CounterResets += b.CounterResets
+	return a
+}
+
+// target is where sources send samples.
+func (a *App) target() ingest.Target {
+	return &selecting{next: a.gate, current: a.selection, unselected: a.unselected}
+}
+
+func (a *App) selection() *selection { return a.parts.Load().selection }
+
+func (a *App) openState(c Config) (err error) {
+	if c.State.Directory == "" {
+		a.logger.Info("state.directory is empty: models are lost when the exporter ends")
+		return nil
+	}
+	a.state, err = openState(c.State.Directory, newStateMetrics(a.reg), a.logger.With("component", "state"))
+	if err != nil {
+		return err
+	}
+	if a.restored, err = a.state.restore(a.gate.engine.Load()); err != nil {
+		return errors.Join(err, a.closeState())
+	}
+	return nil
+}
+
+func (a *App) closeState() error {
+	if a.state == nil {
+		return nil
+	}
+	return a.state.close()
+}
+
+func (a *App) openServer() (err error) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /api/v1/write", a.serveWrite)
+	mux.HandleFunc("GET /api/v1/anomalies", anomaliesHandler(
+		func() forEach { return a.gate.engine.Load().ForEach },
+		func() string { return a.parts.Load().config.Detection.Detector }))
+	a.server, err = web.New(web.Options{
+		Name: Name, Logger: a.logger.With("component", "web"), WebConfig: a.opts.WebConfig, Registry: a.reg, Mux: mux,
+		Metrics: newExposition(prometheus.GathererFunc(a.gather), a.published, a.export, a.logger.With("component", "metrics")),
+		Ready:   a.ready,
+		Reload:  a.reloader.Reload,
+		Landing: &web.Landing{
+			Description: "Scores how unusual each series is that Prometheus sends here.",
+			Links:       []web.Link{{Path: "/api/v1/anomalies", Text: "Anomalies", Description: "what is anomalous now, as JSON"}},
+		},
+	})
+	return err
+}
+
+// gather collects the metrics of the process and of the parts in use.
+func (a *App) gather() ([]*dto.MetricFamily, error) {
+	return prometheus.Gatherers{a.reg, a.parts.Load().writeReg}.Gather()
+}
+
+func (a *App) published() published {
+	p := a.parts.Load()
+	return published{forEach: a.gate.engine.Load().ForEach, maxSeries: p.config.Export.MaxSeries, families: p.families}
+}
+
+var errHeld = errors.New("the history is being read, and no more live samples can be held meanwhile")
+
+func (a *App) ready() error {
+	if a.gate.full() {
+		return errHeld
+	}
+	return nil
+}
+
+// serveWrite takes samples in, unless there is no room to hold them. A sender repeats what is answered with 503.
+func (a *App) serveWrite(w http.ResponseWriter, r *http.Request) {
+	if a.gate.full() {
+		w.Header().Set("Retry-After", "5")
+		web.Error(w, http.StatusServiceUnavailable, errHeld, "send it again; it lasts until portent_exporter_backfill_running is 0")
+		return
+	}
+	a.parts.Load().write.ServeHTTP(w, r)
+}

@@ -1,0 +1,123 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	// tickEvery is how exactly the engine knows the time: staleness and the future are counted in minutes.
+	tickEvery = time.Second
+	// expireEvery bounds how late a series is forgotten. Each pass looks at every series.
+	expireEvery = time.Minute
+	// ownBacklog is how much Prometheus keeps for a receiver that is away (its write-ahead log, about two hours). After a
+	// shorter absence it sends what was missed by itself, and reading the history would only make that out of order.
+	ownBacklog = 2 * time.Hour
+)
+
+// Run serves until ctx ends, then lets requests in flight finish, writes the models to disk and returns.
+func (a *App) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.closeState()) }()
+	if err := a.server.Listen(); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var loops sync.WaitGroup
+	var whole bool
+	loops.Go(func() { a.tick(ctx) })
+	loops.Go(func() {
+		if whole = a.learn(ctx); whole {
+			a.keep(ctx)
+		}
+	})
+	err = a.server.Run(ctx) // returns when the last request has been answered
+	stop()
+	loops.Wait()
+	if !whole {
+		a.logger.Warn("ended while reading the history: no snapshot is written, since models that know half of it would not learn the rest")
+		return err
+	}
+	return errors.Join(err, a.save())
+}
+
+// tick tells the engine the time and forgets what ended.
+func (a *App) tick(ctx context.Context) {
+	var c clock
+	start := time.Now()
+	expired := start
+	t := time.NewTicker(tickEvery)
+	defer t.Stop()
+	for {
+		now := time.Now()
+		if jump := c.tick(now, now.Sub(start)); jump != 0 {
+			a.clockJumps.Inc()
+			a.logger.Warn("the clock of this machine jumped", "by", jump, "now", now.UTC(), "nothing_is_forgotten_for", jumpGrace)
+		}
+		e := a.gate.engine.Load()
+		e.SetNow(now.UnixMilli())
+		if now.Sub(expired) >= expireEvery && c.steady() && !a.learning.Load() {
+			expired = now
+			if n := e.Expire(now.UnixMilli()); n > 0 {
+				a.logger.Debug("series forgotten", "count", n)
+			}
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// learn reads the history, if it is configured, and lets the live samples pass that were held meanwhile. It reports whether
+// the models are whole, which they are not when ctx ended first.
+func (a *App) learn(ctx context.Context) (whole bool) {
+	if a.backfill == nil {
+		return true
+	}
+	now := time.Now()
+	from := now.Add(-time.Duration(a.backfill.config.Window))
+	if a.restored.After(from) {
+		from = a.restored
+	}
+	err := a.backfill.run(ctx, from, now)
+	if ctx.Err() != nil {
+		return false
+	}
+	if err != nil {
+		a.logger.Error("backfill gave up, models learn from live samples alone", "err", err)
+	}
+	a.gate.release()
+	a.learning.Store(false)
+	a.logSave(a.save())
+	return true
+}
+
+// keep writes a snapshot now and then.
+func (a *App) keep(ctx context.Context) {
+	for {
+		select {
+		case <-time.After(time.Duration(a.reloader.Current().State.SnapshotInterval)):
+			a.logSave(a.save())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// save writes a snapshot, if the models are kept at all.
+func (a *App) save() error {
+	if a.state == nil {
+		return nil
+	}
+	return a.state.save(a.gate.engine.Load())
+}
+
+func (a *App) logSave(err error) {
+	if err != nil {
+		a.logger.Error("models not written to disk, the snapshot before stays", "err", err)
+	}
+}
