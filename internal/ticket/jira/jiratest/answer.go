@@ -9,10 +9,11 @@ import (
 
 // answer is an answer before it is written, so that a fault can spoil it.
 type answer struct {
-	status int
-	body   any    // JSON
-	text   string // instead of JSON
-	header http.Header
+	status  int
+	body    any    // JSON
+	checked any    // what is held to the description in place of body, if not nil
+	text    string // instead of JSON
+	header  http.Header
 }
 
 func refuse(status int, messages ...string) answer {

@@ -2,7 +2,9 @@ package jiratest
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"slices"
 )
 
 // controlIssues lists all issues and the labels that more than one carries, as
@@ -21,9 +23,13 @@ func (s *Server) controlFaults(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if f.Kind == "" {
+	switch {
+	case f.Kind == "":
 		s.Heal()
-	} else {
+	case !slices.Contains(Kinds(), f.Kind):
+		http.Error(w, fmt.Sprintf("unknown fault %q; known are %q", f.Kind, Kinds()), http.StatusBadRequest)
+		return
+	default:
 		s.Fail(f)
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -12,6 +12,7 @@ import (
 // The operations, for faults and counts.
 const (
 	OpAny         = ""
+	OpWrite       = "write" // every operation that changes something
 	OpAccount     = "account"
 	OpComment     = "comment"
 	OpComments    = "comments"
@@ -63,6 +64,11 @@ const (
 	Slow FaultKind = "slow"
 )
 
+// Kinds lists all kinds of fault.
+func Kinds() []FaultKind {
+	return []FaultKind{RateLimit, RateLimitReset, Status, RetryLater, Refuse, Login, Redirect, Drop, Hang, Gateway, Truncate, CutOff, Huge, Slow}
+}
+
 // Fault is a fault of the next requests.
 type Fault struct {
 	Op    string    `json:"op"` // OpAny hits every operation
@@ -77,8 +83,9 @@ type Fault struct {
 	Delay time.Duration `json:"delay"`
 }
 
-// Fail adds a fault.
+// Fail adds a fault. It panics on an unknown kind.
 func (s *Server) Fail(f Fault) {
+	f.before()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.Times = max(f.Times, 1)
@@ -95,7 +102,7 @@ func (s *Server) Heal() {
 // nextFault takes the fault for a request; s.mu is held.
 func (s *Server) nextFault(op string) *Fault {
 	for i, f := range s.faults {
-		if f.Op != OpAny && f.Op != op {
+		if f.Op != OpAny && f.Op != op && (f.Op != OpWrite || !writes(op)) {
 			continue
 		}
 		if f.Skip > 0 {
@@ -108,6 +115,14 @@ func (s *Server) nextFault(op string) *Fault {
 		return f
 	}
 	return nil
+}
+
+func writes(op string) bool {
+	switch op {
+	case OpCreate, OpComment, OpTransition, OpProperty, OpLink:
+		return true
+	}
+	return false
 }
 
 // before reports whether the fault comes instead of the effect.

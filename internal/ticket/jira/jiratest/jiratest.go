@@ -188,7 +188,11 @@ func (s *Server) answer(r *http.Request, rt route, params []string, body []byte)
 	a := rt.handle(s, r, params, body)
 	s.mu.Unlock()
 	var b bytes.Buffer
-	a.render(&b)
+	checked := a
+	if a.checked != nil {
+		checked.body = a.checked
+	}
+	checked.render(&b)
 	if err := s.o.Contract.CheckResponse(r.Method, r.URL.EscapedPath(), a.status, a.headers(), b.Bytes()); err != nil {
 		s.o.Report(fmt.Errorf("double: %w", err))
 	}

@@ -80,11 +80,14 @@ func (s *Server) comments(r *http.Request, params []string, _ []byte) answer {
 		slices.Reverse(list)
 	}
 	from, to := span(r, len(list), 100)
-	page := []any{}
+	page, checked := []any{}, []any{}
 	for _, c := range list[from:to] {
-		page = append(page, c.json(r, i))
+		page, checked = append(page, c.json(r, i, c.body)), append(checked, c.json(r, i, anyBody))
 	}
-	return ok(map[string]any{"startAt": from, "maxResults": 100, "total": len(list), "comments": page})
+	whole := func(page []any) map[string]any {
+		return map[string]any{"startAt": from, "maxResults": 100, "total": len(list), "comments": page}
+	}
+	return answer{status: http.StatusOK, body: whole(page), checked: whole(checked)}
 }
 
 func (s *Server) transitions(r *http.Request, params []string, _ []byte) answer {
