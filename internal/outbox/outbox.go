@@ -129,6 +129,4 @@ type Stats struct {
 	Todo, Dead map[string]int
 	// Oldest is when the oldest task to do was created, zero when there is none.
 	Oldest time.Time
-	// NextDue is when the next pending task is due, zero when there is none.
-	NextDue time.Time
 }

@@ -16,6 +16,8 @@ import (
 type dialect struct {
 	name  string // also the folder of its migrations
 	goose goose.Dialect
+	// onlyProcess: no other process has the database.
+	onlyProcess bool
 	// skipLocked and forUpdate end a SELECT whose rows will be written. SQLite
 	// has one writer and needs neither.
 	skipLocked, forUpdate string

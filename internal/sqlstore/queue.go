@@ -44,7 +44,14 @@ func scanTasks(rows *sql.Rows, err error) ([]outbox.Task, error) {
 // about to claim are passed over.
 func (s *Store) Claim(ctx context.Context, c outbox.Claim) ([]outbox.Task, error) {
 	var out []outbox.Task
-	err := s.write(ctx, "claim of tasks", func(tx *sql.Tx) error {
+	// Most looks find nothing; they shall not queue up for the writer.
+	var due int
+	err := s.r.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE tracker = $1 AND ((state = 'pending' AND not_before <= $2)
+		OR (state = 'inflight' AND lease_until <= $2)) LIMIT 1) AS some`, text(c.Tracker), nano(c.Now)).Scan(&due)
+	if err != nil || due == 0 {
+		return nil, s.reading("tasks", err)
+	}
+	err = s.write(ctx, "claim of tasks", func(tx *sql.Tx) error {
 		now := nano(c.Now)
 		rows, err := tx.QueryContext(ctx, `SELECT `+taskColumns+taskTables+`
 			WHERE o.tracker = $1
@@ -196,14 +203,14 @@ func (s *Store) Replay(ctx context.Context, id int64, actor string, at time.Time
 // Stats counts tasks.
 func (s *Store) Stats(ctx context.Context) (outbox.Stats, error) {
 	st := outbox.Stats{Todo: map[string]int{}, Dead: map[string]int{}}
-	rows, err := s.r.QueryContext(ctx, `SELECT tracker, state, COUNT(*), MIN(created_at), MIN(not_before) FROM outbox
+	rows, err := s.r.QueryContext(ctx, `SELECT tracker, state, COUNT(*), MIN(created_at) FROM outbox
 		WHERE state IN ('pending', 'inflight', 'dead') GROUP BY tracker, state`)
 	err = eachRow(rows, err, func() error {
 		var tracker string
 		var state outbox.State
 		var n int
-		var created, due int64
-		if err := rows.Scan(&tracker, &state, &n, &created, &due); err != nil {
+		var created int64
+		if err := rows.Scan(&tracker, &state, &n, &created); err != nil {
 			return err
 		}
 		if state == outbox.StateDead {

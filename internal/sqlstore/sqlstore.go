@@ -104,6 +104,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err == nil {
 		err = s.migrate(ctx)
 	}
+	if err == nil && s.d.onlyProcess {
+		// Whoever had tasks in flight is gone.
+		_, err = s.w.ExecContext(ctx, `UPDATE outbox SET lease_until = 0 WHERE state = 'inflight'`)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", s.dsn, s.classify(err)), s.closeConnections())
 	}
