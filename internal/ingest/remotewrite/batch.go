@@ -12,11 +12,14 @@ import (
 // Samples and histograms go to appenders of their own, because a Result speaks of
 // an appender as a whole and 2.0 wants the two told apart.
 type batch struct {
-	config *Config
-	target ingest.Target
-	proto  protocol
+	config   *Config
+	target   ingest.Target
+	families *families // types known from 1.0 metadata
+	native   *families // names of which native histograms came
+	proto    protocol
 
-	floats, histograms ingest.Appender // nil until the first series needs them
+	// nil until the first series needs them. ends is for stale markers that we add.
+	floats, histograms, ends ingest.Appender
 
 	sent tally // what the request holds
 	own  tally // our own scores among them: left out on purpose, so written as far as the sender goes
@@ -27,6 +30,7 @@ type batch struct {
 	// Scratch, used again by the next request.
 	name        []byte
 	count, sums []ingest.Sample
+	seen        []familyType // names of this request's native histograms
 }
 
 // tally counts the three kinds of things that 2.0 counts.
@@ -38,9 +42,13 @@ var (
 	errExemplar = errors.New("the series is refused, and its exemplars with it")
 )
 
-func (b *batch) reset(config *Config, target ingest.Target, proto protocol) {
-	name, count, sums := b.name, b.count, b.sums
-	*b = batch{config: config, target: target, proto: proto, name: name[:0], count: count[:0], sums: sums[:0]}
+// reset makes the batch ready for a request of h, or for none.
+func (b *batch) reset(h *handler, proto protocol) {
+	name, count, sums, seen := b.name, b.count, b.sums, b.seen
+	*b = batch{proto: proto, name: name[:0], count: count[:0], sums: sums[:0], seen: seen[:0]}
+	if h != nil {
+		b.config, b.target, b.families, b.native = &h.config, h.target, &h.families, &h.native
+	}
 }
 
 // take is the callback of the decoder.
@@ -87,7 +95,10 @@ func (b *batch) take(s *series) {
 		if b.floats == nil {
 			b.floats = b.target.Appender()
 		}
-		b.floats.Append(s.labels, s.metadata.kind(s.labels[name].Value), s.samples)
+		b.floats.Append(s.labels, b.kind(s, s.labels[name].Value), s.samples)
+		if last := s.samples[len(s.samples)-1]; ingest.IsStale(last.V) {
+			b.endHistogram(s, name, last)
+		}
 	}
 	if len(s.histograms) > 0 {
 		b.takeHistograms(s, name)
@@ -129,16 +140,34 @@ func (b *batch) takeHistograms(s *series, name int) {
 	if b.histograms == nil {
 		b.histograms = b.target.Appender()
 	}
-	base := s.labels[name].Value
-	b.appendNamed(s, name, base, "_count", kind, b.count)
-	b.appendNamed(s, name, base, "_sum", kind, b.sums)
-	s.labels[name].Value = base
+	b.appendNamed(b.histograms, s, name, "_count", kind, b.count)
+	b.appendNamed(b.histograms, s, name, "_sum", kind, b.sums)
+	b.seen = append(b.seen, familyType{s.labels[name].Value, metadataHistogram})
 }
 
-func (b *batch) appendNamed(s *series, name int, base, suffix string, kind ingest.Kind, samples []ingest.Sample) {
+// endHistogram ends the two series of a native histogram. Prometheus ends one with
+// a float stale marker under the histogram's own name (seen of 3.15, over both
+// protocols), not with a histogram whose sum is stale.
+func (b *batch) endHistogram(s *series, name int, marker ingest.Sample) {
+	if b.native.lookup(s.labels[name].Value) == metadataUnspecified {
+		return
+	}
+	if b.ends == nil {
+		b.ends = b.target.Appender()
+	}
+	b.count = append(b.count[:0], marker)
+	b.appendNamed(b.ends, s, name, "_count", ingest.KindCounter, b.count)
+	b.appendNamed(b.ends, s, name, "_sum", ingest.KindCounter, b.count)
+}
+
+// appendNamed appends to the series whose name has a suffix more. The labels stay
+// sorted: only a value changes.
+func (b *batch) appendNamed(to ingest.Appender, s *series, name int, suffix string, kind ingest.Kind, samples []ingest.Sample) {
+	base := s.labels[name].Value
 	b.name = append(append(b.name[:0], base...), suffix...)
 	s.labels[name].Value = alias(b.name)
-	b.histograms.Append(s.labels, kind, samples)
+	to.Append(s.labels, kind, samples)
+	s.labels[name].Value = base
 }
 
 // refuse leaves out a whole series.
@@ -155,12 +184,12 @@ func (b *batch) refuse(s *series, reason ingest.Reason, err error) {
 
 // rollback discards the batch, of which nothing was written.
 func (b *batch) rollback() {
-	for _, a := range [...]ingest.Appender{b.floats, b.histograms} {
+	for _, a := range [...]ingest.Appender{b.floats, b.histograms, b.ends} {
 		if a != nil {
 			a.Rollback()
 		}
 	}
-	b.floats, b.histograms = nil, nil
+	b.floats, b.histograms, b.ends = nil, nil, nil
 }
 
 // commit makes the good part visible and returns how much was written.
@@ -172,7 +201,11 @@ func (b *batch) commit(counters *ingest.Counters) (written tally) {
 	if b.histograms != nil {
 		histograms = b.histograms.Commit()
 	}
-	b.floats, b.histograms = nil, nil
+	if b.ends != nil {
+		b.ends.Commit() // ours, not the sender's: nothing to report
+	}
+	b.floats, b.histograms, b.ends = nil, nil, nil
+	b.native.learn(b.seen)
 
 	// Each histogram went in as two samples of one time. They fare alike, but where
 	// the series cap comes between them; such a half is not written.

@@ -186,6 +186,24 @@ func TestHistogramBecomesTwoSeries(t *testing.T) {
 `, r.target.Dump())
 }
 
+// Prometheus ends a native histogram with a float stale marker of its name.
+func TestHistogramEnds(t *testing.T) {
+	r := newReceiver(t, remotewrite.Config{})
+	h := labels{"__name__", "h", "job", "a"}
+	require.Equal(t, 204, r.postV2(t, newV2().histogram(h, intHistogram(1000)).sample(labels{"__name__", "other"}, 1000, 1).request()).status)
+	a := r.postV2(t, newV2().sample(h, 2000, ingest.StaleNaN()).sample(labels{"__name__", "other"}, 2000, ingest.StaleNaN()).request())
+	require.Equal(t, 204, a.status, a.message)
+	require.Equal(t, "2/0/0", a.written, "what we add is not counted")
+	a = r.postV2(t, newV2().sample(h, 1500, ingest.StaleNaN()).request())
+	require.Equal(t, 400, a.status)
+	require.Contains(t, a.message, "out_of_order 1", "nor is it reported")
+	require.Equal(t, `{__name__="h", job="a"} unknown stale@2000
+{__name__="h_count", job="a"} counter 6@1000 stale@2000
+{__name__="h_sum", job="a"} counter 10@1000 stale@2000
+{__name__="other"} unknown 1@1000 stale@2000
+`, r.target.Dump())
+}
+
 func TestHistogramsV1(t *testing.T) {
 	good := prompb.FromIntHistogram(1000, &histogram.Histogram{
 		Count: 3, Sum: 5, ZeroCount: 1, PositiveSpans: []histogram.Span{{Offset: 2, Length: 2}}, PositiveBuckets: []int64{1, 0},

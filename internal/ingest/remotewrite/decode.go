@@ -18,9 +18,10 @@ type decoder struct {
 	whole     []byte // the message
 	items     int
 	series    series
-	histogram histogram // scratch
-	refs      []uint32  // scratch, 2.0
-	symbols   []symbol  // 2.0
+	histogram histogram    // scratch
+	refs      []uint32     // scratch, 2.0
+	symbols   []symbol     // 2.0
+	families  []familyType // 1.0: the metadata of the request; names alias it
 }
 
 var (
@@ -38,6 +39,7 @@ func (e *LimitError) Error() string { return e.What }
 func (d *decoder) start(message []byte) {
 	d.whole = message
 	d.items = 0
+	d.families = d.families[:0]
 }
 
 // fail adds the place to an error of the wire format. rest is what was left of

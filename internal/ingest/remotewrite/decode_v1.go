@@ -18,10 +18,13 @@ func (d *decoder) v1(message []byte, yield func(*series)) error {
 			return d.fail(b, "prometheus.WriteRequest", err)
 		}
 		if num != 1 {
-			// 3 is metadata of families, which come apart from their series and say
-			// nothing that the names do not; 4 and 5 are those of 2.0.
-			foreign = foreign || num == 4 || num == 5
-			if b, err = skip(rest, typ); err != nil {
+			foreign = foreign || num == requestSymbols || num == requestTimeseries
+			if num == 3 {
+				b, err = d.metadataV1(rest, typ)
+			} else {
+				b, err = skip(rest, typ)
+			}
+			if err != nil {
 				return d.fail(rest, "prometheus.WriteRequest", err)
 			}
 			continue
@@ -169,4 +172,48 @@ func (d *decoder) endExemplar(t uint64, fault error) {
 		return
 	}
 	d.series.exemplars++
+}
+
+// metadataV1 decodes a prometheus.MetricMetadata, of which the type is kept.
+func (d *decoder) metadataV1(b []byte, typ uint8) (rest []byte, err error) {
+	if typ != typeBytes {
+		return b, errMismatch
+	}
+	body, rest, err := lengthed(b)
+	if err != nil {
+		return b, err
+	}
+	if err := d.count(); err != nil {
+		return b, err
+	}
+	var f familyType
+	for len(body) > 0 {
+		num, typ, next, err := tag(body)
+		if err != nil {
+			return b, err
+		}
+		switch {
+		case num == 1 && typ == typeVarint:
+			var v uint64
+			if v, next, err = uvarint(next); v <= uint64(metadataStateset) {
+				f.typ = metadata(v)
+			}
+		case num == 2 && typ == typeBytes:
+			var name []byte
+			name, next, err = lengthed(next)
+			f.name = alias(name)
+		case num == 1 || num == 2:
+			err = errMismatch
+		default:
+			next, err = skip(next, typ)
+		}
+		if err != nil {
+			return b, err
+		}
+		body = next
+	}
+	if f.name != "" && f.typ != metadataUnspecified {
+		d.families = append(d.families, f)
+	}
+	return rest, nil
 }

@@ -187,6 +187,8 @@ func fromMap(m map[string]string) labels {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
+func stale(v float64) bool { return ingest.IsStale(v) }
+
 func snappyEncode(message []byte) []byte { return snappy.Encode(nil, message) }
 
 // intHistogram is a good integer histogram: 6 observations that sum to 10.

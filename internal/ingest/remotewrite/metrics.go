@@ -14,6 +14,11 @@ type metrics struct {
 	inFlight      prometheus.Gauge
 	histograms    prometheus.Counter
 	exemplars     prometheus.Counter
+
+	families        prometheus.Gauge
+	familiesDropped prometheus.Counter
+	native          prometheus.Gauge
+	nativeDropped   prometheus.Counter
 }
 
 // statuses are all that the handler answers with.
@@ -51,6 +56,22 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: prefix + "exemplars_total",
 			Help: "Exemplars that were valid. They are counted as written and not used.",
 		}),
+		families: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: prefix + "metadata_families",
+			Help: "Metric families whose type is known from the metadata of remote write 1.0.",
+		}),
+		familiesDropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: prefix + "metadata_families_dropped_total",
+			Help: "Times that the type of a new metric family was not remembered for want of room.",
+		}),
+		native: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: prefix + "native_histogram_families",
+			Help: "Metric names of which native histograms came, so that their end is known when it comes.",
+		}),
+		nativeDropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: prefix + "native_histogram_families_dropped_total",
+			Help: "Times that the name of a native histogram was not remembered for want of room.",
+		}),
 	}
 	for _, p := range [...]protocol{protocolV1, protocolV2, protocolUnknown} {
 		m.requests[p] = make(map[int]prometheus.Counter)
@@ -58,6 +79,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			m.requests[p][status] = requests.WithLabelValues(string(p), strconv.Itoa(status))
 		}
 	}
-	reg.MustRegister(requests, m.duration, m.receivedBytes, m.inFlight, m.histograms, m.exemplars)
+	reg.MustRegister(requests, m.duration, m.receivedBytes, m.inFlight, m.histograms, m.exemplars, m.families, m.familiesDropped, m.native, m.nativeDropped)
 	return m
 }

@@ -11,8 +11,8 @@
 //   - A native histogram is checked and then given as two series, <name>_count
 //     and <name>_sum, counters unless it is a gauge histogram.
 //   - Exemplars are checked and counted as written; they are not used.
-//   - Metadata of 2.0 says which series are counters. That of 1.0, which comes
-//     apart from the series, is not used: names say as much.
+//   - Metadata says which series are counters. That of 2.0 comes with the series;
+//     that of 1.0 comes apart, and is remembered by family (see families).
 //   - Start timestamps, in the sample, the histogram or, as older senders have it,
 //     the series, are read and not used: resets show in the values.
 //   - Our own scores (ingest.OwnOutput) are left out, counted, and reported to the
@@ -48,6 +48,8 @@ type handler struct {
 	logger   *slog.Logger
 	metrics  *metrics
 	counters *ingest.Counters
+	families families
+	native   families
 	room     *semaphore.Weighted
 	states   sync.Pool // of *state
 }
@@ -75,6 +77,8 @@ func New(o Options) (http.Handler, error) {
 		metrics:  newMetrics(o.Registerer),
 		counters: ingest.NewCounters(o.Registerer, "remote_write"),
 	}
+	h.families.size, h.families.dropped = h.metrics.families, h.metrics.familiesDropped
+	h.native.size, h.native.dropped = h.metrics.native, h.metrics.nativeDropped
 	h.room = semaphore.NewWeighted(h.config.MaxInFlightBytes)
 	return h, nil
 }
@@ -127,7 +131,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, proto protocol) 
 	defer release()
 
 	b := &st.batch
-	b.reset(&h.config, h.target, proto)
+	b.reset(h, proto)
 	if proto == protocolV2 {
 		err = st.decoder.v2(st.message, b.take)
 	} else {
@@ -141,6 +145,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, proto protocol) 
 		}
 		return tally{}, corrupt(err)
 	}
+	h.families.learn(st.decoder.families)
 	written := b.commit(h.counters)
 	h.metrics.histograms.Add(float64(written.histograms))
 	h.metrics.exemplars.Add(float64(written.exemplars))

@@ -343,6 +343,74 @@ func TestKinds(t *testing.T) {
 	f("state", writev2.Metadata_METRIC_TYPE_STATESET, ingest.KindGauge)
 }
 
+func TestKindByTypeLabel(t *testing.T) {
+	r := newReceiver(t, remotewrite.Config{})
+	a := r.postV1(t, &prompb.WriteRequest{Timeseries: []prompb.TimeSeries{
+		v1Series(labels{"__name__", "jobs_done", "__type__", "counter"}, prompb.Sample{Timestamp: 1, Value: 1}),
+		v1Series(labels{"__name__", "jobs_total", "__type__", "gauge"}, prompb.Sample{Timestamp: 1, Value: 1}),
+		v1Series(labels{"__name__", "x_total", "__type__", "nonsense"}, prompb.Sample{Timestamp: 1, Value: 1}),
+	}})
+	require.Equal(t, 204, a.status, a.message)
+	require.Equal(t, `{__name__="jobs_done", __type__="counter"} counter 1@1
+{__name__="jobs_total", __type__="gauge"} gauge 1@1
+{__name__="x_total", __type__="nonsense"} counter 1@1
+`, r.target.Dump())
+}
+
+// Metadata of 1.0 comes in requests of its own and holds for what comes later, by
+// either protocol.
+func TestKindByFamily(t *testing.T) {
+	r := newReceiver(t, remotewrite.Config{})
+	send := func(ms int64) {
+		t.Helper()
+		require.Equal(t, 204, r.postV1(t, &prompb.WriteRequest{Timeseries: []prompb.TimeSeries{
+			v1Series(labels{"__name__", "jobs_done"}, prompb.Sample{Timestamp: ms, Value: 1}),
+			v1Series(labels{"__name__", "free_count"}, prompb.Sample{Timestamp: ms, Value: 1}),
+			v1Series(labels{"__name__", "size_bucket", "le", "1"}, prompb.Sample{Timestamp: ms, Value: 1}),
+		}}).status)
+	}
+	kinds := func() string {
+		var out []string
+		for _, n := range []string{`{__name__="jobs_done"}`, `{__name__="free_count"}`, `{__name__="size_bucket", le="1"}`} {
+			s, _ := r.target.Get(n)
+			out = append(out, s.Kind.String())
+		}
+		return strings.Join(out, " ")
+	}
+	learn := func(types ...prompb.MetricMetadata) {
+		t.Helper()
+		require.Equal(t, 204, r.postV1(t, &prompb.WriteRequest{Metadata: types}).status)
+	}
+	send(1)
+	require.Equal(t, "unknown counter counter", kinds())
+	learn(
+		prompb.MetricMetadata{MetricFamilyName: "jobs_done", Type: prompb.MetricMetadata_COUNTER, Help: "Jobs.", Unit: "1"},
+		prompb.MetricMetadata{MetricFamilyName: "free_count", Type: prompb.MetricMetadata_GAUGE},
+		prompb.MetricMetadata{MetricFamilyName: "size", Type: prompb.MetricMetadata_HISTOGRAM},
+		prompb.MetricMetadata{MetricFamilyName: "other", Type: prompb.MetricMetadata_UNKNOWN},
+		prompb.MetricMetadata{Type: prompb.MetricMetadata_COUNTER},
+	)
+	send(2)
+	require.Equal(t, "counter gauge counter", kinds())
+	require.Equal(t, 204, r.postV2(t, newV2().sample(labels{"__name__", "jobs_done"}, 3, 2).request()).status)
+	require.Equal(t, "counter gauge counter", kinds())
+	require.Equal(t, 3.0, value(t, r.reg, "portent_exporter_remote_write_metadata_families"))
+
+	learn(prompb.MetricMetadata{MetricFamilyName: "jobs_done", Type: prompb.MetricMetadata_GAUGE})
+	send(4)
+	require.Equal(t, "gauge gauge counter", kinds())
+
+	var many []prompb.MetricMetadata
+	for i := range 50_001 {
+		many = append(many, prompb.MetricMetadata{MetricFamilyName: "m" + itoa(i), Type: prompb.MetricMetadata_GAUGE})
+	}
+	learn(many...)
+	require.Equal(t, 50_000.0, value(t, r.reg, "portent_exporter_remote_write_metadata_families"))
+	require.Equal(t, 4.0, value(t, r.reg, "portent_exporter_remote_write_metadata_families_dropped_total"))
+	send(5)
+	require.Equal(t, "gauge gauge counter", kinds(), "what was known stays known")
+}
+
 func TestOwnOutput(t *testing.T) {
 	r := newReceiver(t, remotewrite.Config{})
 	a := r.postV2(t, newV2().

@@ -47,7 +47,8 @@ type histogramSample struct {
 	err        error // why the histogram is refused
 }
 
-// metadata is Metadata.MetricType of 2.0. Unknown numbers count as unspecified,
+// metadata is the type of a metric family: Metadata.MetricType of 2.0, which has
+// the numbers of MetricMetadata.MetricType of 1.0. Unknown numbers count as unspecified,
 // as protobuf asks for enums that grow.
 type metadata uint8
 

@@ -33,9 +33,11 @@ func (h *handler) put(st *state) {
 	d := &st.decoder
 	clear(d.symbols[:cap(d.symbols)])
 	clear(d.series.labels[:cap(d.series.labels)])
+	clear(d.families[:cap(d.families)])
 	d.series.labelErr, d.series.exemplarErr = nil, nil
 	st.message, d.whole = nil, nil
-	st.batch.reset(nil, nil, "")
+	clear(st.batch.seen[:cap(st.batch.seen)])
+	st.batch.reset(nil, "")
 	h.states.Put(st)
 }
 
@@ -44,7 +46,7 @@ func (st *state) size() int {
 	d, b := &st.decoder, &st.batch
 	const label, sample, histogram, sym = 32, 16, 48, 24
 	return cap(st.compressed) + cap(st.raw) +
-		sym*cap(d.symbols) + 4*cap(d.refs) +
+		sym*(cap(d.symbols)+cap(d.families)+cap(b.seen)) + 4*cap(d.refs) +
 		label*cap(d.series.labels) + sample*cap(d.series.samples) + histogram*cap(d.series.histograms) +
 		d.histogram.size() + sample*(cap(b.count)+cap(b.sums)) + cap(b.name)
 }
