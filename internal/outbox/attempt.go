@@ -163,8 +163,8 @@ func (a attempt) update(ctx context.Context) ending {
 			now, err = a.target.Get(ctx, ref)
 			return err
 		})
-		if err == nil {
-			t.Status = status(now)
+		if err == nil { // of a duplicate that was closed it is the one that stays
+			t = incident.Ticket{Tracker: a.Tracker, Key: now.Key, ID: now.ID, URL: now.URL, Status: status(now)}
 		}
 	}
 	return a.done(resultDone, t)

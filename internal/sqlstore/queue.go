@@ -47,7 +47,7 @@ func (s *Store) Claim(ctx context.Context, c outbox.Claim) ([]outbox.Task, error
 	// Most looks find nothing; they shall not queue up for the writer.
 	var due int
 	err := s.r.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE tracker = $1 AND ((state = 'pending' AND not_before <= $2)
-		OR (state = 'inflight' AND lease_until <= $2)) LIMIT 1) AS some`, text(c.Tracker), nano(c.Now)).Scan(&due)
+		OR (state = 'inflight' AND lease_until <= $2)) LIMIT 1) AS due`, text(c.Tracker), nano(c.Now)).Scan(&due)
 	if err != nil || due == 0 {
 		return nil, s.reading("tasks", err)
 	}

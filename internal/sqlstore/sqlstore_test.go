@@ -11,6 +11,8 @@ import (
 	"github.com/portent-dev/portent/internal/audit"
 	"github.com/portent-dev/portent/internal/incident/incidenttest"
 	"github.com/portent-dev/portent/internal/sqlstore"
+	"github.com/portent-dev/portent/internal/ticket/local"
+	"github.com/portent-dev/portent/internal/ticket/local/localtest"
 )
 
 func sqliteDSN(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "portent.db") }
@@ -27,10 +29,10 @@ func open(t testing.TB, dsn string) *sqlstore.Store {
 	return s
 }
 
-// both runs f with SQLite and with PostgreSQL.
-func both(t *testing.T, f func(t *testing.T, dsn string)) {
-	t.Run("sqlite", func(t *testing.T) { f(t, sqliteDSN(t)) })
-	t.Run("postgres", func(t *testing.T) { f(t, postgresDSN(t)) })
+// both runs f with SQLite and with PostgreSQL; dsn gives a new, empty database.
+func both(t *testing.T, f func(t *testing.T, dsn func(testing.TB) string)) {
+	t.Run("sqlite", func(t *testing.T) { f(t, sqliteDSN) })
+	t.Run("postgres", func(t *testing.T) { f(t, postgresDSN) })
 }
 
 func stores(t *testing.T, dsn string) incidenttest.Stores {
@@ -67,4 +69,10 @@ func TestStoreSQLite(t *testing.T) {
 
 func TestStorePostgres(t *testing.T) {
 	incidenttest.Run(t, func(t *testing.T) incidenttest.Stores { return stores(t, postgresDSN(t)) })
+}
+
+func TestLocalTickets(t *testing.T) {
+	both(t, func(t *testing.T, dsn func(testing.TB) string) {
+		localtest.Run(t, func(t *testing.T) local.Store { return open(t, dsn(t)) })
+	})
 }
