@@ -1,0 +1,383 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/incidentapi"
+	"github.com/portent-dev/portent/internal/outbox"
+	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/web"
+)
+
+const (
+	// defaultLimit of a page of incidents or alerts.
+	defaultLimit = 100
+	// maxActionBytes of the body of an action: a reason and some room.
+	maxActionBytes = 16 << 10
+	// maxReason in runes: it is shown in a line of the timeline.
+	maxReason = 500
+)
+
+// What people decide.
+const (
+	actionDismiss = "dismiss"
+	actionReopen  = "reopen"
+	actionReplay  = "replay"
+)
+
+// serveIncidents answers GET /api/v1/incidents. For somebody who sees a part, a page may hold fewer than
+// limit, even none, though more follow: next tells.
+func (s *server) serveIncidents(w http.ResponseWriter, r *http.Request, p principal) {
+	v, err := values(r, "status", "severity", "since", "limit", "cursor")
+	q := incident.Query{Cursor: v.Get("cursor")}
+	if err == nil {
+		q.Status, err = status(v.Get("status"))
+	}
+	if err == nil {
+		q.Severity, err = severity(v.Get("severity"))
+	}
+	if err == nil {
+		q.Since, err = instant("since", v.Get("since"))
+	}
+	if err == nil {
+		q.Limit, err = limit(v.Get("limit"))
+	}
+	if err != nil {
+		web.Error(w, http.StatusBadRequest, err, "see docs/configuration/receiver.md for the parameters")
+		return
+	}
+	incs, next, err := s.store.List(r.Context(), q)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	set := s.settings.Load()
+	page := incidentapi.IncidentPage{Incidents: make([]incidentapi.Incident, 0, len(incs)), Next: cursorOrNull(next)}
+	for _, inc := range incs {
+		if seen, _, ok := p.view(inc, set.words); ok {
+			seen.Timeline = nil // only with a single incident
+			page.Incidents = append(page.Incidents, toAPI(seen, set.links))
+		}
+	}
+	web.JSON(w, http.StatusOK, page)
+}
+
+// serveIncident answers GET /api/v1/incidents/{id}.
+func (s *server) serveIncident(w http.ResponseWriter, r *http.Request, p principal) {
+	inc, _, err := s.visible(r, p)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	web.JSON(w, http.StatusOK, toAPI(inc, s.settings.Load().links))
+}
+
+// visible loads the incident of the request as the principal may see it. What it must not see does not exist.
+func (s *server) visible(r *http.Request, p principal) (inc incident.Incident, whole bool, err error) {
+	id := r.PathValue("id")
+	inc, err = s.store.Get(r.Context(), id)
+	if err != nil {
+		return inc, false, err
+	}
+	seen, whole, ok := p.view(inc, s.settings.Load().words)
+	if !ok {
+		return incident.Incident{}, false, fmt.Errorf("incident %.60q: %w", id, incident.ErrNotFound)
+	}
+	return seen, whole, nil
+}
+
+// serveAction answers POST /api/v1/incidents/{id}/{dismiss,reopen}.
+func (s *server) serveAction(w http.ResponseWriter, r *http.Request, p principal) {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		web.Error(w, http.StatusUnsupportedMediaType, errors.New("want Content-Type application/json"), `send {"reason":"…"}`)
+		return
+	}
+	var a incidentapi.Action
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxActionBytes))
+	if err == nil {
+		err = json.Unmarshal(body, &a)
+	}
+	if err != nil {
+		web.Error(w, http.StatusBadRequest, fmt.Errorf("read the body: %w", err), `send {"reason":"…"}`)
+		return
+	}
+	inc, err := s.act(r, p, r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:], a.Reason)
+	if err != nil {
+		s.actionFailed(w, r, err)
+		return
+	}
+	web.JSON(w, http.StatusOK, toAPI(inc, s.settings.Load().links))
+}
+
+// errReason and errAction are the caller's fault; errPart is a matter of scope.
+var (
+	errReason = fmt.Errorf("a reason of 1 to %d characters is needed", maxReason)
+	errAction = errors.New("no such action")
+	errPart   = errors.New("the incident also holds alerts that you may not see")
+)
+
+// act carries out what a person decided about an incident.
+func (s *server) act(r *http.Request, p principal, action, reason string) (incident.Incident, error) {
+	reason = ticket.OneLine(reason, maxReason+1)
+	if reason == "" || utf8.RuneCountInString(reason) > maxReason {
+		return incident.Incident{}, errReason
+	}
+	_, whole, err := s.visible(r, p)
+	if err != nil {
+		return incident.Incident{}, err
+	}
+	if !whole {
+		return incident.Incident{}, errPart
+	}
+	var do func() (incident.Incident, error)
+	id := r.PathValue("id")
+	switch action {
+	case actionDismiss:
+		do = func() (incident.Incident, error) { return s.decide.Dismiss(r.Context(), id, p.name, reason) }
+	case actionReopen:
+		do = func() (incident.Incident, error) { return s.decide.Reopen(r.Context(), id, p.name, reason) }
+	default:
+		return incident.Incident{}, errAction
+	}
+	inc, err := do()
+	if err != nil {
+		return incident.Incident{}, err
+	}
+	s.metrics.decisions.WithLabelValues(action).Inc()
+	s.wakeOutbox()
+	return inc, nil
+}
+
+func (s *server) actionFailed(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, errReason):
+		s.fail(w, r, http.StatusBadRequest, err, "say why: it stands in the timeline and in the audit log")
+	case errors.Is(err, errAction):
+		s.fail(w, r, http.StatusNotFound, err, "actions are dismiss and reopen")
+	case errors.Is(err, errPart):
+		s.fail(w, r, http.StatusForbidden, err, "ask somebody who sees all of it")
+	default:
+		s.failed(w, r, err)
+	}
+}
+
+// serveAlerts answers GET /api/v1/alerts.
+func (s *server) serveAlerts(w http.ResponseWriter, r *http.Request, p principal) {
+	v, err := values(r, "suppressed", "since", "limit", "cursor")
+	q := incident.AlertQuery{Cursor: v.Get("cursor")}
+	if err == nil && v.Get("suppressed") != "" {
+		if q.Suppressed, err = strconv.ParseBool(v.Get("suppressed")); err != nil {
+			err = fmt.Errorf("suppressed=%.20q: want true or false", v.Get("suppressed"))
+		}
+	}
+	if err == nil {
+		q.Since, err = instant("since", v.Get("since"))
+	}
+	if err == nil {
+		q.Limit, err = limit(v.Get("limit"))
+	}
+	if err != nil {
+		web.Error(w, http.StatusBadRequest, err, "see docs/configuration/receiver.md for the parameters")
+		return
+	}
+	alerts, next, err := s.store.ListAlerts(r.Context(), q)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	page := incidentapi.AlertPage{Alerts: make([]incidentapi.Alert, 0, len(alerts)), Next: cursorOrNull(next)}
+	for _, a := range alerts {
+		if p.sees(a.Labels) {
+			page.Alerts = append(page.Alerts, alertToAPI(a))
+		}
+	}
+	web.JSON(w, http.StatusOK, page)
+}
+
+// serveAudit answers GET /api/v1/audit: the chain in its order, as `portent audit verify` reads it.
+func (s *server) serveAudit(w http.ResponseWriter, r *http.Request, _ principal) {
+	v, err := values(r, "since", "limit", "cursor")
+	var since time.Time
+	var n int
+	if err == nil {
+		since, err = instant("since", v.Get("since"))
+	}
+	if err == nil {
+		n, err = limit(v.Get("limit"))
+	}
+	if err != nil {
+		web.Error(w, http.StatusBadRequest, err, "see docs/configuration/receiver.md for the parameters")
+		return
+	}
+	records, next, err := s.audit.Records(r.Context(), since, n, v.Get("cursor"))
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	page := incidentapi.AuditPage{Records: make([]incidentapi.AuditRecord, 0, len(records)), Next: cursorOrNull(next)}
+	for _, a := range records {
+		page.Records = append(page.Records, incidentapi.AuditRecord{
+			Seq: a.Seq, At: a.At, Actor: a.Actor, Action: a.Action, Subject: a.Subject, Detail: a.Detail, Prev: a.Prev, Hash: a.Hash,
+		})
+	}
+	web.JSON(w, http.StatusOK, page)
+}
+
+// serveTasks answers GET /api/v1/outbox.
+func (s *server) serveTasks(w http.ResponseWriter, r *http.Request, _ principal) {
+	v, err := values(r, "state", "incident", "limit", "cursor")
+	q := outbox.Query{IncidentID: v.Get("incident"), Cursor: v.Get("cursor")}
+	if err == nil {
+		switch q.State = outbox.State(v.Get("state")); q.State {
+		case "", outbox.StatePending, outbox.StateInflight, outbox.StateDone, outbox.StateDead:
+		default:
+			err = fmt.Errorf("state=%.20q: want pending, inflight, done or dead", v.Get("state"))
+		}
+	}
+	if err == nil {
+		q.Limit, err = limit(v.Get("limit"))
+	}
+	if err != nil {
+		web.Error(w, http.StatusBadRequest, err, "see docs/configuration/receiver.md for the parameters")
+		return
+	}
+	ts, next, err := s.tasks.ListTasks(r.Context(), q)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	page := incidentapi.TaskPage{Tasks: make([]incidentapi.Task, 0, len(ts)), Next: cursorOrNull(next)}
+	for _, t := range ts {
+		page.Tasks = append(page.Tasks, taskToAPI(t))
+	}
+	web.JSON(w, http.StatusOK, page)
+}
+
+// serveReplay answers POST /api/v1/outbox/{id}/replay.
+func (s *server) serveReplay(w http.ResponseWriter, r *http.Request, p principal) {
+	if err := s.replay(r, p); err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	web.JSON(w, http.StatusOK, struct {
+		Status string `json:"status"`
+	}{"pending"})
+}
+
+func (s *server) replay(r *http.Request, p principal) error {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		return fmt.Errorf("task %.30q: %w", r.PathValue("id"), incident.ErrNotFound)
+	}
+	if err := s.tasks.Replay(r.Context(), id, p.name, s.now().UTC()); err != nil {
+		return err
+	}
+	s.metrics.decisions.WithLabelValues(actionReplay).Inc()
+	s.wakeOutbox()
+	return nil
+}
+
+// serveAside answers GET /api/v1/aside: notifications that could not be processed, newest first, with their
+// bodies as they came.
+func (s *server) serveAside(w http.ResponseWriter, r *http.Request, _ principal) {
+	v, err := values(r, "limit")
+	var n int
+	if err == nil {
+		n, err = limit(v.Get("limit"))
+	}
+	if err != nil {
+		web.Error(w, http.StatusBadRequest, err, "see docs/configuration/receiver.md for the parameters")
+		return
+	}
+	ns, err := s.inbox.Aside(r.Context(), n)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	type aside struct {
+		ReceivedAt time.Time `json:"receivedAt"`
+		Source     string    `json:"source"`
+		Reason     string    `json:"reason"`
+		Body       string    `json:"body"`
+	}
+	out := make([]aside, 0, len(ns))
+	for _, x := range ns {
+		out = append(out, aside{x.ReceivedAt.UTC(), x.Source, x.Reason, strings.ToValidUTF8(string(x.Body), "\uFFFD")})
+	}
+	web.JSON(w, http.StatusOK, struct {
+		Notifications []aside `json:"notifications"`
+	}{out})
+}
+
+// values returns the query; a parameter that is not known is an error, as a misspelt filter would show too much.
+func values(r *http.Request, known ...string) (url.Values, error) {
+	v, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return url.Values{}, fmt.Errorf("read the query: %w", err)
+	}
+next:
+	for k := range v {
+		for _, x := range known {
+			if k == x {
+				continue next
+			}
+		}
+		return url.Values{}, fmt.Errorf("unknown parameter %.40q; known are %s", k, strings.Join(known, ", "))
+	}
+	return v, nil
+}
+
+func status(v string) (incident.Status, error) {
+	switch s := incident.Status(v); s {
+	case "", incident.StatusOpen, incident.StatusResolved, incident.StatusDismissed:
+		return s, nil
+	}
+	return "", fmt.Errorf("status=%.20q: want open, resolved or dismissed", v)
+}
+
+func severity(v string) (incident.Severity, error) {
+	switch s := incident.Severity(v); s {
+	case "", incident.SeverityCritical, incident.SeverityWarning, incident.SeverityInfo:
+		return s, nil
+	}
+	return "", fmt.Errorf("severity=%.20q: want critical, warning or info", v)
+}
+
+// limit reads the size of a page; more than the greatest one is cut, as the API says.
+func limit(v string) (int, error) {
+	if v == "" {
+		return defaultLimit, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("limit=%.20q: want a number from 1 to %d", v, incidentapi.MaxLimit)
+	}
+	return min(n, incidentapi.MaxLimit), nil
+}
+
+// instant reads a time as Prometheus does: RFC 3339, or Unix seconds.
+func instant(name, v string) (time.Time, error) {
+	if v == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
+		return t.UTC(), nil
+	}
+	const last = 253402300799 // the end of year 9999
+	if f, err := strconv.ParseFloat(v, 64); err == nil && f >= 0 && f <= last {
+		sec := int64(f)
+		return time.Unix(sec, int64((f-float64(sec))*1e9)).UTC(), nil
+	}
+	return time.Time{}, fmt.Errorf("%s=%.40q: want an RFC 3339 time or Unix seconds", name, v)
+}

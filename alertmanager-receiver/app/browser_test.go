@@ -1,0 +1,251 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// The pages are looked at in a real browser: with PORTENT_SCREENSHOTS=DIR each is also written as a picture.
+func TestPagesInABrowser(t *testing.T) {
+	ts, empty := newTestServer(t, nil), newTestServer(t, nil)
+	fill(t, ts)
+	full := httptest.NewServer(ts.mux)
+	defer full.Close()
+	none := httptest.NewServer(empty.mux)
+	defer none.Close()
+
+	pages := []struct{ name, url string }{
+		{"list", full.URL + "/"},
+		{"list-all", full.URL + "/?status=all"},
+		{"list-no-match", full.URL + "/?status=dismissed"},
+		{"list-empty", none.URL + "/"},
+		{"incident", full.URL + "/incidents/" + idMemory},
+		{"incident-dead-task", full.URL + "/incidents/" + idCheckout},
+		{"incident-hostile", full.URL + "/incidents/01JDB2H000HOSTILE"},
+		{"incident-unknown", full.URL + "/incidents/nope"},
+		{"ticket", full.URL + "/tickets/LOCAL-1"},
+		{"suppressed", full.URL + "/suppressed"},
+		{"outbox", full.URL + "/outbox"},
+	}
+	browser := startBrowser(t)
+	for _, width := range []int64{390, 1280} {
+		for _, scheme := range []string{"light", "dark"} {
+			for _, p := range pages {
+				t.Run(fmt.Sprintf("%s/%d/%s", p.name, width, scheme), func(t *testing.T) {
+					tab := openTab(t, browser)
+					_, err := chromedp.Run(tab.ctx, scheming(scheme))
+					require.NoError(t, err)
+					require.NoError(t, chromedp.Do(tab.ctx, chromedp.EmulateViewport(width, 844), chromedp.Navigate(p.url)))
+					found, err := chromedp.Run(tab.ctx, chromedp.Evaluate[[]string](inspect))
+					require.NoError(t, err)
+					shot, err := chromedp.Run(tab.ctx, chromedp.FullScreenshot(100))
+					require.NoError(t, err)
+					save(t, fmt.Sprintf("%s-%d-%s.png", p.name, width, scheme), shot)
+					require.Empty(t, found)
+					require.Empty(t, tab.problems(), "what the browser complains of")
+					for _, u := range tab.requests() {
+						require.True(t, strings.HasPrefix(u, full.URL) || strings.HasPrefix(u, none.URL), "a resource from elsewhere: %s", u)
+					}
+				})
+			}
+		}
+	}
+}
+
+// The keyboard alone must do: skip link, filters, list, and the form.
+func TestPagesByKeyboard(t *testing.T) {
+	ts := newTestServer(t, nil)
+	fill(t, ts)
+	srv := httptest.NewServer(ts.mux)
+	defer srv.Close()
+	tab := openTab(t, startBrowser(t))
+	read := func(js string) string {
+		t.Helper()
+		v, err := chromedp.Run(tab.ctx, chromedp.Evaluate[string](js))
+		require.NoError(t, err)
+		return v
+	}
+	require.NoError(t, chromedp.Do(tab.ctx, chromedp.Navigate(srv.URL+"/"), chromedp.KeyEvent("\t")))
+	require.Equal(t, "Skip to content", read(`document.activeElement.textContent`))
+	require.NoError(t, chromedp.Do(tab.ctx, chromedp.KeyEvent("\r")))
+	require.Equal(t, "#main", read(`location.hash`))
+
+	require.NoError(t, chromedp.Do(tab.ctx,
+		chromedp.Navigate(srv.URL+"/incidents/"+idMemory),
+		chromedp.SendKeys(chromedp.CSS("#reason"), "known, fixed by the rollout\r"),
+		chromedp.WaitVisible(`//h2[text()="Reopen"]`),
+	))
+	focused, at := read(`document.querySelector(".timeline li").textContent`), read(`location.href`)
+	require.Contains(t, focused, "known, fixed by the rollout")
+	require.Equal(t, srv.URL+"/incidents/"+idMemory, at)
+	require.Equal(t, []string{"local"}, ts.decide.actors)
+}
+
+// inspect returns what is wrong with a page: too wide, no or several main headings, a heading level left out, a missing
+// landmark, a control without a name or too small for a thumb, or text whose contrast is below WCAG AA.
+const inspect = `(() => {
+  const wrong = [];
+  const doc = document.documentElement;
+  if (doc.scrollWidth > innerWidth) {
+    const wide = [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.hide'));
+    wrong.push('wider than the screen: ' + doc.scrollWidth + ' by ' + wide.slice(0, 3).map(e => e.outerHTML.slice(0, 80)).join(' | '));
+  }
+  if (!doc.lang) wrong.push('no language');
+  if (!document.title.endsWith('· Portent')) wrong.push('title: ' + document.title);
+  for (const [what, sel] of [['header', 'body > header'], ['navigation', 'header nav[aria-label]'], ['main', 'main'], ['footer', 'body > footer'], ['h1', 'h1']]) {
+    const n = document.querySelectorAll(sel).length;
+    if (n !== 1) wrong.push(n + ' of ' + what + ', want 1');
+  }
+  let last = 0;
+  for (const h of document.querySelectorAll('h1,h2,h3,h4,h5,h6')) {
+    const level = +h.tagName[1];
+    if (last && level > last + 1) wrong.push('heading level left out before: ' + h.textContent);
+    last = level;
+  }
+  for (const n of document.querySelectorAll('nav')) if (!n.getAttribute('aria-label')) wrong.push('nav without a name');
+  for (const e of document.querySelectorAll('a[href],button,input,summary')) {
+    const label = e.id && document.querySelector('label[for="' + e.id + '"]');
+    if (!(e.textContent.trim() || e.getAttribute('aria-label') || label)) wrong.push('no name: ' + e.outerHTML);
+    const r = e.getBoundingClientRect();
+    const inline = getComputedStyle(e).display === 'inline';
+    if (!inline && r.height > 0 && r.height < 24) wrong.push('small target ' + Math.round(r.height) + ': ' + e.outerHTML.slice(0, 80));
+  }
+  const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
+  if (new Set(ids).size !== ids.length) wrong.push('an id twice: ' + ids);
+  const parse = c => { const m = c.match(/[\d.]+/g).map(Number); return { r: m[0], g: m[1], b: m[2], a: m.length > 3 ? m[3] : 1 }; };
+  const lum = c => { const f = v => (v /= 255) <= .03928 ? v / 12.92 : Math.pow((v + .055) / 1.055, 2.4); return .2126 * f(c.r) + .7152 * f(c.g) + .0722 * f(c.b); };
+  const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c.a === 1) return c; if (c.a > 0) return null; } return { r: 255, g: 255, b: 255 }; };
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const seen = new Set();
+  for (let n; (n = walk.nextNode());) {
+    const e = n.parentElement;
+    if (!n.textContent.trim() || !e.getClientRects().length) continue;
+    const s = getComputedStyle(e), fg = parse(s.color), bg = behind(e);
+    if (!bg) { wrong.push('half transparent background behind: ' + n.textContent.trim()); continue; }
+    const [x, y] = [lum(fg), lum(bg)].sort((a, b) => b - a);
+    const ratio = (x + .05) / (y + .05), size = parseFloat(s.fontSize), large = size >= 24 || size >= 18.66 && +s.fontWeight >= 700;
+    const key = s.color + '/' + JSON.stringify(bg);
+    if (ratio < (large ? 3 : 4.5) && !seen.has(key)) { seen.add(key); wrong.push('contrast ' + ratio.toFixed(2) + ' of: ' + n.textContent.trim().slice(0, 60)); }
+  }
+  if (document.querySelector('script')) wrong.push('a script on the page');
+  return wrong;
+})()`
+
+// startBrowser starts headless Chromium. It is needed, not optional: without it nobody has looked at the pages.
+func startBrowser(t *testing.T) context.Context {
+	t.Helper()
+	path := os.Getenv("PORTENT_CHROMIUM")
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path == "" {
+			path, _ = exec.LookPath(name)
+		}
+	}
+	if path == "" {
+		t.Fatal("Chromium is missing: the pages cannot be tested. Install it (Debian: apt-get install chromium) or name it in PORTENT_CHROMIUM.")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true))
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
+	t.Cleanup(stop)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(cancel)
+	require.NoError(t, chromedp.Do(ctx), "start %s", path)
+	return ctx
+}
+
+// tab is a browser tab that remembers what it asked for and what went wrong.
+type tab struct {
+	ctx  context.Context
+	mu   sync.Mutex
+	bad  []string
+	seen []string
+}
+
+func openTab(t *testing.T, browser context.Context) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser)
+	t.Cleanup(cancel)
+	require.NoError(t, chromedp.Do(ctx)) // opens the tab; a timeout on this first call would end the browser
+	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	t.Cleanup(stop)
+	tb := &tab{ctx: ctx}
+	require.NoError(t, chromedp.Listen(ctx, func(ev any) {
+		tb.mu.Lock()
+		defer tb.mu.Unlock()
+		switch e := ev.(type) {
+		case *log.EventEntryAdded:
+			// The browser writes a line for every answer that is an error; a page about an error is one on purpose.
+			if e.Entry.Source != log.EntrySourceNetwork {
+				tb.bad = append(tb.bad, e.Entry.Text)
+			}
+		case *runtime.EventExceptionThrown:
+			tb.bad = append(tb.bad, e.ExceptionDetails.Text)
+		case *network.EventRequestWillBeSent:
+			tb.seen = append(tb.seen, e.Request.URL)
+		}
+	}))
+	require.NoError(t, chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, t, network.Enable, network.EnableParams{}); err != nil {
+			return err
+		}
+		_, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{})
+		return err
+	})))
+	return tb
+}
+
+// scheming makes pages see the preferred colour scheme.
+func scheming(scheme string) chromedp.Action[cdp.Empty] {
+	return func(ctx context.Context, t *chromedp.Target) (cdp.Empty, error) {
+		return cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+	}
+}
+
+func (tb *tab) problems() []string {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	return append([]string(nil), tb.bad...)
+}
+
+func (tb *tab) requests() []string {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	var out []string
+	for _, u := range tb.seen {
+		if p, err := url.Parse(u); err == nil && p.Scheme != "data" {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+func save(t *testing.T, name string, png []byte) {
+	t.Helper()
+	dir := os.Getenv("PORTENT_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), png, 0o644))
+}

@@ -1,0 +1,198 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/portent-dev/portent/internal/report"
+	"github.com/portent-dev/portent/internal/sqlstore"
+	"github.com/portent-dev/portent/internal/web"
+)
+
+// Config is the configuration file of the receiver. docs/configuration/receiver.md documents every key, and
+// a test holds its defaults to DefaultConfig.
+type Config struct {
+	// Store is where everything is kept; --store wins over it.
+	Store string `yaml:"store"`
+	// ExternalURL is the address people reach the receiver at. Empty: made of the first listen address.
+	ExternalURL string          `yaml:"external_url"`
+	Retention   RetentionConfig `yaml:"retention"`
+	// MaxStoreBytes bounds the size of an SQLite database; what would exceed it is answered 503. 0: no bound
+	// but the disk.
+	MaxStoreBytes int64 `yaml:"max_store_bytes"`
+
+	Links    LinksConfig     `yaml:"links"`
+	Webhook  WebhookConfig   `yaml:"webhook"`
+	Ready    ReadyConfig     `yaml:"ready"`
+	Access   []AccessConfig  `yaml:"access"`
+	Trackers []TrackerConfig `yaml:"trackers"`
+	Routing  RoutingConfig   `yaml:"routing"`
+}
+
+// RetentionConfig says how long things are kept. The audit chain is kept for ever.
+type RetentionConfig struct {
+	// Incidents that ended, their alerts, and alerts that were kept out.
+	Incidents model.Duration `yaml:"incidents"`
+	// Notifications: their raw bodies after they were processed.
+	Notifications model.Duration `yaml:"notifications"`
+}
+
+// LinksConfig says where people find the other programs. Empty: the addresses that alerts carry, which are
+// often those inside of a cluster.
+type LinksConfig struct {
+	Prometheus   string `yaml:"prometheus"`
+	Alertmanager string `yaml:"alertmanager"`
+}
+
+// WebhookConfig bounds the intake. What exceeds a bound of load is answered 503 and sent again by
+// Alertmanager; what exceeds the size of a body is refused for good with 413.
+type WebhookConfig struct {
+	// Token must be sent as bearer token when it is set.
+	Token     web.Secret `yaml:"token"`
+	TokenFile string     `yaml:"token_file"`
+	// Open allows anybody who reaches the receiver to post, though it listens beyond loopback.
+	Open bool `yaml:"open"`
+	// MaxBodyBytes of one notification.
+	MaxBodyBytes int64 `yaml:"max_body_bytes"`
+	// MaxInFlightBytes of all notifications that are being read at a time.
+	MaxInFlightBytes int64 `yaml:"max_in_flight_bytes"`
+	// Timeout of storing one notification.
+	Timeout model.Duration `yaml:"timeout"`
+}
+
+// ReadyConfig says when the receiver takes no more.
+type ReadyConfig struct {
+	// MaxPending is the greatest backlog of unprocessed notifications: beyond it the receiver is not ready
+	// and answers 503 to new ones.
+	MaxPending int `yaml:"max_pending"`
+}
+
+// DefaultConfig returns what holds without a file.
+func DefaultConfig() Config {
+	return Config{
+		Store: "sqlite:portent-receiver.db",
+		Retention: RetentionConfig{
+			Incidents:     model.Duration(sqlstore.DefaultKeepIncidents),
+			Notifications: model.Duration(sqlstore.DefaultKeepBodies),
+		},
+		Webhook: WebhookConfig{
+			// A group of 12 000 alerts, a whole data centre, is about 12 MB.
+			MaxBodyBytes: 32 << 20,
+			// Eight of the greatest at once, or some ten thousand ordinary ones.
+			MaxInFlightBytes: 256 << 20,
+			// Below the 10 s after which Alertmanager itself gives a webhook up by default.
+			Timeout: model.Duration(8 * time.Second),
+		},
+		// At 2 kB a notification this is 200 MB, and minutes of work.
+		Ready:    ReadyConfig{MaxPending: 100_000},
+		Trackers: []TrackerConfig{{Name: TrackerLocal, Type: TrackerLocal}},
+	}
+}
+
+// Load reads the file at path over the defaults; an empty path gives the defaults.
+func Load(path string) (Config, error) {
+	c := DefaultConfig()
+	if path == "" {
+		return c, c.Validate()
+	}
+	if err := web.LoadYAML(path, &c); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// Validate reports everything that is wrong, each with its key, and fills in what follows from the rest.
+func (c *Config) Validate() error {
+	for i := range c.Trackers {
+		if c.Trackers[i].Name == "" {
+			c.Trackers[i].Name = c.Trackers[i].Type
+		}
+	}
+	return errors.Join(
+		web.Invalid("store", checkDSN(c.Store)),
+		c.validateKept(),
+		c.validateLinks(),
+		web.Invalid("webhook", c.Webhook.validate()),
+		web.Invalid("ready", c.Ready.validate()),
+		validateAccess(c.Access),
+		validateTrackers(c.Trackers),
+		web.Invalid("routing", c.Routing.validate(c.Trackers)),
+	)
+}
+
+func checkDSN(dsn string) error {
+	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
+		if path == "" {
+			return errors.New("sqlite: wants the path of a file, as in sqlite:portent-receiver.db")
+		}
+		return nil
+	}
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		return nil
+	}
+	return errors.New("want sqlite:PATH or postgres://…") // not repeated: it may hold a password
+}
+
+func (c *Config) validateKept() error {
+	var errs []error
+	if c.Retention.Incidents < model.Duration(time.Hour) {
+		errs = append(errs, web.Invalid("retention.incidents", fmt.Errorf("%s: want at least 1h", c.Retention.Incidents)))
+	}
+	if c.Retention.Notifications < model.Duration(time.Minute) {
+		errs = append(errs, web.Invalid("retention.notifications", fmt.Errorf("%s: want at least 1m", c.Retention.Notifications)))
+	}
+	const least = 1 << 20 // an empty database is 200 kB
+	if c.MaxStoreBytes != 0 && c.MaxStoreBytes < least {
+		errs = append(errs, web.Invalid("max_store_bytes", fmt.Errorf("%d: want 0 for no bound, or at least %d (1 MiB)", c.MaxStoreBytes, least)))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateLinks() error {
+	var errs []error
+	for _, x := range []struct {
+		key string
+		o   report.Options
+	}{
+		{"external_url", report.Options{ExternalURL: c.ExternalURL}},
+		{"links.prometheus", report.Options{PrometheusURL: c.Links.Prometheus}},
+		{"links.alertmanager", report.Options{Alertmanager: c.Links.Alertmanager}},
+	} {
+		if _, err := report.NewLinks(x.o); err != nil {
+			errs = append(errs, web.Invalid(x.key, errors.New("want http://host or https://host")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *WebhookConfig) validate() error {
+	var errs []error
+	if c.Token != "" && c.TokenFile != "" {
+		errs = append(errs, web.Invalid("token_file", errors.New("give token or token_file, not both")))
+	}
+	if c.Open && (c.Token != "" || c.TokenFile != "") {
+		errs = append(errs, web.Invalid("open", errors.New("true and a token contradict each other")))
+	}
+	const least = 64 << 10 // one alert with long annotations
+	if c.MaxBodyBytes < least || c.MaxBodyBytes > 1<<30 {
+		errs = append(errs, web.Invalid("max_body_bytes", fmt.Errorf("%d: want %d (64 KiB) to %d (1 GiB)", c.MaxBodyBytes, least, 1<<30)))
+	}
+	if c.MaxInFlightBytes < c.MaxBodyBytes {
+		errs = append(errs, web.Invalid("max_in_flight_bytes", fmt.Errorf("%d: want at least max_body_bytes, %d", c.MaxInFlightBytes, c.MaxBodyBytes)))
+	}
+	if t := time.Duration(c.Timeout); t < time.Second || t > time.Minute {
+		errs = append(errs, web.Invalid("timeout", fmt.Errorf("%s: want 1s to 1m", c.Timeout)))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *ReadyConfig) validate() error {
+	if c.MaxPending < 1 {
+		return web.Invalid("max_pending", fmt.Errorf("%d: want at least 1", c.MaxPending))
+	}
+	return nil
+}

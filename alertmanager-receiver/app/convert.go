@@ -1,0 +1,102 @@
+package app
+
+import (
+	"time"
+
+	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/incidentapi"
+	"github.com/portent-dev/portent/internal/outbox"
+	"github.com/portent-dev/portent/internal/report"
+	"github.com/portent-dev/portent/internal/ticket"
+)
+
+// maxEvidence bounds the evidence of one incident: different expressions, in the order of firing.
+const maxEvidence = 10
+
+// toAPI turns an incident into what the API says of it.
+func toAPI(inc incident.Incident, links report.Links) incidentapi.Incident {
+	out := incidentapi.Incident{
+		ID: inc.ID, Status: string(inc.Status), Severity: string(inc.Severity), Title: inc.Title, Summary: inc.Summary,
+		StartedAt: inc.StartedAt.UTC(), EndedAt: timeOrNull(inc.EndedAt), UpdatedAt: inc.UpdatedAt.UTC(),
+		Tickets:  make([]incidentapi.Ticket, 0, len(inc.Tickets)),
+		Alerts:   make([]incidentapi.Alert, 0, len(inc.Alerts)),
+		Evidence: evidence(inc, links),
+		URL:      links.Incident(inc.ID),
+	}
+	if c := inc.RootCause; c.Entity != "" || c.Alertname != "" {
+		out.RootCause = &incidentapi.RootCause{Entity: c.Entity, Alertname: c.Alertname, Confidence: c.Confidence}
+	}
+	for _, t := range inc.Tickets {
+		out.Tickets = append(out.Tickets, incidentapi.Ticket{Tracker: t.Tracker, Key: t.Key, URL: t.URL, Status: t.Status})
+	}
+	for _, a := range inc.Alerts {
+		out.Alerts = append(out.Alerts, alertToAPI(a))
+	}
+	for _, e := range inc.Timeline {
+		out.Timeline = append(out.Timeline, incidentapi.Event{At: e.At.UTC(), Kind: e.Kind, Actor: e.Actor, Text: e.Text})
+	}
+	return out
+}
+
+func alertToAPI(a incident.Alert) incidentapi.Alert {
+	lset := a.Labels
+	if lset == nil {
+		lset = map[string]string{}
+	}
+	return incidentapi.Alert{
+		Fingerprint: a.Fingerprint, StartsAt: a.StartsAt.UTC(), EndsAt: timeOrNull(a.EndsAt), Status: string(a.Status),
+		Labels: lset, Annotations: a.Annotations, GeneratorURL: a.GeneratorURL, Why: a.Why,
+	}
+}
+
+// evidence lists the different expressions behind the alerts, with links to their graphs.
+func evidence(inc incident.Incident, links report.Links) []incidentapi.Evidence {
+	out := []incidentapi.Evidence{}
+	seen := map[string]bool{}
+	for _, a := range inc.Alerts {
+		q := report.Expr(a)
+		if q == "" || seen[q] {
+			continue
+		}
+		if len(out) == maxEvidence {
+			break
+		}
+		seen[q] = true
+		out = append(out, incidentapi.Evidence{Kind: "query", Title: ticket.OneLine(a.Name(), 120), Query: q, URL: links.Graph(a, inc.StartedAt, lastOf(inc))})
+	}
+	return out
+}
+
+// lastOf is up to when the incident is known.
+func lastOf(inc incident.Incident) time.Time {
+	if !inc.EndedAt.IsZero() {
+		return inc.EndedAt
+	}
+	if inc.UpdatedAt.After(inc.StartedAt) {
+		return inc.UpdatedAt
+	}
+	return inc.StartedAt
+}
+
+func taskToAPI(t outbox.Task) incidentapi.Task {
+	return incidentapi.Task{
+		ID: t.ID, Incident: t.IncidentID, Tracker: t.Tracker, Key: t.Key, Kind: string(t.Kind), State: string(t.State),
+		Attempts: t.Attempts, CreatedAt: t.CreatedAt.UTC(), FirstTried: timeOrNull(t.FirstTried), NotBefore: timeOrNull(t.NotBefore),
+		Reason: t.Reason, LastError: t.LastError,
+	}
+}
+
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func cursorOrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
