@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,9 @@ type call struct {
 	path   string // below the base, escaped
 	query  url.Values
 	body   any // sent as JSON unless nil
+	// want are the statuses of success; none means 200. A proxy's login page may
+	// answer 200 to anything.
+	want []int
 	// effect says that the request changes something: a failure after it was sent
 	// is then ambiguous.
 	effect bool
@@ -98,13 +102,24 @@ func (c *client) send(ctx context.Context, q call, out any) error {
 		return transportError(ctx, err, q.effect)
 	case len(body) > maxAnswer:
 		return badAnswer(q.effect, fmt.Errorf("answer is over %d bytes", maxAnswer))
-	case out == nil:
+	case !q.succeeds(resp.StatusCode):
+		return badAnswer(q.effect, fmt.Errorf("%s, which this request never has: %s", resp.Status, describe(resp.Header.Get("Content-Type"), body)))
+	case out == nil && len(body) == 0:
 		return nil
+	case out == nil:
+		out = new(json.RawMessage)
 	}
 	if err := decode(resp.Header.Get("Content-Type"), body, out); err != nil {
 		return badAnswer(q.effect, err)
 	}
 	return nil
+}
+
+func (q call) succeeds(status int) bool {
+	if len(q.want) == 0 {
+		return status == http.StatusOK
+	}
+	return slices.Contains(q.want, status)
 }
 
 func (c *client) request(ctx context.Context, q call) (*http.Request, error) {

@@ -114,7 +114,7 @@ func (t *Tracker) closeDuplicate(ctx context.Context, key string, kept, hit issu
 		// First, so that from now on updates go to the one that stays.
 		err := t.c.do(ctx, call{
 			op: opProperty, method: http.MethodPut, path: issuePath(d.ID, "properties", propDuplicate),
-			body: duplicateProperty{Of: kept.Key, ID: kept.ID}, effect: true,
+			body: duplicateProperty{Of: kept.Key, ID: kept.ID}, want: []int{http.StatusOK, http.StatusCreated}, effect: true,
 		}, nil)
 		if err != nil {
 			return duplicateFailed, err
@@ -143,7 +143,9 @@ func (t *Tracker) explainDuplicate(ctx context.Context, kept, d issue) error {
 		// Read as: inward issue <outward description> outward issue, "d duplicates
 		// kept".
 		b.Type.Name, b.Inward.Key, b.Outward.Key = t.cfg.DuplicateLink, d.Key, kept.Key
-		err := t.c.do(ctx, call{op: opLink, method: http.MethodPost, path: "/rest/api/3/issueLink", body: b, effect: true}, nil)
+		err := t.c.do(ctx, call{
+			op: opLink, method: http.MethodPost, path: "/rest/api/3/issueLink", body: b, want: []int{http.StatusCreated}, effect: true,
+		}, nil)
 		if err != nil {
 			if e := ticket.AsError(err); e.Retry && e.Reason != ticket.ReasonPermission {
 				return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -182,4 +183,30 @@ func text(adf json.RawMessage) string {
 		s.WriteByte('\n')
 	}
 	return s.String()
+}
+
+// picked is one series of a registry as a collector.
+type picked struct {
+	reg    *prometheus.Registry
+	labels map[string]string
+}
+
+func (p *picked) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(p, ch) }
+
+func (p *picked) Collect(ch chan<- prometheus.Metric) {
+	families, err := p.reg.Gather()
+	if err != nil {
+		return
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			have := map[string]string{}
+			for _, l := range m.GetLabel() {
+				have[l.GetName()] = l.GetValue()
+			}
+			if maps.Equal(have, p.labels) {
+				ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(f.GetName(), "x", nil, have), prometheus.CounterValue, m.GetCounter().GetValue())
+			}
+		}
+	}
 }

@@ -146,7 +146,7 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
 	}
 	var made createdIssue
-	err = t.c.do(ctx, call{op: opCreate, method: http.MethodPost, path: "/rest/api/3/issue", body: body, effect: true}, &made)
+	err = t.c.do(ctx, call{op: opCreate, method: http.MethodPost, path: "/rest/api/3/issue", body: body, want: []int{http.StatusCreated}, effect: true}, &made)
 	if err != nil {
 		if ticket.AsError(err).Reason == ticket.ReasonInvalid {
 			t.screen.forget() // the screen may have changed since it was read

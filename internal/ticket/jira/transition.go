@@ -30,7 +30,9 @@ func (t *Tracker) move(ctx context.Context, i issue, to ticket.State, resolution
 	if err != nil {
 		return &ticket.Error{Reason: ticket.ReasonWorkflow, Err: fmt.Errorf("jira %s %s from status %q: %w", opTransition, i.Key, i.Fields.Status.Name, err)}
 	}
-	return t.c.do(ctx, call{op: opTransition, method: http.MethodPost, path: issuePath(i.ID, "transitions"), body: body, effect: true}, nil)
+	return t.c.do(ctx, call{
+		op: opTransition, method: http.MethodPost, path: issuePath(i.ID, "transitions"), body: body, want: []int{http.StatusNoContent}, effect: true,
+	}, nil)
 }
 
 // pick chooses the transition to a state: the one to the configured status if it

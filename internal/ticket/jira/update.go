@@ -112,7 +112,9 @@ func (t *Tracker) hasComment(ctx context.Context, id, updateKey string) (bool, e
 // comment writes the comment of an update.
 func (t *Tracker) comment(ctx context.Context, id, updateKey string, d ticket.Doc) error {
 	body := commentBody{Body: render(d, ticket.Paragraph(ticket.Mono(commentMark+updateKey)))}
-	return t.c.do(ctx, call{op: opComment, method: http.MethodPost, path: issuePath(id, "comment"), body: body, effect: true}, nil)
+	return t.c.do(ctx, call{
+		op: opComment, method: http.MethodPost, path: issuePath(id, "comment"), body: body, want: []int{http.StatusCreated}, effect: true,
+	}, nil)
 }
 
 // lastLine returns the last line of an ADF document that has text. Only the last
