@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -75,6 +76,7 @@ func Default() Config {
 			StaleAfter:      model.Duration(detect.DefaultStaleAfter),
 			FutureTolerance: model.Duration(detect.DefaultFutureTolerance),
 			TimeZone:        "UTC",
+			Keep:            []string{},
 			// Each bucket of a classic histogram is a series of its own that says what its neighbours say: ten times the cost
 			// for nothing that _count and _sum do not show.
 			Drop: []string{`{le!=""}`},
@@ -90,7 +92,7 @@ func Default() Config {
 			Selectors:  []string{`{__name__!=""}`},
 			Chunk:      model.Duration(30 * time.Minute),
 			Timeout:    model.Duration(time.Minute),
-			GiveUp:     model.Duration(15 * time.Minute),
+			GiveUp:     model.Duration(5 * time.Minute),
 			HTTPClient: config.DefaultHTTPClientConfig,
 		},
 	}
@@ -106,6 +108,7 @@ func Load(path string) (Config, error) {
 	if err := web.LoadYAML(path, &c); err != nil {
 		return Config{}, err
 	}
+	c.Backfill.HTTPClient.SetDirectory(filepath.Dir(path))
 	return c, nil
 }
 
@@ -224,6 +227,9 @@ func (b *Backfill) validate() error {
 	check(b.Timeout > 0, "timeout", "must be above 0s")
 	check(b.GiveUp > 0, "give_up_after", "must be above 0s")
 	check(len(b.Selectors) > 0, "selectors", "must hold at least one")
+	for name := range b.ExternalLabels {
+		check(model.LabelName(name).IsValid() && name != model.MetricNameLabel, "external_labels."+name, "cannot be an external label")
+	}
 	for i, s := range b.Selectors {
 		_, err := parseSelector(s)
 		errs = append(errs, web.Invalid(fmt.Sprintf("selectors[%d]", i), err))

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/prometheus/tsdb/fileutil"
@@ -190,7 +191,7 @@ func writable(dir string) error {
 			return fmt.Errorf("%s is not a directory", p)
 		case err == nil:
 			return nil
-		case !errors.Is(err, os.ErrNotExist) || p == filepath.Dir(p):
+		case !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) || p == filepath.Dir(p):
 			return err
 		}
 	}
