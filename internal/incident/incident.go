@@ -168,6 +168,11 @@ type Incident struct {
 	// Firing and Total count its alerts; they hold also when Alerts is not loaded.
 	Firing int `json:"firing"`
 	Total  int `json:"total"`
+	// Trackers are those that it has, or will have, a ticket in.
+	Trackers []string `json:"trackers,omitempty"`
+	// Pinned: a person reopened it. It does not resolve by itself before another
+	// alert of it has fired.
+	Pinned bool `json:"pinned,omitempty"`
 	// MergedInto is the id of the incident that took over its alerts, empty
 	// otherwise. A merged-away incident is not listed.
 	MergedInto string `json:"mergedInto,omitempty"`

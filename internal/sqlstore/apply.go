@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -96,18 +97,30 @@ func one(what string) func(sql.Result, error) error {
 }
 
 func putIncident(ctx context.Context, tx *sql.Tx, i incident.Incident) error {
+	trackers, err := json.Marshal(i.Trackers)
+	if err != nil {
+		return err
+	}
 	args := []any{
 		i.ID, text(i.Key), i.Version + 1, string(i.Status), string(i.Severity), text(i.Title), text(i.Summary), nano(i.StartedAt), nano(i.EndedAt),
 		nano(i.UpdatedAt), nano(i.ToldAt), labels(i.Labels), text(i.RootCause.Entity), text(i.RootCause.Alertname), i.RootCause.Confidence,
-		i.Firing, i.Total, i.MergedInto, nano(time.Now()),
+		i.Firing, i.Total, text(string(trackers)), flag(i.Pinned), i.MergedInto, nano(time.Now()),
 	}
 	if i.Version == 0 {
 		return one("incident " + i.ID)(tx.ExecContext(ctx, `INSERT INTO incidents (`+incidentColumns+`, touched_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`, args...))
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`, args...))
 	}
 	return one("incident " + i.ID)(tx.ExecContext(ctx, `UPDATE incidents SET ckey = $2, version = $3, status = $4, severity = $5, title = $6, summary = $7,
 		started_at = $8, ended_at = $9, updated_at = $10, told_at = $11, labels = $12, cause_entity = $13, cause_alertname = $14, cause_confidence = $15,
-		firing = $16, total = $17, merged_into = $18, touched_at = $19 WHERE id = $1 AND version = $20`, append(args, i.Version)...))
+		firing = $16, total = $17, trackers = $18, pinned = $19, merged_into = $20, touched_at = $21 WHERE id = $1 AND version = $22`, append(args, i.Version)...))
+}
+
+// flag is a bool as it is kept.
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (s *Store) putAlerts(ctx context.Context, tx *sql.Tx, as []incident.Alert) error {
@@ -122,13 +135,9 @@ func (s *Store) putAlerts(ctx context.Context, tx *sql.Tx, as []incident.Alert) 
 		if last[a.ID()] != i {
 			continue
 		}
-		expired := 0
-		if a.Expired {
-			expired = 1
-		}
 		rows = append(rows, []any{
 			text(a.Fingerprint), nano(a.StartsAt), nano(a.EndsAt), string(a.Status), a.IncidentID, labels(a.Labels), labels(a.Annotations),
-			text(a.GeneratorURL), text(a.ExternalURL), text(a.GroupKey), text(a.Receiver), nano(a.ReceivedAt), nano(a.UpdatedAt), expired, text(a.Why), now,
+			text(a.GeneratorURL), text(a.ExternalURL), text(a.GroupKey), text(a.Receiver), nano(a.ReceivedAt), nano(a.UpdatedAt), flag(a.Expired), text(a.Why), now,
 		})
 	}
 	_, err := s.insert(ctx, tx, `INSERT INTO alerts (`+alertColumns+`, touched_at)`, `ON CONFLICT (fingerprint, starts_at) DO UPDATE SET

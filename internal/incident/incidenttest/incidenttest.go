@@ -78,7 +78,7 @@ func NewIncident(n int) incident.Incident {
 		Title: fmt.Sprintf("incident %d", n), Summary: "summary", StartedAt: minute(n), UpdatedAt: minute(n + 1), ToldAt: minute(n),
 		Labels:    map[string]string{"cluster": fmt.Sprintf("c%d", n), "namespace": "shop"},
 		RootCause: incident.RootCause{Entity: "shop/api", Alertname: "HighLatency", Confidence: 0.25},
-		Firing:    1, Total: 2,
+		Firing:    1, Total: 2, Trackers: []string{"jira", "local"}, Pinned: n%2 == 1,
 	}
 }
 

@@ -1,5 +1,5 @@
 -- Times are Unix nanoseconds, 0 for none. Texts named labels, annotations,
--- payload, draft, body and detail are JSON.
+-- trackers, payload, draft, body and detail are JSON.
 -- +goose Up
 CREATE TABLE notifications (
     id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -35,6 +35,8 @@ CREATE TABLE incidents (
     cause_confidence DOUBLE PRECISION    NOT NULL,
     firing           BIGINT NOT NULL,
     total            BIGINT NOT NULL,
+    trackers         TEXT    NOT NULL,
+    pinned           BIGINT NOT NULL,
     merged_into      TEXT    NOT NULL,
     touched_at       BIGINT NOT NULL -- wall clock of the last write, for retention
 );

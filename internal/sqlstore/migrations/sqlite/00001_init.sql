@@ -1,5 +1,5 @@
 -- Times are Unix nanoseconds, 0 for none. Texts named labels, annotations,
--- payload, draft, body and detail are JSON.
+-- trackers, payload, draft, body and detail are JSON.
 -- +goose Up
 CREATE TABLE notifications (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -35,6 +35,8 @@ CREATE TABLE incidents (
     cause_confidence REAL    NOT NULL,
     firing           INTEGER NOT NULL,
     total            INTEGER NOT NULL,
+    trackers         TEXT    NOT NULL,
+    pinned           INTEGER NOT NULL,
     merged_into      TEXT    NOT NULL,
     touched_at       INTEGER NOT NULL -- wall clock of the last write, for retention
 ) WITHOUT ROWID;
