@@ -21,8 +21,8 @@ type Config struct {
 	YAML  string            // main configuration file; "" is a minimal one
 	Files map[string]string // further files beside it, by relative name
 	Args  []string          // further flags, after ours
-	// Dir keeps the data; "" is a new temporary folder.
-	Dir string
+	Dir   string            // keeps the data; "" is a new temporary folder
+	Port  int               // to listen on; 0 is a free one
 }
 
 // Server is a running server.
@@ -113,25 +113,43 @@ func Loki(t testing.TB, c Config) *Server {
 	return s.run()
 }
 
+// Program starts a program that is used as ours are: --config.file, --web.listen-address, ready at /-/ready.
+func Program(t testing.TB, name, path string, c Config) *Server {
+	t.Helper()
+	s := prepareAt(t, name, path, c, "")
+	s.spec.Args = append([]string{"--config.file=" + s.config(), "--web.listen-address=127.0.0.1:" + strconv.Itoa(s.Port)}, c.Args...)
+	s.spec.ReadyURL = s.URL + "/-/ready"
+	return s.run()
+}
+
 func prepare(t testing.TB, program string, c Config, minimal string) *Server {
+	t.Helper()
+	return prepareAt(t, program, Binary(t, program), c, minimal)
+}
+
+func prepareAt(t testing.TB, name, path string, c Config, minimal string) *Server {
 	t.Helper()
 	dir := c.Dir
 	if dir == "" {
 		dir = t.TempDir()
 	}
-	s := &Server{t: t, Port: FreePort(t), Dir: dir}
+	port := c.Port
+	if port == 0 {
+		port = FreePort(t)
+	}
+	s := &Server{t: t, Port: port, Dir: dir}
 	s.URL = "http://127.0.0.1:" + strconv.Itoa(s.Port)
 	yaml := c.YAML
 	if yaml == "" {
 		yaml = minimal
 	}
 	for name, content := range c.Files {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
 	}
 	require.NoError(t, os.WriteFile(s.config(), []byte(yaml), 0o600))
-	s.spec = serverkit.Spec{Name: program, Path: Binary(t, program), Dir: dir, LogFile: filepath.Join(dir, program+".log")}
+	s.spec = serverkit.Spec{Name: name, Path: path, Dir: dir, LogFile: filepath.Join(dir, name+".log")}
 	return s
 }
 
@@ -170,6 +188,9 @@ func (s *Server) Restart() {
 	s.Stop()
 	s.start()
 }
+
+// Log is the end of what the server wrote.
+func (s *Server) Log() string { return serverkit.Tail(s.spec.LogFile, 200) }
 
 // Configure replaces the main configuration file. The server does not read it before it is told to.
 func (s *Server) Configure(yaml string) {
