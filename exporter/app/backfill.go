@@ -32,6 +32,8 @@ type history interface {
 	query(ctx context.Context, q historyQuery) (model.Matrix, error)
 	// externalLabels returns the labels that live samples have and the answers of query lack.
 	externalLabels(ctx context.Context) (map[string]string, error)
+	// kinds returns what is known of metrics, by name.
+	kinds(ctx context.Context) (map[string]ingest.Kind, error)
 }
 
 // historyQuery asks for the samples of a selector after from, up to and including to.
@@ -51,7 +53,8 @@ type backfill struct {
 	metrics  *backfillMetrics
 	logger   *slog.Logger
 
-	external map[string]string // added to each series that lacks the label
+	external map[string]string      // added to each series that lacks the label
+	kinds    map[string]ingest.Kind // of metrics, by name
 }
 
 type backfillMetrics struct {
@@ -97,9 +100,8 @@ func (b *backfill) run(ctx context.Context, from, to time.Time) error {
 		}
 		selectors[i] = parser.VectorSelector{LabelMatchers: m}
 	}
-	b.metrics.running.Set(1)
-	defer b.metrics.running.Set(0)
 	b.readExternal(ctx)
+	b.readKinds(ctx)
 	b.logger.Info("backfill begins", "url", b.config.URL, "from", from.UTC(), "to", to.UTC())
 	start, logged := time.Now(), time.Now()
 	samples := 0
@@ -134,6 +136,21 @@ func (b *backfill) readExternal(ctx context.Context) {
 	if b.external, err = b.source.externalLabels(ctx); err != nil {
 		b.logger.Warn("external labels are not known: if live samples carry any, set backfill.external_labels", "err", err)
 	}
+}
+
+// readKinds learns which metrics are counters, as live samples of remote write 2.0 tell. Where nobody tells, names do.
+func (b *backfill) readKinds(ctx context.Context) {
+	var err error
+	if b.kinds, err = b.source.kinds(ctx); err != nil {
+		b.logger.Warn("types of metrics are not known: counters are told by their names", "err", err)
+	}
+}
+
+func (b *backfill) kind(name string) ingest.Kind {
+	if k := b.kinds[name]; k != ingest.KindUnknown {
+		return k
+	}
+	return ingest.KindOf(name)
 }
 
 // chunk reads the samples between from and at most from plus size, of all selectors, and returns where it ended. A failure is
@@ -178,14 +195,18 @@ func (b *backfill) read(ctx context.Context, selectors []parser.VectorSelector, 
 		}
 		parts = append(parts, m)
 	}
+	var seen map[string]bool // a second selector may match what a first one did
+	if len(parts) > 1 {
+		seen = map[string]bool{}
+	}
 	for _, m := range parts {
-		samples += b.take(m)
+		samples += b.take(m, seen)
 	}
 	return samples, nil
 }
 
-// take hands the series of one answer on.
-func (b *backfill) take(m model.Matrix) (samples int) {
+// take hands the series of one answer on, but those that were seen, if seen is not nil.
+func (b *backfill) take(m model.Matrix, seen map[string]bool) (samples int) {
 	app := b.target.Appender()
 	var ls []ingest.Label
 	var ss []ingest.Sample
@@ -194,6 +215,13 @@ func (b *backfill) take(m model.Matrix) (samples int) {
 		if ingest.OwnOutput(name) {
 			b.counters.Reject(ingest.ReasonOwnOutput, len(s.Values))
 			continue
+		}
+		if seen != nil {
+			key := s.Metric.String()
+			if seen[key] {
+				continue
+			}
+			seen[key] = true
 		}
 		ls, ss = ls[:0], ss[:0]
 		for n, v := range b.external {
@@ -210,7 +238,7 @@ func (b *backfill) take(m model.Matrix) (samples int) {
 		for _, p := range s.Values {
 			ss = append(ss, ingest.Sample{T: int64(p.Timestamp), V: float64(p.Value)})
 		}
-		app.Append(ls, ingest.KindOf(name), ss)
+		app.Append(ls, b.kind(name), ss)
 		samples += len(ss)
 	}
 	b.counters.Add(app.Commit())

@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
@@ -15,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/promapi"
 )
 
 // openBackfill prepares the backfill if there is one to do, and has live samples held until it is done.
@@ -51,8 +54,9 @@ const maxHistoryBytes = 64 << 20
 
 // promHistory asks a Prometheus, or what speaks its API.
 type promHistory struct {
-	api     v1.API
-	timeout time.Duration
+	client *promapi.Client
+	http   *http.Client
+	url    string
 }
 
 var _ history = (*promHistory)(nil)
@@ -62,42 +66,67 @@ func newPromHistory(b *Backfill) (*promHistory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("backfill.http_client: %w", err)
 	}
-	c, err := api.NewClient(api.Config{Address: b.URL, RoundTripper: bounded{client.Transport}})
+	c, err := promapi.New(promapi.Options{URL: b.URL, Client: client, Timeout: time.Duration(b.Timeout), MaxBytes: maxHistoryBytes})
 	if err != nil {
 		return nil, fmt.Errorf("backfill.url: %w", err)
 	}
-	return &promHistory{v1.NewAPI(c), time.Duration(b.Timeout)}, nil
+	return &promHistory{c, client, strings.TrimRight(b.URL, "/")}, nil
 }
 
 // query asks for raw samples by an instant query of a range selector, which gives them with their own times, gaps and resets;
 // with a step, by a range query, which is what long windows on a system that downsamples can bear.
 func (h *promHistory) query(ctx context.Context, q historyQuery) (model.Matrix, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.timeout)
-	defer cancel()
-	var v model.Value
+	var a promapi.Answer
 	var err error
 	if q.step == 0 {
 		expr := parser.MatrixSelector{VectorSelector: &q.selector, Range: q.to.Sub(q.from)}
-		v, _, _, err = h.api.Query(ctx, expr.String(), q.to)
+		a, err = h.client.Query(ctx, expr.String(), q.to, 0)
 	} else {
-		v, _, _, err = h.api.QueryRange(ctx, q.selector.String(), v1.Range{Start: q.from.Add(q.step), End: q.to, Step: q.step})
+		a, err = h.client.QueryRange(ctx, q.selector.String(), promapi.Range{Start: q.from.Add(q.step), End: q.to, Step: q.step}, 0)
 	}
 	if err != nil {
 		return nil, err
 	}
-	m, ok := v.(model.Matrix)
+	m, ok := a.Value.(model.Matrix)
 	if !ok {
-		return nil, fmt.Errorf("the answer holds a %s, want a matrix", v.Type())
+		return nil, fmt.Errorf("the answer holds a %s, want a matrix", a.Value.Type())
 	}
 	return m, nil
+}
+
+// kinds returns which metrics are counters and which are gauges, by name.
+func (h *promHistory) kinds(ctx context.Context) (map[string]ingest.Kind, error) {
+	meta, err := h.client.Metadata(ctx, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]ingest.Kind, len(meta))
+	for name, ms := range meta {
+		kind := ingest.KindUnknown
+		for i, m := range ms {
+			k := ingest.KindUnknown
+			switch m.Type {
+			case v1.MetricTypeCounter:
+				k = ingest.KindCounter
+			case v1.MetricTypeGauge:
+				k = ingest.KindGauge
+			}
+			if i > 0 && k != kind {
+				k = ingest.KindUnknown // targets do not agree
+			}
+			kind = k
+		}
+		if kind != ingest.KindUnknown {
+			out[name] = kind
+		}
+	}
+	return out, nil
 }
 
 // externalLabels returns what Prometheus adds to each series that it sends, but not to those that it answers with: without
 // them the history and the live samples of one series would be two series. Only Prometheus itself tells them.
 func (h *promHistory) externalLabels(ctx context.Context) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.timeout)
-	defer cancel()
-	r, err := h.api.Config(ctx)
+	text, err := h.config(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -106,19 +135,35 @@ func (h *promHistory) externalLabels(ctx context.Context) (map[string]string, er
 			ExternalLabels map[string]string `yaml:"external_labels"`
 		} `yaml:"global"`
 	}
-	if err := yaml.Unmarshal([]byte(r.YAML), &c); err != nil {
+	if err := yaml.Unmarshal([]byte(text), &c); err != nil {
 		return nil, errors.New("the configuration that it tells is no YAML") // which may hold secrets
 	}
 	return c.Global.ExternalLabels, nil
 }
 
-// bounded cuts answers off that are too large.
-type bounded struct{ next http.RoundTripper }
-
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := b.next.RoundTrip(r)
-	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxHistoryBytes)
+// config asks for the configuration of the server. The text may hold secrets.
+func (h *promHistory) config(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, promapi.DefaultTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+"/api/v1/status/config", nil)
+	if err != nil {
+		return "", err
 	}
-	return resp, err
+	resp, err := h.http.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Data struct {
+			YAML string `json:"yaml"`
+		} `json:"data"`
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("it answers %s", resp.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxHistoryBytes)).Decode(&answer); err != nil {
+		return "", errors.New("its answer is no JSON")
+	}
+	return answer.Data.YAML, nil
 }

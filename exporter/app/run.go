@@ -78,6 +78,9 @@ func (a *App) learn(ctx context.Context) (whole bool) {
 	if a.backfill == nil {
 		return true
 	}
+	running := a.backfill.metrics.running
+	running.Set(1)
+	defer running.Set(0)
 	now := time.Now()
 	from := now.Add(-time.Duration(a.backfill.config.Window))
 	if a.restored.After(from) {
