@@ -218,6 +218,16 @@ func (c *Client) Buildinfo(ctx context.Context) (Buildinfo, error) {
 	return b, c.fail("get build information", err)
 }
 
+// Config returns the configuration that the server runs with, in YAML, secrets as
+// <secret>. Servers that only answer like Prometheus do not have it
+// (ReasonNotFound), or keep it to themselves (ReasonForbidden).
+func (c *Client) Config(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	r, err := c.api.Config(ctx)
+	return r.YAML, c.fail("get configuration", err)
+}
+
 // Probe reports whether the server can be asked: it evaluates a query that needs
 // no data. version is empty when the server does not tell it.
 func (c *Client) Probe(ctx context.Context) (version string, err error) {

@@ -131,6 +131,13 @@ func TestCalls(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "gauge", string(m["up"][0].Type))
 	})
+	t.Run("configuration", func(t *testing.T) {
+		f := newFake(t, says(200, `{"status":"success","data":{"yaml":"global: {}\n"}}`))
+		yaml, err := f.client(t, promapi.Options{}).Config(ctx)
+		require.NoError(t, err)
+		require.Equal(t, "global: {}\n", yaml)
+		require.Equal(t, []string{"GET /status/config"}, f.requests)
+	})
 	t.Run("build information and probe", func(t *testing.T) {
 		f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/query" {
