@@ -1,6 +1,7 @@
 package ticket
 
 import (
+	"slices"
 	"sort"
 	"unicode/utf8"
 )
@@ -85,6 +86,9 @@ func take(b Block, n int) Block {
 			for k := range rows[i] {
 				rows[i][k] = takeSpans(b.Rows[i][k], maxCell)
 			}
+			if len(b.Rows[i]) > maxColumns {
+				rows[i][maxColumns-1] = []Span{Text("…")}
+			}
 		}
 		b.Rows = rows
 	case KindCode:
@@ -112,7 +116,9 @@ const maxSpans = 500
 // takeSpans returns the spans up to n runes of text; the span in which the cut
 // falls ends with an ellipsis.
 func takeSpans(spans []Span, n int) []Span {
-	spans = spans[:min(len(spans), maxSpans)]
+	if len(spans) > maxSpans {
+		spans = append(slices.Clone(spans[:maxSpans-1]), Text("…"))
+	}
 	if spanRunes(spans) <= n {
 		return spans
 	}

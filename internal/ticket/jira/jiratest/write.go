@@ -255,7 +255,7 @@ func (s *Server) link(_ *http.Request, _ []string, body []byte) answer {
 	case req.Type.Name != "Duplicate" && req.Type.Name != "Relates" && req.Type.Name != "Blocks":
 		return refuse(http.StatusNotFound, "No issue link type with name '"+req.Type.Name+"' found.")
 	case slices.Contains(s.projects[from.project].Denied, "LINK_ISSUES"):
-		return refuse(http.StatusUnauthorized, "You do not have permission to link issues in this project.")
+		return refuse(http.StatusNotFound, "No issue link type found, or you do not have permission to link issues.")
 	}
 	l := link{req.Type.Name, from.key, to.key}
 	if !slices.Contains(from.links, l) {
