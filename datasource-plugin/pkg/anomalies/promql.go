@@ -150,3 +150,9 @@ func SelectorText(metric string, matchers []query.Matcher) (string, error) {
 	}
 	return vector(sel).String(), nil
 }
+
+// ScoreCount is a query for the number of series with a score.
+func ScoreCount() string {
+	name := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, MetricScore)
+	return count(vector([]*labels.Matcher{name})).String()
+}

@@ -76,7 +76,13 @@ export function ConfigEditor(props: ConfigProps) {
           </TextLink>
         </Text>
         {SECTIONS.map((section) => (
-          <AddressSection key={section.address} section={section} access={access} result={result} />
+          <AddressSection
+            key={section.address}
+            className={styles.section}
+            section={section}
+            access={access}
+            result={result}
+          />
         ))}
         <TestButton result={result} onTest={test} />
       </Stack>
@@ -85,12 +91,13 @@ export function ConfigEditor(props: ConfigProps) {
 }
 
 interface SectionProps {
+  className: string;
   section: Section;
   access: OptionsAccess;
   result: TestResult;
 }
 
-function AddressSection({ section, access, result }: SectionProps) {
+function AddressSection({ className, section, access, result }: SectionProps) {
   const { address, title, purpose, urlKey, urlDescription, placeholder, more } = section;
   const url = access.jsonData[urlKey] ?? '';
   const health = result.addresses[address];
@@ -98,7 +105,7 @@ function AddressSection({ section, access, result }: SectionProps) {
   const set = (value: string) => access.setJsonData({ [urlKey]: value } satisfies Partial<PortentOptions>);
 
   return (
-    <section aria-label={title}>
+    <section aria-label={title} className={className}>
       <CollapsableSection
         isOpen={open}
         onToggle={setOpen}
@@ -112,7 +119,7 @@ function AddressSection({ section, access, result }: SectionProps) {
           </Stack>
         }
       >
-        <Box paddingTop={2}>
+        <Box paddingTop={1}>
           <TextSetting
             label="Address"
             description={urlDescription}
@@ -125,7 +132,7 @@ function AddressSection({ section, access, result }: SectionProps) {
           />
           <AddressResult health={health} />
           {url !== '' && (
-            <Box paddingTop={2}>
+            <Box paddingTop={health ? 2 : 0}>
               {more?.(access)}
               <ConnectionFields access={access} address={address} />
             </Box>
@@ -186,5 +193,10 @@ function ModelName(access: OptionsAccess) {
 const getStyles = (theme: GrafanaTheme2) => ({
   page: css({
     maxWidth: theme.spacing(90),
+  }),
+  section: css({
+    padding: theme.spacing(1, 2, 0, 1),
+    border: `1px solid ${theme.colors.border.weak}`,
+    borderRadius: theme.shape.radius.default,
   }),
 });

@@ -51,7 +51,7 @@ export function IncidentsEditor({ datasource, query, range, onQuery }: Props) {
             aria-label="Severity"
             placeholder="any"
             width="auto"
-            minWidth={20}
+            minWidth={32}
             maxWidth={50}
             options={SEVERITY_OPTIONS}
             value={settings.severity}

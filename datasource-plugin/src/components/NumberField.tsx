@@ -1,4 +1,4 @@
-import React, { useEffect, useId, useState } from 'react';
+import React, { useId, useState } from 'react';
 import { Field, Input } from '@grafana/ui';
 
 import { LabelWithTip } from './LabelWithTip';
@@ -17,14 +17,18 @@ interface Props {
 /** A number that takes effect when the field is left or Enter is pressed, and only when it is a valid one. */
 export function NumberField({ label, tooltip, value, min, max, step, integer, onChange }: Props) {
   const id = useId();
-  const [text, setText] = useState(String(value));
-  useEffect(() => setText(String(value)), [value]);
+  const [draft, setDraft] = useState<string>();
+  const text = draft ?? String(value);
 
   const number = text.trim() === '' ? NaN : Number(text);
   const valid =
     Number.isFinite(number) && number >= min && (max === undefined || number <= max) && (!integer || Number.isInteger(number));
   const commit = () => {
-    if (valid && number !== value) {
+    if (!valid) {
+      return;
+    }
+    setDraft(undefined);
+    if (number !== value) {
       onChange(number);
     }
   };
@@ -45,7 +49,7 @@ export function NumberField({ label, tooltip, value, min, max, step, integer, on
         max={max}
         step={step ?? 1}
         value={text}
-        onChange={(event) => setText(event.currentTarget.value)}
+        onChange={(event) => setDraft(event.currentTarget.value)}
         onBlur={commit}
         onKeyDown={(event) => event.key === 'Enter' && commit()}
       />

@@ -68,13 +68,13 @@ export function QueryHelp({ onClickExample }: QueryEditorHelpProps<PortentQuery>
           </Stack>
         </div>
       ))}
-      <h4>Variables</h4>
+      <h4 className={styles.heading}>Variables</h4>
       <p>
         Metric, labels and legend take dashboard variables. A variable with several values means one of them:{' '}
         <code>namespace = $namespace</code> becomes <code>namespace =~ &quot;shop|pay&quot;</code>. Ad hoc filters of the
         dashboard are added to every query.
       </p>
-      <h4>Annotations</h4>
+      <h4 className={styles.heading}>Annotations</h4>
       <p>Used as an annotation, a query draws a region for each anomaly or incident.</p>
     </div>
   );
@@ -84,5 +84,8 @@ const getStyles = (theme: GrafanaTheme2) => ({
   example: css({
     padding: theme.spacing(1.5, 0),
     borderBottom: `1px solid ${theme.colors.border.weak}`,
+  }),
+  heading: css({
+    marginTop: theme.spacing(2),
   }),
 });

@@ -1,4 +1,4 @@
-import React, { useEffect, useId, useState } from 'react';
+import React, { useId, useState } from 'react';
 import { Field, Input } from '@grafana/ui';
 
 import { LabelWithTip } from './LabelWithTip';
@@ -14,9 +14,10 @@ interface Props {
 /** A text that takes effect when the field is left or Enter is pressed. */
 export function TextField({ label, tooltip, placeholder, value, onChange }: Props) {
   const id = useId();
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
+  const [draft, setDraft] = useState<string>();
+  const text = draft ?? value;
   const commit = () => {
+    setDraft(undefined);
     if (text !== value) {
       onChange(text);
     }
@@ -29,7 +30,7 @@ export function TextField({ label, tooltip, placeholder, value, onChange }: Prop
         width={30}
         placeholder={placeholder}
         value={text}
-        onChange={(event) => setText(event.currentTarget.value)}
+        onChange={(event) => setDraft(event.currentTarget.value)}
         onBlur={commit}
         onKeyDown={(event) => event.key === 'Enter' && commit()}
       />

@@ -1,5 +1,5 @@
 import React, { useState } from 'react';
-import { Box, CollapsableSection, Field, RadioButtonGroup, Stack } from '@grafana/ui';
+import { Box, Button, Combobox, ComboboxOption, Field, Stack } from '@grafana/ui';
 
 import { Address, Auth, Connection } from '../../types';
 import { HeadersSetting } from './HeadersSetting';
@@ -8,11 +8,11 @@ import { SwitchSetting } from './SwitchSetting';
 import { TextSetting } from './TextSetting';
 import { OptionsAccess } from './useOptions';
 
-const AUTH_OPTIONS: Array<{ value: Auth; label: string; description: string }> = [
+const AUTH_OPTIONS: Array<ComboboxOption<Auth>> = [
   { value: 'none', label: 'None', description: 'No credentials' },
-  { value: 'basic', label: 'Basic', description: 'User name and password' },
+  { value: 'basic', label: 'User and password', description: 'Basic authentication' },
   { value: 'bearer', label: 'Bearer token', description: 'A token, sent as Authorization: Bearer …' },
-  { value: 'forward', label: 'Forward OAuth', description: 'The token of the Grafana user who asks' },
+  { value: 'forward', label: 'Forward the OAuth identity', description: 'The token of the Grafana user who asks' },
 ];
 
 interface Props {
@@ -30,11 +30,12 @@ export function ConnectionFields({ access, address }: Props) {
   return (
     <>
       <Field label="Authentication" disabled={disabled}>
-        <RadioButtonGroup
+        <Combobox
           aria-label="Authentication"
+          width={30}
           options={AUTH_OPTIONS}
           value={connection.auth ?? 'none'}
-          onChange={(auth) => set({ auth })}
+          onChange={({ value }) => set({ auth: value })}
         />
       </Field>
       {connection.auth === 'basic' && (
@@ -44,8 +45,18 @@ export function ConnectionFields({ access, address }: Props) {
         </>
       )}
       {connection.auth === 'bearer' && <SecretField access={access} secret={`${address}Token`} label="Token" />}
-      <CollapsableSection label="TLS, headers, timeout" isOpen={open} onToggle={setOpen}>
-        <Box paddingTop={2}>
+      <Button
+        variant="secondary"
+        fill="text"
+        size="sm"
+        icon={open ? 'angle-down' : 'angle-right'}
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+      >
+        TLS, headers, timeout
+      </Button>
+      {open && (
+        <Box paddingTop={2} paddingLeft={2}>
           <Stack direction="column" gap={2}>
             <TlsSettings access={access} address={address} />
             <HeadersSetting access={access} address={address} />
@@ -59,7 +70,7 @@ export function ConnectionFields({ access, address }: Props) {
             />
           </Stack>
         </Box>
-      </CollapsableSection>
+      )}
     </>
   );
 }

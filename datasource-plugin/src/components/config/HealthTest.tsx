@@ -54,7 +54,7 @@ function isAddressHealth(value: unknown): value is AddressHealth {
 export function TestButton({ result, onTest }: { result: TestResult; onTest: () => void }) {
   return (
     <Stack direction="column" gap={1} alignItems="flex-start">
-      <Button variant="secondary" icon={result.running ? 'spinner' : 'heart-rate'} disabled={result.running} onClick={onTest}>
+      <Button variant="secondary" icon={result.running ? 'spinner' : 'sync'} disabled={result.running} onClick={onTest}>
         Test the saved addresses
       </Button>
       {result.error && <Alert title={result.error} severity="error" />}

@@ -13,13 +13,16 @@ interface Props {
 export function SwitchSetting({ label, description, value, disabled, onChange }: Props) {
   const id = useId();
   return (
-    <Checkbox
-      id={id}
-      label={label}
-      description={description}
-      value={value}
-      disabled={disabled}
-      onChange={(event) => onChange(event.currentTarget.checked)}
-    />
+    // In an element of its own: stretched by a column, the label moves away from its box.
+    <div>
+      <Checkbox
+        id={id}
+        label={label}
+        description={description}
+        value={value}
+        disabled={disabled}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
+    </div>
   );
 }

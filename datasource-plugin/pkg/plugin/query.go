@@ -1,0 +1,87 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/grafana/grafana-plugin-sdk-go/backend"
+	"github.com/grafana/grafana-plugin-sdk-go/data"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/portent-dev/portent/datasource-plugin/pkg/anomalies"
+	"github.com/portent-dev/portent/datasource-plugin/pkg/incidents"
+	"github.com/portent-dev/portent/datasource-plugin/pkg/query"
+	"github.com/portent-dev/portent/datasource-plugin/pkg/settings"
+)
+
+// QueryData answers each query by itself: an error of one leaves the others whole.
+func (in *Instance) QueryData(ctx context.Context, req *backend.QueryDataRequest) (*backend.QueryDataResponse, error) {
+	resp := backend.NewQueryDataResponse()
+	var mu sync.Mutex
+	var g errgroup.Group // no shared context: one failure cancels nothing
+	g.SetLimit(queriesAtOnce)
+	for _, q := range req.Queries {
+		g.Go(func() error {
+			frames, err := in.answer(ctx, q)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				resp.Responses[q.RefID] = faultOf(err).dataResponse()
+				return nil
+			}
+			resp.Responses[q.RefID] = backend.DataResponse{Frames: frames, Status: backend.StatusOK}
+			return nil
+		})
+	}
+	return resp, g.Wait()
+}
+
+func (in *Instance) answer(ctx context.Context, raw backend.DataQuery) (data.Frames, error) {
+	q, err := query.Parse(raw.JSON)
+	if err != nil {
+		return nil, err
+	}
+	switch q.Type {
+	case query.TypeAnomalies:
+		return in.anomalies(ctx, *q.Anomalies, raw)
+	case query.TypeIncidents:
+		return in.incidents(ctx, *q.Incidents, raw)
+	default:
+		return nil, fmt.Errorf("BUG: no answer for query type %q", q.Type)
+	}
+}
+
+func (in *Instance) anomalies(ctx context.Context, q query.Anomalies, raw backend.DataQuery) (data.Frames, error) {
+	if err := in.usable(settings.Prometheus); err != nil {
+		return nil, err
+	}
+	ctx, cancel := in.withTimeout(ctx, settings.Prometheus)
+	defer cancel()
+	frames, err := anomalies.Run(ctx, in.prometheus, anomalies.Request{
+		Query: q, From: raw.TimeRange.From, To: raw.TimeRange.To, Interval: raw.Interval, MaxPoints: raw.MaxDataPoints,
+		Scrape: in.settings.ScrapeInterval, UID: in.settings.UID,
+	})
+	return frames, cause(ctx, err)
+}
+
+func (in *Instance) incidents(ctx context.Context, q query.Incidents, raw backend.DataQuery) (data.Frames, error) {
+	if err := in.usable(settings.Receiver); err != nil {
+		return nil, err
+	}
+	ctx, cancel := in.withTimeout(ctx, settings.Receiver)
+	defer cancel()
+	frames, err := incidents.Run(ctx, in.receiver, incidents.Request{
+		Query: q, From: raw.TimeRange.From, To: raw.TimeRange.To,
+		Link: in.settings.ReceiverLink, Fallback: in.settings.Target(settings.Receiver).URL,
+	})
+	return frames, cause(ctx, err)
+}
+
+// cause returns why the context ended where that is why err came.
+func cause(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
