@@ -156,3 +156,5 @@ require (
 )
 
 tool github.com/magefile/mage
+
+ignore ./datasource-plugin/node_modules
