@@ -1,0 +1,209 @@
+package triage
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/alertmanager/matcher/parse"
+	amlabels "github.com/prometheus/alertmanager/pkg/labels"
+	"github.com/prometheus/common/model"
+
+	"github.com/portent-dev/portent/internal/incident"
+)
+
+// A Policy says how alerts are judged.
+type Policy struct {
+	// SeverityLabels are the labels that may hold the severity; the first that is
+	// there counts.
+	SeverityLabels []string `yaml:"severity_labels" json:"severityLabels"`
+	// Severities maps the values of those labels, in lower case, to critical,
+	// warning or info.
+	Severities map[string]incident.Severity `yaml:"severities" json:"severities"`
+	// DefaultSeverity is that of an alert without a known one.
+	DefaultSeverity incident.Severity `yaml:"default_severity" json:"defaultSeverity"`
+
+	// Suppress keeps alerts out of incidents; the first rule that matches counts.
+	Suppress []SuppressRule `yaml:"suppress" json:"suppress"`
+
+	// ScopeLabels separate what must never share an incident. NamespaceLabels and
+	// ServiceLabels name what is affected, the first that is there counts: on
+	// alerts from exporters the subject is in exported_namespace, and namespace
+	// is where the exporter runs.
+	ScopeLabels     []string `yaml:"scope_labels" json:"scopeLabels"`
+	NamespaceLabels []string `yaml:"namespace_labels" json:"namespaceLabels"`
+	ServiceLabels   []string `yaml:"service_labels" json:"serviceLabels"`
+
+	// TicketMinSeverity is the severity from which an incident gets tickets.
+	TicketMinSeverity incident.Severity `yaml:"ticket_min_severity" json:"ticketMinSeverity"`
+
+	// AlertTTL is after how long without a notice a firing alert counts as ended.
+	// It must be longer than the repeat_interval of Alertmanager.
+	AlertTTL model.Duration `yaml:"alert_ttl" json:"alertTtl"`
+	// ResolveAfter is how long all alerts must be over before the incident is.
+	ResolveAfter model.Duration `yaml:"resolve_after" json:"resolveAfter"`
+	// ReopenWindow is how long after its end an incident takes up new alerts.
+	ReopenWindow model.Duration `yaml:"reopen_window" json:"reopenWindow"`
+	// LateWindow is how long a firing notice whose alert is known to be over is
+	// taken for a late copy, as the second Alertmanager of a pair may send it.
+	LateWindow model.Duration `yaml:"late_window" json:"lateWindow"`
+	// CommentInterval is the least time between two comments on a ticket about
+	// alerts that joined. A severity that rises and the end are told at once.
+	CommentInterval model.Duration `yaml:"comment_interval" json:"commentInterval"`
+}
+
+// A SuppressRule keeps alerts that match all its matchers out of incidents.
+type SuppressRule struct {
+	// Name is shown in metrics and with each alert that it kept out.
+	Name string `yaml:"name" json:"name"`
+	// Matchers are written as in Alertmanager: severity="info".
+	Matchers []string `yaml:"matchers" json:"matchers"`
+	// Reason tells people why.
+	Reason string `yaml:"reason" json:"reason"`
+}
+
+// DefaultPolicy suits Prometheus with the usual rules and Alertmanager with its
+// default intervals: repeat_interval 4h (alert_ttl is three of them),
+// group_interval 5m (a copy that a peer or a retry delays comes within three).
+func DefaultPolicy() Policy {
+	return Policy{
+		SeverityLabels: []string{"severity", "priority", "level"},
+		Severities: map[string]incident.Severity{
+			"critical": incident.SeverityCritical, "page": incident.SeverityCritical, "error": incident.SeverityCritical,
+			"fatal": incident.SeverityCritical, "emergency": incident.SeverityCritical, "high": incident.SeverityCritical,
+			"p1": incident.SeverityCritical, "sev1": incident.SeverityCritical,
+			"warning": incident.SeverityWarning, "warn": incident.SeverityWarning, "major": incident.SeverityWarning,
+			"minor": incident.SeverityWarning, "ticket": incident.SeverityWarning, "medium": incident.SeverityWarning,
+			"p2": incident.SeverityWarning, "p3": incident.SeverityWarning, "sev2": incident.SeverityWarning, "sev3": incident.SeverityWarning,
+			"info": incident.SeverityInfo, "information": incident.SeverityInfo, "notice": incident.SeverityInfo, "low": incident.SeverityInfo,
+			"none": incident.SeverityInfo, "debug": incident.SeverityInfo, "p4": incident.SeverityInfo, "p5": incident.SeverityInfo,
+		},
+		DefaultSeverity: incident.SeverityWarning,
+		Suppress: []SuppressRule{
+			{Name: "heartbeat", Matchers: []string{`alertname=~"Watchdog|DeadMansSwitch"`}, Reason: "a heartbeat that always fires"},
+			{Name: "inhibitor", Matchers: []string{`alertname="InfoInhibitor"`}, Reason: "it exists to inhibit others"},
+			{Name: "none", Matchers: []string{`severity="none"`}, Reason: "severity is none"},
+			{Name: "info", Matchers: []string{`severity=~"info|information|notice|debug"`}, Reason: "informational"},
+		},
+		ScopeLabels:       []string{"tenant", "cluster"},
+		NamespaceLabels:   []string{"exported_namespace", "namespace", "kubernetes_namespace"},
+		ServiceLabels:     []string{"exported_service", "service", "app", "app_kubernetes_io_name", "deployment", "statefulset", "daemonset", "exported_job", "job"},
+		TicketMinSeverity: incident.SeverityWarning,
+		AlertTTL:          model.Duration(12 * time.Hour),
+		ResolveAfter:      model.Duration(2 * time.Minute),
+		ReopenWindow:      model.Duration(time.Hour),
+		LateWindow:        model.Duration(15 * time.Minute),
+		CommentInterval:   model.Duration(10 * time.Minute),
+	}
+}
+
+// Validate reports every setting that cannot be.
+func (p Policy) Validate() error {
+	_, err := p.compile()
+	return err
+}
+
+// compiled is a policy that is ready for use.
+type compiled struct {
+	Policy
+	suppress []amlabels.Matchers
+	version  string // of the policy, for the audit chain
+}
+
+func (p Policy) compile() (compiled, error) {
+	c := compiled{Policy: p}
+	var errs []error
+	for _, s := range append([]incident.Severity{p.DefaultSeverity, p.TicketMinSeverity}, sortedValues(p.Severities)...) {
+		if s.Rank() == 0 {
+			errs = append(errs, fmt.Errorf("severity: got %q, want critical, warning or info", s))
+		}
+	}
+	for k := range p.Severities {
+		if k != strings.ToLower(k) {
+			errs = append(errs, fmt.Errorf("severities: %q: values are compared in lower case", k))
+		}
+	}
+	for name, d := range map[string]model.Duration{
+		"alert_ttl": p.AlertTTL, "reopen_window": p.ReopenWindow, "late_window": p.LateWindow, "comment_interval": p.CommentInterval,
+	} {
+		if d <= 0 {
+			errs = append(errs, fmt.Errorf("%s: got %s, want more than 0", name, d))
+		}
+	}
+	if p.ResolveAfter < 0 {
+		errs = append(errs, fmt.Errorf("resolve_after: got %s, want 0 or more", p.ResolveAfter))
+	}
+	names := map[string]bool{}
+	for i, r := range p.Suppress {
+		if r.Name == "" || names[r.Name] {
+			errs = append(errs, fmt.Errorf("suppress[%d].name: got %q, want a name that no other rule has", i, r.Name))
+		}
+		names[r.Name] = true
+		m, err := matchers(r.Matchers)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("suppress[%d] %s: %w", i, r.Name, err))
+		}
+		c.suppress = append(c.suppress, m)
+	}
+	b, err := json.Marshal(p) // map keys come out sorted
+	if err != nil {
+		errs = append(errs, err)
+	}
+	sum := sha256.Sum256(b)
+	c.version = hex.EncodeToString(sum[:6])
+	return c, errors.Join(errs...)
+}
+
+func sortedValues(m map[string]incident.Severity) []incident.Severity {
+	out := make([]incident.Severity, 0, len(m))
+	for _, v := range m {
+		out = append(out, v)
+	}
+	slices.SortFunc(out, func(a, b incident.Severity) int { return cmp.Compare(a, b) })
+	return slices.Compact(out)
+}
+
+func matchers(texts []string) (amlabels.Matchers, error) {
+	if len(texts) == 0 {
+		return nil, errors.New("matchers: want at least one, as in severity=\"info\"")
+	}
+	var out amlabels.Matchers
+	for _, text := range texts {
+		ms, err := parse.Matchers(text)
+		if err != nil {
+			return nil, fmt.Errorf("matchers: %q: %w", text, err)
+		}
+		out = append(out, ms...)
+	}
+	return out, nil
+}
+
+// suppressed returns the first rule that matches.
+func (c compiled) suppressed(labels map[string]string) (SuppressRule, bool) {
+	ls := make(model.LabelSet, len(labels))
+	for k, v := range labels {
+		ls[model.LabelName(k)] = model.LabelValue(v)
+	}
+	for i, ms := range c.suppress {
+		if ms.Matches(ls) {
+			return c.Suppress[i], true
+		}
+	}
+	return SuppressRule{}, false
+}
+
+// severity is that of an alert.
+func (c compiled) severity(labels map[string]string) incident.Severity {
+	for _, l := range c.SeverityLabels {
+		if s, ok := c.Severities[strings.ToLower(labels[l])]; ok {
+			return s
+		}
+	}
+	return c.DefaultSeverity
+}

@@ -1,0 +1,391 @@
+package triage
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/portent-dev/portent/internal/alert"
+	"github.com/portent-dev/portent/internal/audit"
+	"github.com/portent-dev/portent/internal/incident"
+)
+
+// A batch is the change that is being made.
+type batch struct {
+	change   incident.Change
+	touched  []*group // in the order they were touched first
+	written  []*known
+	outcomes map[string]int
+	events   map[string]int // of incidents
+	rules    map[string]int
+	hidden   int
+}
+
+// maxAhead is how far before the wall clock a time in an alert may be and still
+// move the time of correlation: a sender whose clock is years ahead would else
+// end every alert there is.
+const maxAhead = time.Hour
+
+// A decoded notification.
+type decoded struct {
+	incident.Notification
+	alert.Payload
+}
+
+// decode reads the bodies. What cannot be read goes aside.
+func (t *Triage) decode(ns []incident.Notification, aside map[int64]string) []decoded {
+	out := make([]decoded, 0, len(ns))
+	for _, n := range ns {
+		if n.Source != incident.SourceAlertmanager {
+			aside[n.ID] = fmt.Sprintf("unknown source %q", n.Source)
+			continue
+		}
+		p, err := alert.Decode(n.Body, t.limits)
+		if err != nil {
+			aside[n.ID] = err.Error()
+			continue
+		}
+		out = append(out, decoded{n, p})
+	}
+	return out
+}
+
+// Process judges notifications in their order. Recall is called once with the
+// fingerprints of all alerts that are not in memory and returns what a store
+// knows of them; its error ends Process, and the state is as before.
+func (t *Triage) Process(ns []incident.Notification, recall func(fingerprints []string) ([]incident.Alert, error)) (incident.Change, error) {
+	aside := map[int64]string{}
+	ds := t.decode(ns, aside)
+	recalled, err := t.recall(ds, recall)
+	if err != nil {
+		return incident.Change{}, err
+	}
+	t.begin()
+	t.batch.change.Aside = aside
+	for _, d := range ds {
+		t.batch.change.Done = append(t.batch.change.Done, d.ID)
+		t.observe(d)
+	}
+	t.settle(t.now)
+	c := t.finish()
+	// Memory keeps what belongs to an incident in memory, nothing else.
+	for _, k := range append(recalled, t.batch.written...) {
+		if k.group == nil {
+			t.forget(k)
+		}
+	}
+	return c, nil
+}
+
+// recall adds to memory what a store knows of the alerts that memory does not.
+func (t *Triage) recall(ds []decoded, recall func([]string) ([]incident.Alert, error)) ([]*known, error) {
+	var unknown []string
+	seen := map[string]bool{}
+	for _, d := range ds {
+		for _, a := range d.Alerts {
+			if !seen[a.Fingerprint] && t.find(a.Fingerprint, a.StartsAt) < 0 {
+				seen[a.Fingerprint] = true
+				unknown = append(unknown, a.Fingerprint)
+			}
+		}
+	}
+	if len(unknown) == 0 {
+		return nil, nil
+	}
+	as, err := recall(unknown)
+	if err != nil {
+		return nil, err
+	}
+	var out []*known
+	for _, a := range as {
+		if t.find(a.Fingerprint, a.StartsAt) < 0 {
+			k := &known{Alert: a}
+			t.remember(k)
+			out = append(out, k)
+		}
+	}
+	return out, nil
+}
+
+// find returns where a firing stands among those of its fingerprint, or -1.
+func (t *Triage) find(fingerprint string, start time.Time) int {
+	return slices.IndexFunc(t.alerts[fingerprint], func(k *known) bool { return k.StartsAt.Equal(start) })
+}
+
+func (t *Triage) begin() {
+	t.batch = &batch{outcomes: map[string]int{}, events: map[string]int{}, rules: map[string]int{}}
+}
+
+// observe judges the alerts of one notification.
+func (t *Triage) observe(d decoded) {
+	if d.Clock.IsZero() {
+		most := d.ReceivedAt.Add(maxAhead)
+		for _, a := range d.Alerts {
+			for _, at := range []time.Time{a.StartsAt, a.EndsAt} {
+				if at.Before(most) {
+					t.advance(at)
+				}
+			}
+		}
+	} else {
+		t.advance(d.Clock)
+	}
+	if t.now.IsZero() {
+		t.now = d.ReceivedAt // nothing but times in the far future was ever seen
+	}
+	groups := map[*group]bool{}
+	for _, a := range d.Alerts {
+		k := t.judge(d, a)
+		if k.group != nil {
+			groups[k.group] = true
+		}
+	}
+	if d.TruncatedAlerts > 0 {
+		t.batch.hidden += d.TruncatedAlerts
+		for g := range groups {
+			if g.truncated != d.TruncatedAlerts {
+				g.truncated = d.TruncatedAlerts
+				t.event(g, incident.EventNote, fmt.Sprintf("Alertmanager left out %d alerts of the group: raise max_alerts of its webhook_config to see them", d.TruncatedAlerts))
+			}
+		}
+	}
+}
+
+// judge takes in one alert of a notification and returns what it is known as.
+func (t *Triage) judge(d decoded, a alert.Alert) *known {
+	ks := t.alerts[a.Fingerprint]
+	i := t.find(a.Fingerprint, a.StartsAt)
+	if a.Status == alert.Resolved {
+		return t.ended(d, a, i)
+	}
+	// An alert that is over may be told as firing by a copy that was made before:
+	// by the peer of the Alertmanager that told the end, or by a late retry.
+	var over *known
+	for _, k := range ks {
+		if k.Status == incident.AlertResolved && !k.Expired && !a.StartsAt.After(k.EndsAt) && (over == nil || k.EndsAt.After(over.EndsAt)) {
+			over = k
+		}
+	}
+	late := over != nil && !t.now.After(over.EndsAt.Add(time.Duration(t.policy.LateWindow)))
+	if i >= 0 {
+		k := ks[i]
+		switch {
+		case k.Status == incident.AlertFiring:
+			t.count(outcomeRepeated)
+			t.hear(k, d, a)
+		case late:
+			t.count(outcomeLate)
+		default:
+			t.refire(k, d, a)
+		}
+		return k
+	}
+	k := t.newKnown(d, a)
+	if late {
+		// Another start of the firing that is over: it is kept, as over.
+		t.count(outcomeLate)
+		k.Status, k.EndsAt = incident.AlertResolved, over.EndsAt
+	}
+	t.put(k, ks)
+	return k
+}
+
+func (t *Triage) newKnown(d decoded, a alert.Alert) *known {
+	return &known{Alert: incident.Alert{
+		Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, Status: incident.AlertFiring, Labels: a.Labels, Annotations: a.Annotations,
+		GeneratorURL: a.GeneratorURL, ExternalURL: d.ExternalURL, GroupKey: d.GroupKey, Receiver: d.Receiver,
+		ReceivedAt: t.now, UpdatedAt: t.now,
+	}}
+}
+
+// hear takes what a notice says anew of an alert.
+func (t *Triage) hear(k *known, d decoded, a alert.Alert) {
+	k.UpdatedAt = t.now
+	k.Annotations, k.GeneratorURL = a.Annotations, a.GeneratorURL
+	k.ExternalURL, k.GroupKey, k.Receiver = d.ExternalURL, d.GroupKey, d.Receiver
+	t.changed(k)
+}
+
+// ended takes in a resolved notice. A fingerprint fires once at a time, so the
+// end holds for each of its firings that began before, whatever start it names:
+// two Prometheus replicas give one firing two starts.
+func (t *Triage) ended(d decoded, a alert.Alert, exact int) *known {
+	end := a.EndsAt
+	if end.IsZero() {
+		end = t.now
+		if end.Before(a.StartsAt) {
+			end = a.StartsAt
+		}
+	}
+	var k *known
+	ks := t.alerts[a.Fingerprint]
+	if exact >= 0 {
+		k = ks[exact]
+	}
+	news := false
+	for _, o := range ks {
+		told := o.Status == incident.AlertResolved && !o.Expired
+		if o.StartsAt.After(end) || told && !(o == k && end.After(o.EndsAt)) {
+			continue
+		}
+		t.hear(o, d, a)
+		o.Status, o.EndsAt, o.Expired, o.endUntold = incident.AlertResolved, end, false, true
+		news = true
+		if o.group != nil {
+			t.touch(o.group)
+		}
+	}
+	if k != nil {
+		if news {
+			t.count(outcomeResolved)
+		} else {
+			t.count(outcomeRepeated)
+		}
+		return k
+	}
+	k = t.newKnown(d, a)
+	k.Status, k.EndsAt = incident.AlertResolved, end
+	t.count(outcomeResolved)
+	t.put(k, ks)
+	return k
+}
+
+// refire makes an alert that counted as over fire again under the same start:
+// it had expired, or the end that was told was wrong.
+func (t *Triage) refire(k *known, d decoded, a alert.Alert) {
+	t.count(outcomeRefired)
+	t.hear(k, d, a)
+	k.Status, k.EndsAt, k.Expired, k.endUntold = incident.AlertFiring, time.Time{}, false, false
+	if k.IncidentID == "" {
+		return
+	}
+	if k.group == nil || !t.takes(k.group, k) {
+		// Its incident is long over: it moves on to another one.
+		if k.group != nil {
+			t.leave(k)
+		} else {
+			t.forget(k)
+		}
+		t.put(k, nil)
+		return
+	}
+	k.group.fired = true
+	t.touch(k.group)
+}
+
+// leave takes k out of its incident, which keeps nothing of it.
+func (t *Triage) leave(k *known) {
+	g := k.group
+	g.members = slices.DeleteFunc(g.members, func(m *known) bool { return m == k })
+	if g.names[k.Name()]--; g.names[k.Name()] == 0 {
+		delete(g.names, k.Name())
+	}
+	if k.joinUntold {
+		g.untold--
+	}
+	t.forget(k)
+	k.group = nil
+	t.touch(g)
+}
+
+// put finds the incident of a new alert; others are the known firings of its
+// fingerprint.
+func (t *Triage) put(k *known, others []*known) {
+	t.changed(k)
+	if rule, ok := t.policy.suppressed(k.Labels); ok {
+		t.count(outcomeSuppressed)
+		t.batch.rules[rule.Name]++
+		k.IncidentID, k.Why = "", "kept out by rule "+rule.Name+": "+rule.Reason
+		t.remember(k)
+		return
+	}
+	p := t.policy.place(k.Labels)
+	for _, o := range others {
+		if o.group != nil && t.takes(o.group, k) {
+			k.Why = "the same alert fired before in this incident"
+			t.enter(o.group, k)
+			return
+		}
+	}
+	if g, ok := t.byKey[p.key]; ok && t.takes(g, k) {
+		k.Why = p.why
+		t.enter(g, k)
+		return
+	}
+	k.Why = "first alert of the incident"
+	t.enter(t.open(k, p), k)
+}
+
+// takes reports whether an incident may take up an alert: when it is open, or
+// ended not longer than the reopen window before the alert began. One that a
+// person dismissed takes up only more of what it had.
+func (t *Triage) takes(g *group, k *known) bool {
+	last := t.byKey[g.Key]
+	near := !k.StartsAt.After(g.EndedAt.Add(time.Duration(t.policy.ReopenWindow)))
+	switch g.Status {
+	case incident.StatusOpen:
+		return true
+	case incident.StatusResolved:
+		// At most one incident of a key is open.
+		return near && (last == nil || last == g || last.Status != incident.StatusOpen)
+	case incident.StatusDismissed:
+		return near && g.names[k.Name()] > 0 && t.policy.severity(k.Labels).Rank() <= g.Severity.Rank()
+	default:
+		panic("BUG: incident " + g.ID + " has status " + string(g.Status))
+	}
+}
+
+func (t *Triage) enter(g *group, k *known) {
+	t.count(outcomeNew)
+	k.fresh, k.joinUntold, k.endUntold = true, true, k.Status == incident.AlertResolved
+	g.fired = g.fired || k.Status == incident.AlertFiring
+	t.join(g, k)
+	t.touch(g)
+}
+
+// open makes a new incident for its first alert.
+func (t *Triage) open(k *known, p place) *group {
+	g := &group{
+		Incident: incident.Incident{
+			ID: newID(k.StartsAt, p.key, k.Fingerprint), Key: p.key, Status: incident.StatusOpen, Severity: t.policy.severity(k.Labels),
+			StartedAt: k.StartsAt, Labels: p.labels, ToldAt: t.now,
+		},
+		names: map[string]int{},
+	}
+	t.incidents[g.ID], t.byKey[p.key] = g, g
+	t.batch.events[incident.EventOpened]++
+	return g
+}
+
+// touch marks a group as changed in this batch.
+func (t *Triage) touch(g *group) {
+	if !g.dirty {
+		g.dirty = true
+		t.batch.touched = append(t.batch.touched, g)
+	}
+}
+
+// changed marks an alert as changed in this batch.
+func (t *Triage) changed(k *known) {
+	if !k.dirty {
+		k.dirty = true
+		t.batch.written = append(t.batch.written, k)
+	}
+}
+
+// event adds a line to the timeline of a group.
+func (t *Triage) event(g *group, kind, text string) {
+	t.touch(g)
+	t.batch.change.Events = append(t.batch.change.Events, incident.Event{IncidentID: g.ID, At: t.now, Kind: kind, Actor: "portent", Text: text})
+}
+
+// record adds an audit record about a group.
+func (t *Triage) record(g *group, action string, detail map[string]any) {
+	detail["policy"], detail["key"] = t.policy.version, g.Key
+	b, err := json.Marshal(detail)
+	if err != nil {
+		panic("BUG: audit detail cannot be encoded: " + err.Error())
+	}
+	t.batch.change.Records = append(t.batch.change.Records, audit.Entry{At: t.now, Actor: actor, Action: action, Subject: g.ID, Detail: b})
+}

@@ -1,0 +1,311 @@
+package triage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/portent-dev/portent/internal/incident"
+)
+
+// A Store is what the Runner needs of one.
+type Store interface {
+	incident.Store
+	incident.Inbox
+	incident.Recall
+	// Lead waits until this process is the only one that leads name; held ends
+	// when it no longer is.
+	Lead(ctx context.Context, name string) (held context.Context, release func(), err error)
+}
+
+// RunnerOptions are those of a Runner. All but Route, Trackers, Replay and Wrote
+// are needed.
+type RunnerOptions struct {
+	Store  Store
+	Policy Policy
+	Writer Writer
+	// Route names the trackers of an incident. When it is nil, each incident goes
+	// to all Trackers.
+	Route    Route
+	Trackers []string
+	// Replay: the time comes with a header and stands still between notifications;
+	// after two quiet seconds what waits for time to pass is done.
+	Replay     bool
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	// Wrote is called when tasks were written, to wake the outbox.
+	Wrote func()
+}
+
+const (
+	// batchSize bounds the notifications of one transaction: at 500 a second of
+	// work each costs a fiftieth of a write to disk.
+	batchSize = 256
+	// pollEvery bounds how late a notification is seen that another process stored.
+	pollEvery = 250 * time.Millisecond
+	// quietAfter is when a replay counts as over.
+	quietAfter = 2 * time.Second
+	// flushEvery is how often what is due by time is looked for.
+	flushEvery = time.Second
+	// retryMax bounds the wait after a failure of the store.
+	retryMax = 5 * time.Second
+)
+
+// A Runner feeds a Triage from the inbox and stores what it decides. It is safe
+// for concurrent use.
+type Runner struct {
+	o       RunnerOptions
+	metrics *metrics
+	wake    chan struct{}
+
+	mu     sync.Mutex // of what follows
+	triage *Triage
+	loaded bool
+	// last is when the time of correlation was last set; between notifications it
+	// goes on with the wall clock, unless this is a replay.
+	last, flushed time.Time
+	busy, quiet   bool
+}
+
+// NewRunner returns a Runner. It does nothing until Run.
+func NewRunner(o RunnerOptions) (*Runner, error) {
+	if o.Store == nil || o.Writer == nil || o.Logger == nil || o.Registerer == nil {
+		return nil, errors.New("triage: Store, Writer, Logger and Registerer are needed")
+	}
+	if o.Route == nil {
+		trackers := o.Trackers
+		o.Route = func(incident.Incident) []string { return trackers }
+	}
+	if o.Wrote == nil {
+		o.Wrote = func() {}
+	}
+	t, err := New(o.Policy, o.Writer, o.Route)
+	if err != nil {
+		return nil, fmt.Errorf("triage policy: %w", err)
+	}
+	return &Runner{o: o, triage: t, metrics: newMetrics(o.Registerer, o.Policy), wake: make(chan struct{}, 1)}, nil
+}
+
+// Reconfigure replaces policy and route from the next batch on. It fails, and
+// changes nothing, when the policy is not valid.
+func (r *Runner) Reconfigure(p Policy, route Route) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if route == nil {
+		route = r.triage.route
+	}
+	if err := r.triage.Reconfigure(p, route); err != nil {
+		return fmt.Errorf("triage policy: %w", err)
+	}
+	r.metrics.rules(p)
+	return nil
+}
+
+// Wake makes the Runner look into the inbox at once. It never blocks.
+func (r *Runner) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends. Of several processes over one store one works, and
+// the others wait to take over.
+func (r *Runner) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		held, release, err := r.o.Store.Lead(ctx, "triage")
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		r.lead(held)
+		release()
+	}
+	return nil
+}
+
+// lead works while ctx is held.
+func (r *Runner) lead(ctx context.Context) {
+	r.mu.Lock()
+	r.loaded = false // another one may have worked since
+	r.mu.Unlock()
+	var failing error
+	wait := pollEvery
+	for ctx.Err() == nil {
+		more, err := r.step(ctx)
+		switch {
+		case err == nil:
+			wait = pollEvery
+		case ctx.Err() != nil:
+			return
+		default:
+			if failing == nil || failing.Error() != err.Error() {
+				r.o.Logger.Error("triage_failed", "err", err, "hint", "notifications are kept and tried again")
+			}
+			r.metrics.failures.Inc()
+			wait = min(2*wait, retryMax)
+		}
+		failing = err
+		if more && err == nil {
+			continue
+		}
+		select {
+		case <-r.wake:
+			if err != nil { // a wake is no reason to hammer a store that fails
+				sleep(ctx, wait)
+			}
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// step does one batch, or what is due when there is none. More says that there
+// may be another batch at once.
+func (r *Runner) step(ctx context.Context) (more bool, err error) {
+	ns, err := r.o.Store.Next(ctx, batchSize)
+	if err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.load(ctx); err != nil {
+		return false, err
+	}
+	if len(ns) == 0 {
+		return false, r.idle(ctx)
+	}
+	return true, r.process(ctx, ns)
+}
+
+// load fills the Triage from the store when it is void.
+func (r *Runner) load(ctx context.Context) error {
+	if r.loaded {
+		return nil
+	}
+	clock, err := r.o.Store.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	q := incident.Query{Limit: incident.MaxLimit}
+	if !clock.IsZero() {
+		q.Since = clock.Add(-time.Duration(r.triage.policy.ReopenWindow) - time.Duration(r.triage.policy.LateWindow))
+	}
+	var all []incident.Incident
+	for {
+		is, next, err := r.o.Store.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		all = append(all, is...)
+		if next == "" {
+			break
+		}
+		q.Cursor = next
+	}
+	r.triage.Load(clock, all)
+	r.loaded = true
+	r.last, r.busy, r.quiet = time.Now(), true, false // time that we were down does not count
+	r.o.Logger.Info("triage_loaded", "incidents", len(all), "clock", clock)
+	return nil
+}
+
+// process judges a batch. When that panics the notifications are tried one by
+// one, and the one at fault is set aside.
+func (r *Runner) process(ctx context.Context, ns []incident.Notification) error {
+	start := time.Now()
+	c, err := r.judge(ctx, ns)
+	var bug *panicError
+	if errors.As(err, &bug) {
+		r.loaded = false // half judged
+		if len(ns) > 1 {
+			for i := range ns {
+				if err := r.load(ctx); err != nil {
+					return err
+				}
+				if err := r.process(ctx, ns[i:i+1]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		r.o.Logger.Error("notification_set_aside", "id", ns[0].ID, "err", bug, "stack", bug.stack)
+		return r.o.Store.Apply(ctx, incident.Change{Aside: map[int64]string{ns[0].ID: bug.Error()}})
+	}
+	if err != nil {
+		return err
+	}
+	for id, reason := range c.Aside {
+		r.o.Logger.Warn("notification_set_aside", "id", id, "reason", reason)
+	}
+	if err := r.apply(ctx, c); err != nil {
+		return err
+	}
+	r.last, r.busy, r.quiet = time.Now(), true, false
+	r.metrics.notifications.Add(float64(len(ns) - len(c.Aside)))
+	r.metrics.aside.Add(float64(len(c.Aside)))
+	r.metrics.seconds.Observe(time.Since(start).Seconds())
+	return nil
+}
+
+func (r *Runner) judge(ctx context.Context, ns []incident.Notification) (c incident.Change, err error) {
+	defer recoverTo(&err)
+	return r.triage.Process(ns, func(fingerprints []string) ([]incident.Alert, error) {
+		return r.o.Store.Known(ctx, fingerprints)
+	})
+}
+
+// idle does what is due by time.
+func (r *Runner) idle(ctx context.Context) error {
+	now := time.Now()
+	if r.o.Replay {
+		if !r.busy || r.quiet || now.Sub(r.last) < quietAfter {
+			return nil
+		}
+		r.quiet = true
+		return r.flush(ctx, r.triage.Quiet)
+	}
+	if now.Sub(r.flushed) < flushEvery || r.triage.Now().IsZero() {
+		return nil
+	}
+	r.flushed = now
+	// The time of correlation goes on with the wall clock, from where the alerts
+	// left it: a day that is replayed in a minute is not disturbed by it.
+	at := r.triage.Now().Add(now.Sub(r.last))
+	r.last = now
+	return r.flush(ctx, func() incident.Change { return r.triage.Flush(at) })
+}
+
+func (r *Runner) flush(ctx context.Context, f func() incident.Change) (err error) {
+	defer recoverTo(&err)
+	return r.apply(ctx, f())
+}
+
+// apply stores a change. Memory follows only when that went well.
+func (r *Runner) apply(ctx context.Context, c incident.Change) error {
+	r.loaded = false
+	if err := r.o.Store.Apply(ctx, c); err != nil {
+		return err
+	}
+	r.triage.Commit()
+	r.loaded = true
+	r.metrics.update(r.triage)
+	if len(c.Tasks) > 0 {
+		r.o.Wrote()
+	}
+	return nil
+}

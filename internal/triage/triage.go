@@ -1,0 +1,237 @@
+// Package triage turns notifications into incidents: which alerts belong
+// together, which are kept out, when an incident opens, resolves and opens again,
+// and what its tickets shall be told.
+//
+// A Triage is a plain state machine: it has no clock, no goroutine and no store.
+// Time comes with the alerts, so a day can be replayed in a minute. The Runner
+// feeds it from the inbox and writes what it decides. It knows no tracker and
+// writes no words: a Writer does.
+package triage
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/portent-dev/portent/internal/alert"
+	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/ticket"
+)
+
+// A Writer finds the words. Its methods are pure; the incident they get has its
+// alerts.
+type Writer interface {
+	// Title is one line.
+	Title(inc incident.Incident) string
+	// Summary is one or two sentences.
+	Summary(inc incident.Incident) string
+	// Draft is the ticket, with key on it.
+	Draft(key string, inc incident.Incident) ticket.Draft
+	// Comment tells what changed: alerts that joined and that ended since the
+	// last comment, and text, which may be empty.
+	Comment(inc incident.Incident, joined, ended []incident.Alert, text string) ticket.Doc
+}
+
+// A Route names the trackers that an incident gets a ticket in.
+type Route func(inc incident.Incident) []string
+
+// actor names triage in timelines and audit records.
+const actor = "portent/triage"
+
+// A Triage holds what is needed to judge the next alert: the open incidents and
+// those that ended lately, with their alerts. It is not safe for concurrent use.
+// Each Process or Flush must be followed by Commit when its change was stored;
+// when it was not, the state is void and must be loaded again.
+type Triage struct {
+	policy compiled
+	writer Writer
+	route  Route
+	limits alert.Limits
+
+	// now is the time that correlation has reached. It never goes back.
+	now time.Time
+	// nextExpiry is when firing alerts are looked through again.
+	nextExpiry time.Time
+
+	incidents map[string]*group
+	byKey     map[string]*group   // the latest of each key
+	alerts    map[string][]*known // by fingerprint, latest start first
+	stats     stats
+
+	batch *batch // of the change that is being made
+}
+
+// A group is an incident in memory. Its alerts stand in members alone.
+type group struct {
+	incident.Incident
+	members []*known
+	names   map[string]int // alerts by alertname
+	was     incident.Status
+	worst   incident.Severity // as its tickets were last told
+	// truncated is the number of hidden alerts that the timeline last mentioned.
+	truncated int
+	// untold counts the members that its tickets do not know of, and weighed is
+	// what untold was when they were last found not to be worth a comment.
+	untold, weighed int
+	dirty           bool // in this batch: changed,
+	fired           bool // with an alert that began to fire
+}
+
+// A known alert is one in memory.
+type known struct {
+	incident.Alert
+	group *group // nil when kept out
+	// The tickets do not know that it joined, that it ended.
+	joinUntold, endUntold bool
+	dirty                 bool // in this batch: changed,
+	fresh                 bool // joined
+}
+
+// New returns an empty Triage.
+func New(p Policy, w Writer, route Route) (*Triage, error) {
+	c, err := p.compile()
+	if err != nil {
+		return nil, err
+	}
+	t := &Triage{policy: c, writer: w, route: route, limits: alert.DefaultLimits()}
+	t.reset(time.Time{})
+	return t, nil
+}
+
+func (t *Triage) reset(now time.Time) {
+	t.now, t.nextExpiry = now, time.Time{}
+	t.incidents, t.byKey, t.alerts = map[string]*group{}, map[string]*group{}, map[string][]*known{}
+	t.stats.Open, t.stats.Alerts = 0, 0
+}
+
+// Reconfigure replaces policy and route. What was decided stays.
+func (t *Triage) Reconfigure(p Policy, route Route) error {
+	c, err := p.compile()
+	if err != nil {
+		return err
+	}
+	t.policy, t.route = c, route
+	return nil
+}
+
+// Load replaces the state by what a store holds: incidents with their alerts,
+// and the time that correlation had reached.
+func (t *Triage) Load(now time.Time, incidents []incident.Incident) {
+	t.reset(now)
+	for _, i := range incidents {
+		t.add(i)
+	}
+}
+
+// Refresh replaces one incident by what a store holds, after somebody else has
+// changed it.
+func (t *Triage) Refresh(i incident.Incident) {
+	if g, ok := t.incidents[i.ID]; ok {
+		t.drop(g)
+	}
+	t.add(i)
+}
+
+func (t *Triage) add(i incident.Incident) {
+	if i.MergedInto != "" {
+		return
+	}
+	g := &group{Incident: i, was: i.Status, worst: i.Severity, names: map[string]int{}}
+	for _, a := range i.Alerts {
+		k := &known{Alert: a, joinUntold: a.ReceivedAt.After(i.ToldAt)}
+		k.endUntold = a.Status == incident.AlertResolved && a.UpdatedAt.After(i.ToldAt)
+		t.join(g, k)
+	}
+	g.Alerts, g.Tickets, g.Timeline = nil, nil, nil
+	t.incidents[g.ID] = g
+	if other, ok := t.byKey[g.Key]; !ok || g.Status == incident.StatusOpen || other.Status != incident.StatusOpen && other.ID < g.ID {
+		t.byKey[g.Key] = g
+	}
+}
+
+// join makes k a member of g.
+func (t *Triage) join(g *group, k *known) {
+	k.group, k.IncidentID = g, g.ID
+	g.members = append(g.members, k)
+	g.names[k.Name()]++
+	if k.joinUntold {
+		g.untold++
+	}
+	t.remember(k)
+}
+
+// remember keeps k by its fingerprint, latest start first.
+func (t *Triage) remember(k *known) {
+	ks := t.alerts[k.Fingerprint]
+	i := 0
+	for i < len(ks) && ks[i].StartsAt.After(k.StartsAt) {
+		i++
+	}
+	ks = append(ks, nil)
+	copy(ks[i+1:], ks[i:])
+	ks[i] = k
+	t.alerts[k.Fingerprint] = ks
+	t.stats.Alerts++
+}
+
+// drop forgets a group and its alerts.
+func (t *Triage) drop(g *group) {
+	delete(t.incidents, g.ID)
+	if t.byKey[g.Key] == g {
+		delete(t.byKey, g.Key)
+	}
+	for _, k := range g.members {
+		t.forget(k)
+	}
+}
+
+func (t *Triage) forget(k *known) {
+	ks := t.alerts[k.Fingerprint]
+	for i := range ks {
+		if ks[i] == k {
+			ks = append(ks[:i], ks[i+1:]...)
+			t.stats.Alerts--
+			break
+		}
+	}
+	if len(ks) == 0 {
+		delete(t.alerts, k.Fingerprint)
+		return
+	}
+	t.alerts[k.Fingerprint] = ks
+}
+
+// Now is the time that correlation has reached.
+func (t *Triage) Now() time.Time { return t.now }
+
+// advance moves the time forward.
+func (t *Triage) advance(now time.Time) {
+	if now.After(t.now) {
+		t.now = now
+	}
+}
+
+// stats are counted for metrics; see Stats.
+type stats struct {
+	// Open incidents and alerts in memory.
+	Open, Alerts int
+	// Since the start: alerts by outcome, incidents by event, matches by rule.
+	Outcomes  map[string]int
+	Incidents map[string]int
+	Rules     map[string]int
+	Truncated int
+}
+
+// The outcomes of an alert in a notification.
+const (
+	outcomeNew        = "new"        // joined an incident
+	outcomeRepeated   = "repeated"   // nothing new
+	outcomeResolved   = "resolved"   // ended
+	outcomeRefired    = "refired"    // fires again
+	outcomeLate       = "late"       // a copy of what is over
+	outcomeSuppressed = "suppressed" // kept out
+	outcomeExpired    = "expired"    // not heard of for too long
+)
+
+func (t *Triage) count(outcome string) { t.batch.outcomes[outcome]++ }
+
+func (g *group) String() string { return fmt.Sprintf("incident %s (%s)", g.ID, g.Key) }
