@@ -46,11 +46,10 @@ func tryApp(t *testing.T, dir, config string) (*testApp, error) {
 	}
 	file := filepath.Join(dir, "exporter.yml")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
-	addresses, none := []string{"127.0.0.1:0"}, ""
 	log := &syncBuffer{}
 	a, err := New(Options{
 		ConfigFile: file,
-		WebConfig:  &toolkitweb.FlagConfig{WebListenAddresses: &addresses, WebConfigFile: &none},
+		WebConfig:  testFlags(),
 		Logger:     slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err == nil {
@@ -58,6 +57,13 @@ func tryApp(t *testing.T, dir, config string) (*testApp, error) {
 	}
 	return &testApp{a, dir, log}, err
 }
+
+func testFlags() *toolkitweb.FlagConfig {
+	addresses, none := []string{"127.0.0.1:0"}, ""
+	return &toolkitweb.FlagConfig{WebListenAddresses: &addresses, WebConfigFile: &none}
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // ownMetrics returns the metrics that an exporter with everything turned on has about itself.
 func ownMetrics(t *testing.T) (out []*dto.MetricFamily) {

@@ -1,0 +1,172 @@
+package app
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/golang/snappy"
+	"github.com/prometheus/prometheus/prompb"
+	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+	"github.com/stretchr/testify/require"
+)
+
+// samplesPerRequest is what Prometheus sends at a time (max_samples_per_send).
+const samplesPerRequest = 2000
+
+// load is what a Prometheus with so many series sends, each of nine labels, one sample each 15 s.
+type load struct{ series []testSeries }
+
+// request encodes the samples of some series at one time.
+func (l *load) request(v2 bool, from int, t int64, round int) []byte {
+	part := l.series[from:min(from+samplesPerRequest, len(l.series))]
+	value := func(i int) float64 { return wave(round) + float64((from+i)%7) }
+	if !v2 {
+		var w prompb.WriteRequest
+		for i, s := range part {
+			ts := prompb.TimeSeries{Samples: []prompb.Sample{{Timestamp: t, Value: value(i)}}}
+			for _, l := range s.labels {
+				ts.Labels = append(ts.Labels, prompb.Label{Name: l.Name, Value: l.Value})
+			}
+			w.Timeseries = append(w.Timeseries, ts)
+		}
+		b, err := w.Marshal()
+		if err != nil {
+			panic(err)
+		}
+		return snappy.Encode(nil, b)
+	}
+	symbols := writev2.NewSymbolTable()
+	w := writev2.Request{}
+	for i, s := range part {
+		ts := writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: t, Value: value(i)}}, Metadata: writev2.Metadata{Type: writev2.Metadata_METRIC_TYPE_GAUGE}}
+		for _, l := range s.labels {
+			ts.LabelsRefs = append(ts.LabelsRefs, symbols.Symbolize(l.Name), symbols.Symbolize(l.Value))
+		}
+		w.Timeseries = append(w.Timeseries, ts)
+	}
+	w.Symbols = symbols.Symbols()
+	b, err := w.Marshal()
+	if err != nil {
+		panic(err)
+	}
+	return snappy.Encode(nil, b)
+}
+
+// BenchmarkWriteToScore measures the way of a sample from the bytes of remote write to its updated score, through the whole
+// exporter: snappy, protobuf, checks, selection, engine and detector. One operation is one sample of each series. Run it with
+// -cpu 1 for samples a second and core. "bytes/series" is the heap that the exporter grew by, for each series, after warming.
+func BenchmarkWriteToScore(b *testing.B) {
+	for _, n := range []int{10_000, 100_000, 1_000_000} {
+		for _, v2 := range []bool{false, true} {
+			version := "v1"
+			if v2 {
+				version = "v2"
+			}
+			b.Run("series="+strconv.Itoa(n)+"/"+version, func(b *testing.B) { benchmarkWriteToScore(b, n, v2) })
+		}
+	}
+}
+
+func benchmarkWriteToScore(b *testing.B, n int, v2 bool) {
+	l := load{benchSeries(n)}
+	before := heapInUse()
+	a := newBenchApp(b)
+	h := a.Handler()
+	start := time.Now().Add(-24 * time.Hour)
+	round, bodyBytes := 0, 0
+	var spent time.Duration
+	play := func() {
+		t := start.Add(time.Duration(round) * 15 * time.Second).UnixMilli()
+		for from := 0; from < n; from += samplesPerRequest {
+			body := l.request(v2, from, t, round)
+			r := newWrite("/api/v1/write", body, v2)
+			w := httptest.NewRecorder()
+			begin := time.Now()
+			h.ServeHTTP(w, r)
+			spent += time.Since(begin)
+			bodyBytes += len(body)
+			if w.Code != http.StatusNoContent {
+				b.Fatal(w.Code, w.Body)
+			}
+		}
+		round++
+	}
+	for range 3 {
+		play()
+	}
+	after := heapInUse()
+	spent, bodyBytes = 0, 0
+	rounds := 0
+	for b.Loop() {
+		play()
+		rounds++
+	}
+	samples := float64(rounds) * float64(n)
+	b.ReportMetric(samples/spent.Seconds(), "samples/s")
+	b.ReportMetric(float64(after-before)/float64(n), "bytes/series")
+	b.ReportMetric(float64(bodyBytes)/samples, "wire-bytes/sample")
+	b.ReportMetric(0, "ns/op") // encoding is in it
+	require.Equal(b, n, a.gate.engine.Load().Stats().Series)
+}
+
+func newBenchApp(b *testing.B) *App {
+	b.Helper()
+	a, err := New(Options{ConfigFile: "testdata/bench.yml", WebConfig: testFlags(), Logger: discard()})
+	require.NoError(b, err)
+	return a
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkAnomalies answers GET /api/v1/anomalies with a hundred of many.
+func BenchmarkAnomalies(b *testing.B) {
+	for _, n := range []int{20_000, 1_000_000} {
+		b.Run(fmt.Sprintf("series=%d", n), func(b *testing.B) {
+			series := benchSeries(n)
+			for i := range series {
+				if i%100 == 0 {
+					series[i].out.Score = 1.5 + float64(i%977)
+				}
+			}
+			match := &selection{}
+			for b.Loop() {
+				if got := worst(each(series), match, 100, "combined"); got.Total != n/100 {
+					b.Fatal(got.Total)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSnapshot writes the models of 100,000 series.
+func BenchmarkSnapshot(b *testing.B) {
+	a := newBenchApp(b)
+	l := load{benchSeries(100_000)}
+	for round := range 3 {
+		for from := 0; from < len(l.series); from += samplesPerRequest {
+			t := time.Now().Add(time.Duration(round-10) * 15 * time.Second).UnixMilli()
+			w := httptest.NewRecorder()
+			a.Handler().ServeHTTP(w, newWrite("/api/v1/write", l.request(true, from, t, round), true))
+			require.Equal(b, http.StatusNoContent, w.Code)
+		}
+	}
+	var buf bytes.Buffer
+	for b.Loop() {
+		buf.Reset()
+		require.NoError(b, a.gate.engine.Load().Snapshot(&buf))
+		b.SetBytes(int64(buf.Len()))
+	}
+	b.ReportMetric(float64(buf.Len())/100_000, "bytes/series")
+}
