@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -166,11 +165,10 @@ func TestBackfillHalvesWhatIsTooMuch(t *testing.T) {
 			return nil
 		}}
 		e := newEngine(t, detect.Options{})
-		b, reg := newTestBackfill(p, e)
+		b, _ := newTestBackfill(p, e)
 		require.NoError(t, b.run(t.Context(), time.Now().Add(-20*time.Minute), time.Now()))
 		require.Zero(t, e.Stats().OutOfOrder+e.Stats().Duplicate)
-		require.EqualValues(t, 2, testutil.ToFloat64(b.metrics.failures))
-		_ = reg
+		require.InDelta(t, 2, testutil.ToFloat64(b.metrics.failures), 0)
 	})
 }
 
@@ -202,7 +200,7 @@ func TestBackfillGivesUp(t *testing.T) {
 		require.Zero(t, testutil.ToFloat64(b.metrics.ok))
 
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { time.Sleep(3 * time.Second); cancel() }()
+		go func() { pass(3 * time.Second); cancel() }()
 		require.ErrorIs(t, b.run(ctx, start.Add(-time.Hour), start), context.Canceled)
 	})
 }
@@ -225,39 +223,35 @@ func TestBackfillTakesAChunkWholeOrNotAtAll(t *testing.T) {
 	})
 }
 
-// promAnswers is a double of a Prometheus that holds one series with a sample each 15 s.
+// promAnswers is a double of a Prometheus that holds one series with a sample each 15 s. It answers queries once wait is
+// closed.
 func promAnswers(t *testing.T, wait <-chan struct{}) *httptest.Server {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		require.NoError(t, r.ParseForm())
-		switch r.URL.Path {
-		case "/api/v1/status/config":
-			web := map[string]any{"status": "success", "data": map[string]string{"yaml": "global:\n  external_labels:\n    cluster: eu\n"}}
-			require.NoError(t, json.NewEncoder(w).Encode(web))
-		case "/api/v1/metadata":
-			_, err := io.WriteString(w, `{"status":"success","data":{"m":[{"type":"gauge","help":"","unit":""}]}}`)
-			require.NoError(t, err)
-		case "/api/v1/query":
-			<-wait
-			expr := r.Form.Get("query")
-			var minutes int
-			_, err := fmt.Sscanf(expr, `{__name__!=""}[%dm]`, &minutes)
-			require.NoError(t, err, expr)
-			end, err := strconv.ParseFloat(r.Form.Get("time"), 64)
-			require.NoError(t, err)
-			var values [][2]any
-			for s := int64(end) - int64(minutes)*60 + 1; s <= int64(end); s++ {
-				if s%15 == 0 {
-					values = append(values, [2]any{s, fmt.Sprint(wave(int(s / 15)))})
-				}
-			}
-			require.NoError(t, json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{
-				"resultType": "matrix", "result": []any{map[string]any{"metric": map[string]string{"__name__": "m", "job": "x"}, "values": values}},
-			}}))
-		default:
-			http.NotFound(w, r)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/api/v1/status/config", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"status":"success","data":{"yaml":"global:\n  external_labels:\n    cluster: eu\n"}}`)
+	})
+	mux.HandleFunc("/api/v1/metadata", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"status":"success","data":{"m":[{"type":"gauge","help":"","unit":""}]}}`)
+	})
+	mux.HandleFunc("/api/v1/query", func(w http.ResponseWriter, r *http.Request) {
+		<-wait
+		var minutes int64
+		_, err := fmt.Sscanf(r.FormValue("query"), `{__name__!=""}[%dm]`, &minutes)
+		end, err2 := strconv.ParseFloat(r.FormValue("time"), 64)
+		if err = errors.Join(err, err2); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
 		}
-	}))
+		var values []string
+		for s := int64(end) - minutes*60 + 1; s <= int64(end); s++ {
+			if s%15 == 0 {
+				values = append(values, fmt.Sprintf(`[%d,"%g"]`, s, wave(int(s/15))))
+			}
+		}
+		fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"m","job":"x"},"values":[%s]}]}}`, strings.Join(values, ","))
+	})
+	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s
 }

@@ -213,9 +213,9 @@ func (s *State) validate() error {
 
 func (b *Backfill) validate() error {
 	var errs []error
-	check := func(ok bool, key, format string, args ...any) {
+	check := func(ok bool, key, message string) {
 		if !ok {
-			errs = append(errs, web.Invalid(key, fmt.Errorf(format, args...)))
+			errs = append(errs, web.Invalid(key, errors.New(message)))
 		}
 	}
 	if b.URL != "" {
@@ -228,7 +228,7 @@ func (b *Backfill) validate() error {
 	check(b.GiveUp > 0, "give_up_after", "must be above 0s")
 	check(len(b.Selectors) > 0, "selectors", "must hold at least one")
 	for name := range b.ExternalLabels {
-		check(model.LabelName(name).IsValid() && name != model.MetricNameLabel, "external_labels."+name, "cannot be an external label")
+		check(model.UTF8Validation.IsValidLabelName(name) && name != model.MetricNameLabel, "external_labels."+name, "cannot be an external label")
 	}
 	for i, s := range b.Selectors {
 		_, err := parseSelector(s)

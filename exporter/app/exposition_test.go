@@ -2,6 +2,7 @@ package app
 
 import (
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,7 +30,7 @@ func newTestExposition(p published) (*exposition, *prometheus.Registry) {
 }
 
 func scrape(h http.Handler, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("GET", "/metrics", nil)
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -46,7 +47,7 @@ func parsed(t *testing.T, contentType string, body []byte) map[string]float64 {
 	out := map[string]float64{}
 	for {
 		e, err := p.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out
 		}
 		require.NoError(t, err)
@@ -177,7 +178,7 @@ func (failing) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestExpositionCutsTheConnectionWhenItBreaks(t *testing.T) {
 	x, _ := newTestExposition(published{forEach: each(numbered(0, 5000)), maxSeries: 5000, families: families[:]})
-	r := httptest.NewRequest("GET", "/metrics", nil)
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	require.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { x.ServeHTTP(failing{httptest.NewRecorder()}, r) })
 	require.Equal(t, 200, scrape(x).Code) // and the next is whole
 	require.Empty(t, x.slots)

@@ -110,6 +110,7 @@ func (h *promHistory) kinds(ctx context.Context) (map[string]ingest.Kind, error)
 				k = ingest.KindCounter
 			case v1.MetricTypeGauge:
 				k = ingest.KindGauge
+			default: // histograms and summaries come as series whose names tell; the rest tell nothing
 			}
 			if i > 0 && k != kind {
 				k = ingest.KindUnknown // targets do not agree

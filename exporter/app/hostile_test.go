@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,12 +41,12 @@ func TestHostileLabelValuesComeOutAsTheyWere(t *testing.T) {
 		"'; DROP TABLE incidents; --", strings.Repeat("x", 4096), "🚨", "\u202e", "NaN", "# EOF",
 	}
 	for i, v := range values {
-		send(t, a.Handler(), point{labelsOf("__name__", "m", "i", fmt.Sprint(i), "v", v), now, 1})
+		send(t, a.Handler(), point{labelsOf("__name__", "m", "i", strconv.Itoa(i), "v", v), now, 1})
 	}
 	w := scrape(a.Handler(), "Accept", "application/openmetrics-text;version=1.0.0")
 	got := parsed(t, w.Header().Get("Content-Type"), w.Body.Bytes())
 	for i, v := range values {
-		require.Contains(t, got, labels.FromStrings("__name__", "anomaly_score", "metric", "m", "i", fmt.Sprint(i), "v", v).String())
+		require.Contains(t, got, labels.FromStrings("__name__", "anomaly_score", "metric", "m", "i", strconv.Itoa(i), "v", v).String())
 	}
 	require.NotContains(t, got, labels.FromStrings("__name__", "anomaly_score", "metric", "forged").String())
 }
@@ -102,7 +103,6 @@ func TestAMillionLabelValues(t *testing.T) {
 			points = points[:0]
 		}
 	}
-	points = nil
 	w := scrape(a.Handler())
 	require.Equal(t, exported, strings.Count(w.Body.String(), "\nanomaly_score{"))
 	body := w.Body.String()
@@ -110,7 +110,6 @@ func TestAMillionLabelValues(t *testing.T) {
 	require.Contains(t, body, fmt.Sprintf("portent_exporter_series_dropped_total{reason=\"series_limit\"} %d\n", values-models))
 	require.Contains(t, body, fmt.Sprintf("portent_exporter_series_dropped_total{reason=\"export_limit\"} %d\n", models-exported))
 	require.Contains(t, body, fmt.Sprintf("portent_exporter_samples_rejected_total{reason=\"series_limit\",source=\"remote_write\"} %d\n", values-models))
-	body, w = "", nil
 	perSeries := float64(heap()-before) / models
 	t.Logf("%.0f bytes a model", perSeries)
 	require.Less(t, perSeries, 2000.0, "memory follows the cap, not the input")

@@ -95,6 +95,7 @@ func query(t *testing.T, prom *servertest.Server, expr string) []model.Metric {
 }
 
 func TestPrometheusStoresExactlyTheLabelsOfTheInput(t *testing.T) {
+	t.Parallel()
 	for version, message := range map[string]string{"1.0": "prometheus.WriteRequest", "2.0": "io.prometheus.write.v2.Request"} {
 		t.Run("remote write "+version, func(t *testing.T) {
 			t.Parallel()
@@ -158,7 +159,7 @@ func promtoolCheck(t *testing.T, exporter string) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	require.True(t, strings.Contains(string(body), `quantile="0.99"`), "what a gauge could not carry is among it")
+	require.Contains(t, string(body), `quantile="0.99"`, "what a gauge could not carry is among it")
 	cmd := exec.Command(servertest.Binary(t, "promtool"), "check", "metrics")
 	cmd.Stdin = bytes.NewReader(body)
 	out, err := cmd.CombinedOutput()

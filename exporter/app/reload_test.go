@@ -2,9 +2,11 @@ package app
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,7 +24,7 @@ func (a *testApp) reload(t *testing.T, config string) (int, string) {
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(a.dir, "exporter.yml"), []byte(config), 0o600))
 	w := httptest.NewRecorder()
-	a.Handler().ServeHTTP(w, httptest.NewRequest("POST", "/-/reload", nil))
+	a.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/-/reload", nil))
 	return w.Code, w.Body.String()
 }
 
@@ -103,7 +105,7 @@ func TestReloadUnderLoadLosesNothing(t *testing.T) {
 				default:
 				}
 				at++
-				send(t, a.Handler(), point{labelsOf("__name__", "m", "i", fmt.Sprint(i)), at, 1}, point{labelsOf("__name__", "n", "i", fmt.Sprint(i)), at, 1})
+				send(t, a.Handler(), point{labelsOf("__name__", "m", "i", strconv.Itoa(i)), at, 1}, point{labelsOf("__name__", "n", "i", strconv.Itoa(i)), at, 1})
 				sent.Add(2)
 			}
 		})

@@ -145,7 +145,7 @@ func hashLabels(h *maphash.Hash, labels []ingest.Label) uint64 {
 
 func legacyNames(labels []ingest.Label) bool {
 	for _, l := range labels {
-		if !model.LabelName(l.Name).IsValidLegacy() {
+		if !model.LegacyValidation.IsValidLabelName(l.Name) {
 			return false
 		}
 	}
@@ -167,7 +167,7 @@ func appendLabels(dst []byte, labels []ingest.Label, scheme model.EscapingScheme
 		if name == ingest.MetricName {
 			name = metricLabel
 		} else {
-			if !model.LabelName(name).IsValidLegacy() {
+			if !model.LegacyValidation.IsValidLabelName(name) {
 				name = model.EscapeName(name, scheme)
 			}
 			for (named && name == metricLabel) || slices.Contains(used, name) || (name != l.Name && has(labels, name, i)) {
@@ -182,7 +182,7 @@ func appendLabels(dst []byte, labels []ingest.Label, scheme model.EscapingScheme
 		} else {
 			dst = append(dst, ',')
 		}
-		if model.LabelName(name).IsValidLegacy() {
+		if model.LegacyValidation.IsValidLabelName(name) {
 			dst = append(dst, name...)
 		} else {
 			dst = appendQuoted(dst, name)

@@ -2,9 +2,9 @@ package app
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/prometheus/common/model"
@@ -69,7 +69,7 @@ func each(series []testSeries) forEach {
 
 func numbered(from, to int) (out []testSeries) {
 	for i := from; i < to; i++ {
-		out = append(out, testSeries{labels: labelsOf("__name__", "m", "i", fmt.Sprint(i))})
+		out = append(out, testSeries{labels: labelsOf("__name__", "m", "i", strconv.Itoa(i))})
 	}
 	return out
 }

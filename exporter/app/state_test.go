@@ -156,7 +156,7 @@ func TestStateKeepsFewRefusedSnapshots(t *testing.T) {
 		s, _, _ := newTestState(t, dir)
 		var last []string
 		for range 2 * keepBad {
-			time.Sleep(time.Minute) // the name holds the time
+			pass(time.Minute) // the name holds the time
 			require.NoError(t, os.WriteFile(s.path(), []byte("x"), 0o600))
 			require.NoError(t, s.refuse(detect.ErrCorrupt))
 			last = append(last, fmt.Sprintf("%s.%d%s", snapshotName, time.Now().UnixMilli(), badSuffix))
@@ -191,7 +191,7 @@ func TestStateSurvivesAFullDisk(t *testing.T) {
 	before, err := os.ReadFile(s.path())
 	require.NoError(t, err)
 
-	real := s.create
+	working := s.create
 	failures := 0
 	fail := func(create func(string) (file, error), want error) {
 		t.Helper()
@@ -217,7 +217,7 @@ func TestStateSurvivesAFullDisk(t *testing.T) {
 	}, syscall.EIO)
 
 	require.Contains(t, metricsText(t, reg), fmt.Sprintf("portent_exporter_snapshot_errors_total{operation=\"write\"} %d\n", failures))
-	s.create = real
+	s.create = working
 	require.NoError(t, s.save(engineWith(t, "a")), "room again")
 	e := engineWith(t)
 	_, err = s.restore(e)

@@ -16,8 +16,8 @@ import (
 // maxConfigBytes bounds a configuration file; a path to the wrong file must not fill the memory.
 const maxConfigBytes = 4 << 20
 
-// Problem is one thing that is wrong in a configuration file.
-type Problem struct {
+// KeyError is one thing that is wrong in a configuration file.
+type KeyError struct {
 	// Line counts from 1; 0 when the problem has no place in the file.
 	Line int
 	// Key is the path of the key, as in detection.sensitivity or promql.sources[1].url.
@@ -26,7 +26,7 @@ type Problem struct {
 }
 
 // Error implements error: "line 3: detection.sensitivity: …".
-func (p Problem) Error() string {
+func (p KeyError) Error() string {
 	var b strings.Builder
 	if p.Line > 0 {
 		fmt.Fprintf(&b, "line %d: ", p.Line)
@@ -39,21 +39,21 @@ func (p Problem) Error() string {
 }
 
 // Unwrap returns what is wrong.
-func (p Problem) Unwrap() error { return p.Err }
+func (p KeyError) Unwrap() error { return p.Err }
 
-// Invalid returns the error of a Validate method: err is wrong with the value at key, a path as in Problem. LoadYAML adds the
+// Invalid returns the error of a Validate method: err is wrong with the value at key, a path as in KeyError. LoadYAML adds the
 // line. A nil err gives nil; several errors of one section are joined with errors.Join.
 func Invalid(key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return Problem{Key: key, Err: err}
+	return KeyError{Key: key, Err: err}
 }
 
 // ConfigError holds everything that is wrong in one configuration file, ordered by line.
 type ConfigError struct {
 	File     string
-	Problems []Problem
+	Problems []KeyError
 }
 
 // Error implements error, one problem a line.
@@ -96,10 +96,10 @@ func ParseYAML(name string, content []byte, into any) error {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return wrapProblems(name, nil, validate(into))
 	} else if err != nil {
-		return &ConfigError{name, []Problem{syntaxProblem(err)}}
+		return &ConfigError{name, []KeyError{syntaxProblem(err)}}
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return &ConfigError{name, []Problem{{Err: errors.New("only one YAML document is allowed")}}}
+		return &ConfigError{name, []KeyError{{Err: errors.New("only one YAML document is allowed")}}}
 	}
 	if probs := check(&doc, into); len(probs) > 0 {
 		return &ConfigError{name, probs}
@@ -107,7 +107,7 @@ func ParseYAML(name string, content []byte, into any) error {
 	strict := yaml.NewDecoder(bytes.NewReader(content))
 	strict.KnownFields(true)
 	if err := strict.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return &ConfigError{name, []Problem{syntaxProblem(err)}}
+		return &ConfigError{name, []KeyError{syntaxProblem(err)}}
 	}
 	return wrapProblems(name, &doc, validate(into))
 }
@@ -120,13 +120,13 @@ func validate(into any) error {
 }
 
 // syntaxProblem takes the line out of the texts of the YAML package: "yaml: line 3: …".
-func syntaxProblem(err error) Problem {
+func syntaxProblem(err error) KeyError {
 	var te *yaml.TypeError
 	msg := strings.TrimPrefix(err.Error(), "yaml: ")
 	if errors.As(err, &te) && len(te.Errors) > 0 {
 		msg = strings.Join(te.Errors, "; ")
 	}
-	var p Problem
+	var p KeyError
 	if n, rest, ok := lineOf(msg); ok {
 		p.Line, msg = n, rest
 	}
@@ -159,9 +159,9 @@ func wrapProblems(name string, doc *yaml.Node, err error) error {
 }
 
 // flatten splits joined errors and joins the keys of nested problems.
-func flatten(err error, key string) []Problem {
-	switch e := err.(type) {
-	case Problem:
+func flatten(err error, key string) []KeyError {
+	switch e := err.(type) { //nolint:errorlint // the tree is walked node by node: what is wrapped comes in its turn
+	case KeyError:
 		k := e.Key
 		if key != "" && k != "" {
 			k = key + "." + k
@@ -170,17 +170,17 @@ func flatten(err error, key string) []Problem {
 		}
 		return flatten(e.Err, k)
 	case interface{ Unwrap() []error }:
-		var out []Problem
+		var out []KeyError
 		for _, sub := range e.Unwrap() {
 			out = append(out, flatten(sub, key)...)
 		}
 		return out
 	}
-	return []Problem{{Key: key, Err: err}}
+	return []KeyError{{Key: key, Err: err}}
 }
 
-func sortProblems(p []Problem) {
-	slices.SortStableFunc(p, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Key, b.Key)) })
+func sortProblems(p []KeyError) {
+	slices.SortStableFunc(p, func(a, b KeyError) int { return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Key, b.Key)) })
 }
 
 // lineAt returns the line of the deepest key of path that the document has; 0 if it has none, as for a value by default.

@@ -87,7 +87,7 @@ func TestParseYAMLNamesLineAndKey(t *testing.T) {
 		require.Error(t, err)
 		require.Equal(t, want, err.Error())
 	}
-	f("nmae: x\n", `x.yml: line 1: nmae: unknown key, did you mean "name"?`)
+	f("nam: x\n", `x.yml: line 1: nam: unknown key, did you mean "name"?`)
 	f("zebra: x\n", `x.yml: line 1: zebra: unknown key`)
 	f("name: x\nname: y\n", `x.yml: line 2: name: given twice, first at line 1`)
 	f("first:\n  size: many\n", `x.yml: line 2: first.size: want a whole number, got "many"`)

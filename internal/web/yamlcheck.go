@@ -18,11 +18,11 @@ const (
 // checker walks a document beside the type that it is decoded into and collects everything that does not fit. The decoder
 // alone would stop at the first value that a type's own UnmarshalYAML refuses, and would say neither line nor key.
 type checker struct {
-	problems []Problem
+	problems []KeyError
 	nodes    int
 }
 
-func check(doc *yaml.Node, into any) []Problem {
+func check(doc *yaml.Node, into any) []KeyError {
 	var c checker
 	if len(doc.Content) > 0 {
 		c.value(doc.Content[0], reflect.TypeOf(into).Elem(), "", 0)
@@ -33,7 +33,7 @@ func check(doc *yaml.Node, into any) []Problem {
 
 func (c *checker) add(line int, key, format string, args ...any) {
 	if len(c.problems) < maxProblems {
-		c.problems = append(c.problems, Problem{Line: line, Key: key, Err: fmt.Errorf(format, args...)})
+		c.problems = append(c.problems, KeyError{Line: line, Key: key, Err: fmt.Errorf(format, args...)})
 	}
 }
 
@@ -161,7 +161,7 @@ func custom(t reflect.Type) bool {
 }
 
 // placed gives an error of a type's own decoding its place. A line that the error names itself is more exact.
-func placed(err error, line int, key string) Problem {
+func placed(err error, line int, key string) KeyError {
 	p := syntaxProblem(err)
 	if p.Line == 0 {
 		p.Line = line
