@@ -237,3 +237,29 @@ func TestAbsentDescriptionsFailTheTest(t *testing.T) {
 	_, err := spectest.Open(t.TempDir(), "jira-cloud")
 	require.Error(t, err)
 }
+
+func TestForms(t *testing.T) {
+	t.Parallel()
+	c := spectest.Load(t, "prometheus")
+	f := func(path, form, want string) {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodPost, "https://x.example"+path, nil)
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		err = c.CheckRequest(r, []byte(form))
+		if want == "" {
+			require.NoError(t, err)
+			return
+		}
+		require.ErrorContains(t, err, want)
+	}
+	f("/query", "limit=10&query=up", "")
+	f("/query", "query=10&limit=10&time=1700000000.5&timeout=10s", "")
+	f("/query_range", "query=up&start=1&end=2026-10-01T00:00:00Z&step=15s", "")
+	f("/series", "match[]=up", "")
+	f("/series", "match[]=up&match[]=down&limit=5", "")
+	f("/query", "limit=ten&query=up", "limit")
+	f("/query", "limit=10", "query")
+	f("/query", "qery=up", "qery")
+	f("/query", "query=%zz", "body")
+}

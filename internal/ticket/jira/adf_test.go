@@ -75,7 +75,8 @@ func TestADFOfHostileText(t *testing.T) {
 		span := ticket.Span{Text: s, Link: s}
 		validADF(t, jira.RenderADF(ticket.Doc{
 			ticket.Paragraph(span), ticket.Heading(2, span), ticket.List([]ticket.Span{span}), ticket.Code(s, s),
-			ticket.Table([][]ticket.Span{{span}}), {Kind: ticket.BlockKind(s), Spans: []ticket.Span{span}},
+			ticket.Table([][]ticket.Span{{span}}),
+			{Kind: ticket.BlockKind(s), Spans: []ticket.Span{span}},
 		}))
 		validADF(t, jira.DescriptionADF(ticket.Draft{Summary: s, IncidentURL: s, Body: tickettest.Note(s)}))
 	}

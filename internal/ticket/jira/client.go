@@ -72,7 +72,7 @@ func (c *client) do(ctx context.Context, q call, out any) error {
 
 func (c *client) send(ctx context.Context, q call, out any) error {
 	if err := ctx.Err(); err != nil {
-		return &ticket.Error{Reason: ticket.ReasonCanceled, Retry: true, Err: err}
+		return transportError(ctx, err, false)
 	}
 	reqCtx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

@@ -30,7 +30,7 @@ const refusedRetry = time.Minute
 func transportError(ctx context.Context, err error, ambiguous bool) error {
 	e := &ticket.Error{Reason: ticket.ReasonNetwork, Retry: true, Ambiguous: ambiguous, Err: err}
 	switch {
-	case ctx.Err() != nil:
+	case errors.Is(ctx.Err(), context.Canceled):
 		e.Reason = ticket.ReasonCanceled
 		e.Err = fmt.Errorf("%w (%w)", err, ctx.Err())
 	case errors.Is(err, context.DeadlineExceeded):

@@ -121,8 +121,10 @@ func (t *Tracker) issueTypeID(ctx context.Context) (string, error) {
 	case err != nil:
 		return "", err
 	case found == "" && len(names) == 0:
-		return "", &ticket.Error{Reason: ticket.ReasonPermission, Retry: true, RetryAfter: refusedRetry,
-			Err: fmt.Errorf("jira %s: project %s offers no issue type to this account: it needs the permission to create issues", opMeta, t.cfg.Project)}
+		return "", &ticket.Error{
+			Reason: ticket.ReasonPermission, Retry: true, RetryAfter: refusedRetry,
+			Err: fmt.Errorf("jira %s: project %s offers no issue type to this account: it needs the permission to create issues", opMeta, t.cfg.Project),
+		}
 	case found == "":
 		return "", &ticket.Error{Reason: ticket.ReasonInvalid, Err: fmt.Errorf("jira %s: project %s has no issue type %q; it has %s",
 			opMeta, t.cfg.Project, t.cfg.IssueType, quoteList(names))}

@@ -32,6 +32,8 @@ func storeError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, ticket.ErrNotFound):
 		return &ticket.Error{Reason: ticket.ReasonNotFound, Err: err}
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &ticket.Error{Reason: ticket.ReasonTimeout, Retry: true, Ambiguous: true, Err: err}
 	case ctx.Err() != nil:
 		return &ticket.Error{Reason: ticket.ReasonCanceled, Retry: true, Ambiguous: true, Err: err}
 	default:

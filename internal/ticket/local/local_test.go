@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -164,4 +166,22 @@ func TestStoredTextIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	size := len(got.Draft.Title) + len(got.Draft.Summary) + len(got.Draft.Body.Text()) + len(strings.Join(got.Draft.Labels, "")) + len(got.Comments[0].Body.Text())
 	require.Less(t, size, 4*local.MaxText)
+}
+
+// TestDocs holds the page to the code: the headings of every tracker's page, and
+// the bounds.
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "trackers", "local.md"))
+	require.NoError(t, err)
+	var headings []string
+	for line := range strings.Lines(string(page)) {
+		if h, ok := strings.CutPrefix(line, "## "); ok {
+			headings = append(headings, strings.TrimSpace(h))
+		}
+	}
+	require.Equal(t, []string{"What it does", "Settings", "Permissions needed", "How duplicates are prevented", "When it is wrong", "How to silence it", "Source"}, headings)
+	flat := strings.Join(strings.Fields(string(page)), " ")
+	require.Contains(t, flat, "255 characters of title, 2,000 of summary, 32,767 of description or comment, and 20 labels")
+	require.Equal(t, []int{255, 32767}, []int{local.MaxTitle, local.MaxText})
 }

@@ -279,7 +279,8 @@ func testHostile(t *testing.T, s System) {
 				ticket.Numbered([]ticket.Span{ticket.Text("")}),
 				ticket.Code(text, text), ticket.Code("", ""),
 				ticket.Table([][]ticket.Span{{ticket.Text(text)}, nil}, nil, [][]ticket.Span{{}, {}, {ticket.Text(text)}}), ticket.Table(),
-				{Kind: "hologram", Spans: []ticket.Span{ticket.Text(text)}}, {},
+				{Kind: "hologram", Spans: []ticket.Span{ticket.Text(text)}},
+				{},
 			},
 		}
 		made := s.create(t, d)
@@ -401,6 +402,13 @@ func testCancelled(t *testing.T, s System) {
 	err = s.Tracker.Update(ctx, made.Ref, ticket.Update{Key: "u1", Comment: Note("x")})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Empty(t, s.Look(made.Ref).Comments)
+
+	late, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer cancel()
+	_, err = s.Tracker.Create(late, Draft(key+"-2"))
+	require.Equal(t, ticket.ReasonTimeout, s.failed(t, err).Reason)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Zero(t, s.Count(key+"-2"))
 }
 
 func testMany(t *testing.T, s System) {

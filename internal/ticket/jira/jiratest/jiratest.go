@@ -173,8 +173,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer checks the request, does what it asks, and checks the answer.
 func (s *Server) answer(r *http.Request, rt route, params []string, body []byte) answer {
 	if !authorized(r) {
-		return answer{status: http.StatusUnauthorized, text: "Client must be authenticated to access this resource.",
-			header: http.Header{"Www-Authenticate": {`OAuth realm="https%3A%2F%2Fexample.atlassian.net"`}}}
+		return answer{
+			status: http.StatusUnauthorized, text: "Client must be authenticated to access this resource.",
+			header: http.Header{"Www-Authenticate": {`OAuth realm="https%3A%2F%2Fexample.atlassian.net"`}},
+		}
 	}
 	if err := s.o.Contract.CheckRequest(r, body); err != nil {
 		s.o.Report(fmt.Errorf("request: %w", err))

@@ -25,8 +25,10 @@ func (s *Server) project(r *http.Request, params []string, _ []byte) answer {
 	if p == nil {
 		return noProject(params[0])
 	}
-	return ok(map[string]any{"self": self(r, "/project/"+p.Key), "id": "10000", "key": p.Key, "name": p.Key, "archived": p.Archived,
-		"projectTypeKey": "software", "simplified": false, "style": "classic"})
+	return ok(map[string]any{
+		"self": self(r, "/project/"+p.Key), "id": "10000", "key": p.Key, "name": p.Key, "archived": p.Archived,
+		"projectTypeKey": "software", "simplified": false, "style": "classic",
+	})
 }
 
 func (s *Server) permissions(r *http.Request, _ []string, _ []byte) answer {
@@ -128,8 +130,10 @@ func (s *Server) createFields(r *http.Request, params []string, _ []byte) answer
 }
 
 func (f Field) json(id string) map[string]any {
-	out := map[string]any{"key": id, "name": f.Name, "required": f.Required, "hasDefaultValue": f.HasDefault,
-		"operations": []string{"set"}, "schema": map[string]any{"type": "string", "system": id}}
+	out := map[string]any{
+		"key": id, "name": f.Name, "required": f.Required, "hasDefaultValue": f.HasDefault,
+		"operations": []string{"set"}, "schema": map[string]any{"type": "string", "system": id},
+	}
 	if f.Allowed != nil {
 		out["allowedValues"] = f.Allowed
 	}

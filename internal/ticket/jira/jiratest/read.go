@@ -98,8 +98,10 @@ func (s *Server) transitions(r *http.Request, params []string, _ []byte) answer 
 	p := s.projects[i.project]
 	list := []any{}
 	for _, t := range p.offered(i) {
-		out := map[string]any{"id": t.ID, "name": t.Name, "to": p.status(t.To).json(), "hasScreen": len(t.Fields) > 0,
-			"isGlobal": len(t.From) == 0, "isInitial": false, "isAvailable": true, "isConditional": false}
+		out := map[string]any{
+			"id": t.ID, "name": t.Name, "to": p.status(t.To).json(), "hasScreen": len(t.Fields) > 0,
+			"isGlobal": len(t.From) == 0, "isInitial": false, "isAvailable": true, "isConditional": false,
+		}
 		if strings.Contains(r.URL.Query().Get("expand"), "transitions.fields") {
 			fields := map[string]any{}
 			for id, f := range t.Fields {

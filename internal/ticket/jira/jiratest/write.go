@@ -151,8 +151,10 @@ var anyBody = json.RawMessage(`{"type":"doc","version":1,"content":[]}`)
 
 func (c comment) json(r *http.Request, i *issue, body json.RawMessage) map[string]any {
 	at := c.created.UTC().Format(time.RFC3339)
-	return map[string]any{"self": self(r, fmt.Sprintf("/issue/%d/comment/%s", i.id, c.id)), "id": c.id, "body": body,
-		"author": map[string]any{"accountId": c.author, "active": true, "displayName": c.author}, "created": at, "updated": at, "jsdPublic": true}
+	return map[string]any{
+		"self": self(r, fmt.Sprintf("/issue/%d/comment/%s", i.id, c.id)), "id": c.id, "body": body,
+		"author": map[string]any{"accountId": c.author, "active": true, "displayName": c.author}, "created": at, "updated": at, "jsdPublic": true,
+	}
 }
 
 func (s *Server) transition(_ *http.Request, params []string, body []byte) answer {
