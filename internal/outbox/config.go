@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/portent-dev/portent/internal/web"
 )
 
 // Config is the part of the configuration that is about the outbox.
@@ -40,19 +42,19 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	var errs []error
 	if c.Concurrency < 1 || c.Concurrency > 64 {
-		errs = append(errs, fmt.Errorf("concurrency: got %d, want 1 to 64", c.Concurrency))
+		errs = append(errs, web.Invalid("concurrency", fmt.Errorf("got %d, want 1 to 64", c.Concurrency)))
 	}
 	if c.CallTimeout <= 0 || c.CallTimeout > model.Duration(10*time.Minute) {
-		errs = append(errs, fmt.Errorf("call_timeout: got %s, want more than 0 and at most 10m", c.CallTimeout))
+		errs = append(errs, web.Invalid("call_timeout", fmt.Errorf("got %s, want more than 0 and at most 10m", c.CallTimeout)))
 	}
 	if c.BackoffMin <= 0 {
-		errs = append(errs, fmt.Errorf("backoff_min: got %s, want more than 0", c.BackoffMin))
+		errs = append(errs, web.Invalid("backoff_min", fmt.Errorf("got %s, want more than 0", c.BackoffMin)))
 	}
 	if c.BackoffMax < c.BackoffMin {
-		errs = append(errs, fmt.Errorf("backoff_max: got %s, want at least backoff_min, which is %s", c.BackoffMax, c.BackoffMin))
+		errs = append(errs, web.Invalid("backoff_max", fmt.Errorf("got %s, want at least backoff_min, which is %s", c.BackoffMax, c.BackoffMin)))
 	}
 	if c.MaxAttempts < 1 {
-		errs = append(errs, fmt.Errorf("max_attempts: got %d, want at least 1", c.MaxAttempts))
+		errs = append(errs, web.Invalid("max_attempts", fmt.Errorf("got %d, want at least 1", c.MaxAttempts)))
 	}
 	return errors.Join(errs...)
 }

@@ -48,7 +48,9 @@ type collector struct{ w *Worker }
 
 var (
 	pendingDesc = prometheus.NewDesc("portent_outbox_pending",
-		"What was accepted and is not done: notifications to be processed and tasks on tickets. 0 when drained.", []string{"what"}, nil)
+		"What was accepted and is not done: notifications to be processed and tasks on tickets. 0 when drained.", nil, nil)
+	backlogDesc = prometheus.NewDesc("portent_outbox_backlog",
+		"The parts of portent_outbox_pending.", []string{"what"}, nil)
 	deadDesc = prometheus.NewDesc("portent_outbox_dead",
 		"Tasks that were given up and wait for a person to replay them.", []string{"tracker"}, nil)
 	orphanDesc = prometheus.NewDesc("portent_outbox_orphaned",
@@ -58,7 +60,7 @@ var (
 )
 
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{pendingDesc, deadDesc, orphanDesc, oldestDesc} {
+	for _, d := range []*prometheus.Desc{pendingDesc, backlogDesc, deadDesc, orphanDesc, oldestDesc} {
 		ch <- d
 	}
 }
@@ -102,8 +104,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	gauge(pendingDesc, float64(notes), "notifications")
-	gauge(pendingDesc, float64(todo), "tasks")
+	gauge(pendingDesc, float64(notes+todo))
+	gauge(backlogDesc, float64(notes), "notifications")
+	gauge(backlogDesc, float64(todo), "tasks")
 	gauge(orphanDesc, float64(orphaned))
 	gauge(oldestDesc, age)
 	for name, n := range dead {

@@ -493,8 +493,7 @@ portent_outbox_oldest_seconds 0
 portent_outbox_orphaned 0
 # HELP portent_outbox_pending What was accepted and is not done: notifications to be processed and tasks on tickets. 0 when drained.
 # TYPE portent_outbox_pending gauge
-portent_outbox_pending{what="notifications"} 0
-portent_outbox_pending{what="tasks"} 0
+portent_outbox_pending 0
 `), "portent_outbox_dead", "portent_outbox_oldest_seconds", "portent_outbox_orphaned", "portent_outbox_pending"))
 
 		broken = false

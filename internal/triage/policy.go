@@ -1,12 +1,12 @@
 package triage
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/web"
 )
 
 // A Policy says how alerts are judged.
@@ -119,35 +120,46 @@ type compiled struct {
 func (p Policy) compile() (compiled, error) {
 	c := compiled{Policy: p}
 	var errs []error
-	for _, s := range append([]incident.Severity{p.DefaultSeverity, p.TicketMinSeverity}, sortedValues(p.Severities)...) {
-		if s.Rank() == 0 {
-			errs = append(errs, fmt.Errorf("severity: got %q, want critical, warning or info", s))
+	invalid := func(key, format string, args ...any) {
+		errs = append(errs, web.Invalid(key, fmt.Errorf(format, args...)))
+	}
+	if p.DefaultSeverity.Rank() == 0 {
+		invalid("default_severity", "got %q, want critical, warning or info", p.DefaultSeverity)
+	}
+	if p.TicketMinSeverity.Rank() == 0 {
+		invalid("ticket_min_severity", "got %q, want critical, warning or info", p.TicketMinSeverity)
+	}
+	for _, value := range slices.Sorted(maps.Keys(p.Severities)) {
+		if s := p.Severities[value]; s.Rank() == 0 {
+			invalid("severities."+value, "got %q, want critical, warning or info", s)
+		}
+		if value != strings.ToLower(value) {
+			invalid("severities."+value, "want lower case: values of labels are compared in it")
 		}
 	}
-	for k := range p.Severities {
-		if k != strings.ToLower(k) {
-			errs = append(errs, fmt.Errorf("severities: %q: values are compared in lower case", k))
-		}
-	}
-	for name, d := range map[string]model.Duration{
-		"alert_ttl": p.AlertTTL, "reopen_window": p.ReopenWindow, "late_window": p.LateWindow, "comment_interval": p.CommentInterval,
+	for _, d := range []struct {
+		key string
+		d   model.Duration
+	}{
+		{"alert_ttl", p.AlertTTL}, {"reopen_window", p.ReopenWindow}, {"late_window", p.LateWindow}, {"comment_interval", p.CommentInterval},
 	} {
-		if d <= 0 {
-			errs = append(errs, fmt.Errorf("%s: got %s, want more than 0", name, d))
+		if d.d <= 0 {
+			invalid(d.key, "got %s, want more than 0", d.d)
 		}
 	}
 	if p.ResolveAfter < 0 {
-		errs = append(errs, fmt.Errorf("resolve_after: got %s, want 0 or more", p.ResolveAfter))
+		invalid("resolve_after", "got %s, want 0 or more", p.ResolveAfter)
 	}
 	names := map[string]bool{}
 	for i, r := range p.Suppress {
+		key := fmt.Sprintf("suppress[%d]", i)
 		if r.Name == "" || names[r.Name] {
-			errs = append(errs, fmt.Errorf("suppress[%d].name: got %q, want a name that no other rule has", i, r.Name))
+			invalid(key+".name", "got %q, want a name that no other rule has", r.Name)
 		}
 		names[r.Name] = true
 		m, err := matchers(r.Matchers)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("suppress[%d] %s: %w", i, r.Name, err))
+			invalid(key+".matchers", "%w", err)
 		}
 		c.suppress = append(c.suppress, m)
 	}
@@ -160,24 +172,15 @@ func (p Policy) compile() (compiled, error) {
 	return c, errors.Join(errs...)
 }
 
-func sortedValues(m map[string]incident.Severity) []incident.Severity {
-	out := make([]incident.Severity, 0, len(m))
-	for _, v := range m {
-		out = append(out, v)
-	}
-	slices.SortFunc(out, func(a, b incident.Severity) int { return cmp.Compare(a, b) })
-	return slices.Compact(out)
-}
-
 func matchers(texts []string) (amlabels.Matchers, error) {
 	if len(texts) == 0 {
-		return nil, errors.New("matchers: want at least one, as in severity=\"info\"")
+		return nil, errors.New("want at least one, as in severity=\"info\"")
 	}
 	var out amlabels.Matchers
 	for _, text := range texts {
 		ms, err := parse.Matchers(text)
 		if err != nil {
-			return nil, fmt.Errorf("matchers: %q: %w", text, err)
+			return nil, fmt.Errorf("%q: %w", text, err)
 		}
 		out = append(out, ms...)
 	}
