@@ -8,8 +8,10 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/portent-dev/portent/internal/outbox"
 	"github.com/portent-dev/portent/internal/report"
 	"github.com/portent-dev/portent/internal/sqlstore"
+	"github.com/portent-dev/portent/internal/triage"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -31,6 +33,11 @@ type Config struct {
 	Access   []AccessConfig  `yaml:"access"`
 	Trackers []TrackerConfig `yaml:"trackers"`
 	Routing  RoutingConfig   `yaml:"routing"`
+
+	// Triage is how alerts become incidents and which of them get a ticket.
+	Triage triage.Policy `yaml:"triage"`
+	// Outbox is how the trackers are called.
+	Outbox outbox.Config `yaml:"outbox"`
 }
 
 // RetentionConfig says how long things are kept. The audit chain is kept for ever.
@@ -89,7 +96,11 @@ func DefaultConfig() Config {
 		},
 		// At 2 kB a notification this is 200 MB, and minutes of work.
 		Ready:    ReadyConfig{MaxPending: 100_000},
+		Access:   []AccessConfig{},
 		Trackers: []TrackerConfig{{Name: TrackerLocal, Type: TrackerLocal}},
+		Routing:  RoutingConfig{Routes: []RouteConfig{}},
+		Triage:   triage.DefaultPolicy(),
+		Outbox:   outbox.DefaultConfig(),
 	}
 }
 
@@ -121,6 +132,8 @@ func (c *Config) Validate() error {
 		validateAccess(c.Access),
 		validateTrackers(c.Trackers),
 		web.Invalid("routing", c.Routing.validate(c.Trackers)),
+		web.Invalid("triage", c.Triage.Validate()),
+		web.Invalid("outbox", c.Outbox.Validate()),
 	)
 }
 
@@ -173,6 +186,9 @@ func (c *WebhookConfig) validate() error {
 	var errs []error
 	if c.Token != "" && c.TokenFile != "" {
 		errs = append(errs, web.Invalid("token_file", errors.New("give token or token_file, not both")))
+	}
+	if c.Token != "" && len(c.Token.Reveal()) < minToken {
+		errs = append(errs, web.Invalid("token", fmt.Errorf("is shorter than %d characters", minToken)))
 	}
 	if c.Open && (c.Token != "" || c.TokenFile != "") {
 		errs = append(errs, web.Invalid("open", errors.New("true and a token contradict each other")))

@@ -137,12 +137,12 @@ func upperFirst(s string) string {
 
 // serveAsset serves the style sheet and the icon. Their address holds a hash, so they may be kept for long.
 func (g *pages) serveAsset(w http.ResponseWriter, r *http.Request) {
+	secure(w)
 	a, ok := g.assets[r.PathValue("file")]
 	if !ok {
 		g.message(w, r, http.StatusNotFound, errors.New("no such file"), "the list of incidents is where everything starts")
 		return
 	}
-	secure(w)
 	h := w.Header()
 	h.Set("Content-Type", a.contentType)
 	h.Set("ETag", `"`+a.tag+`"`)

@@ -88,6 +88,7 @@ type server struct {
 	crossOrigin *http.CrossOriginProtection
 	pages       *pages
 	refusals    *repeatLog
+	trusted     func(user string) bool // whether the web configuration checked this user's password
 }
 
 // ready reports why no notification can be taken now.

@@ -49,3 +49,12 @@ func readWebUsers(path string) map[string]string {
 	}
 	return c.Users
 }
+
+// webTLS reports whether the web configuration makes the server speak TLS.
+func webTLS(path string) bool {
+	var c struct {
+		TLS *yaml.Node `yaml:"tls_server_config"`
+	}
+	b, err := os.ReadFile(path)
+	return path != "" && err == nil && yaml.Unmarshal(b, &c) == nil && c.TLS != nil
+}

@@ -1,0 +1,351 @@
+// Package app wires the receiver: the webhook to the inbox, the inbox through triage to incidents and tasks, the
+// outbox to the trackers, and around them the configuration, access, the API and the pages.
+//
+// It decides nothing about alerts (triage does) and knows no SQL (sqlstore does). It alone knows the trackers' names.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	toolkitweb "github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/portent-dev/portent/internal/outbox"
+	"github.com/portent-dev/portent/internal/report"
+	"github.com/portent-dev/portent/internal/sqlstore"
+	"github.com/portent-dev/portent/internal/ticket/local"
+	"github.com/portent-dev/portent/internal/triage"
+	"github.com/portent-dev/portent/internal/web"
+)
+
+// Name is the program's name.
+const Name = "portent-receiver"
+
+// Options says how to run. WebConfig and Logger are required.
+type Options struct {
+	ConfigFile  string // empty: defaults
+	Store       string // empty: what the configuration says
+	ClockHeader string // empty: no replay
+	WebConfig   *toolkitweb.FlagConfig
+	Logger      *slog.Logger
+}
+
+// App is the receiver. Make it with New, then Run it once, or Close it.
+type App struct {
+	opts     Options
+	log      *slog.Logger
+	reg      *prometheus.Registry
+	db       *sqlstore.Store
+	web      *web.Server
+	server   *server
+	words    *words
+	runner   *triage.Runner
+	worker   *outbox.Worker
+	local    *local.Tracker
+	trackers *trackerSet
+	external string // the address people reach us at when the configuration names none
+	exposed  bool   // others than this machine can reach us
+}
+
+// Check reports everything that is wrong with the configuration, the secrets it names, and the file of TLS and
+// authentication. It asks no tracker.
+func Check(configFile, webConfigFile string) error {
+	c, err := Load(configFile)
+	if err == nil {
+		_, err = newAccess(c.Access, c.Webhook, nil)
+		for i := range c.Trackers {
+			if j := c.Trackers[i].Jira; j != nil {
+				_, serr := j.Secret()
+				_, cerr := j.HTTPClient()
+				err = errors.Join(err, web.Invalid(fmt.Sprintf("trackers[%d].jira", i), errors.Join(serr, cerr)))
+			}
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", configFile, err)
+		}
+	}
+	if werr := toolkitweb.Validate(webConfigFile); werr != nil {
+		err = errors.Join(err, fmt.Errorf("%s: %w", webConfigFile, werr))
+	}
+	return err
+}
+
+// New reads the configuration, opens the store, listens and prepares everything; it serves nothing yet.
+func New(ctx context.Context, o Options) (a *App, err error) {
+	a = &App{opts: o, log: o.Logger, reg: prometheus.NewRegistry(), words: &words{}}
+	c, err := Load(o.ConfigFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.restrict(c); err != nil {
+		return nil, err
+	}
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector(web.Prefix(Name)))
+	if err := a.openStore(ctx, c); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.db.Close())
+		}
+	}()
+	if err := a.openServer(); err != nil {
+		return nil, err
+	}
+	return a, a.start(ctx, c)
+}
+
+// restrict sees to it that a receiver which asks nobody who they are can be reached from this machine only.
+func (a *App) restrict(c Config) error {
+	asked, err := web.Authenticated(*a.opts.WebConfig.WebConfigFile)
+	if err != nil {
+		return err
+	}
+	if !asked && len(c.Access) == 0 && a.opts.WebConfig.WebListenAddresses != nil {
+		for i, addr := range *a.opts.WebConfig.WebListenAddresses {
+			if on := web.OnLoopback(addr); on != addr {
+				a.log.Warn("listening on loopback only: nobody is asked who they are; configure access, or users or client certificates in --web.config.file",
+					"asked_for", addr, "listening", on)
+				(*a.opts.WebConfig.WebListenAddresses)[i] = on
+			}
+		}
+	}
+	a.exposed = !web.LoopbackOnly(a.opts.WebConfig)
+	return a.guarded(c, asked)
+}
+
+// guarded reports what would be open to everybody who can reach the receiver.
+func (a *App) guarded(c Config, asked bool) error {
+	switch {
+	case !a.exposed || asked:
+		return nil
+	case len(c.Access) == 0:
+		return errors.New("listen beyond loopback: nobody would be asked who they are; " +
+			"configure access in the configuration, or users or client certificates in --web.config.file, or listen on 127.0.0.1")
+	case c.Webhook.Token == "" && c.Webhook.TokenFile == "" && !c.Webhook.Open:
+		return errors.New("listen beyond loopback: anybody could post alerts; " +
+			"set webhook.token_file (and credentials_file in Alertmanager), or webhook.open: true when the network keeps others away")
+	}
+	return nil
+}
+
+func (a *App) openStore(ctx context.Context, c Config) (err error) {
+	a.db, err = sqlstore.Open(ctx, sqlstore.Options{
+		DSN: a.dsn(c), Logger: a.log.With("component", "store"), Registerer: a.reg, MaxBytes: c.MaxStoreBytes,
+		KeepBodies: time.Duration(c.Retention.Notifications), KeepIncidents: time.Duration(c.Retention.Incidents),
+	})
+	return err
+}
+
+func (a *App) dsn(c Config) string {
+	if a.opts.Store != "" {
+		return a.opts.Store
+	}
+	return c.Store
+}
+
+// openServer makes the handlers and opens the sockets, so that an address in use ends the start.
+func (a *App) openServer() (err error) {
+	pages, err := newPages(time.Now)
+	if err != nil {
+		return err
+	}
+	users := &webUsers{path: *a.opts.WebConfig.WebConfigFile}
+	a.server = &server{
+		log: a.log.With("component", "http"), metrics: newMetrics(a.reg), now: time.Now,
+		store: a.db, inbox: a.db, tasks: a.db, audit: chain{a.db},
+		readiness: &readiness{check: a.db.Ready, now: time.Now}, backlog: &backlog{count: a.db.Pending, now: time.Now}, busy: &memory{},
+		clockHeader: a.opts.ClockHeader, crossOrigin: http.NewCrossOriginProtection(), pages: pages, refusals: &repeatLog{now: time.Now}, trusted: users.trusted,
+	}
+	mux := http.NewServeMux()
+	a.server.routes(mux)
+	a.web, err = web.New(web.Options{
+		Name: Name, Logger: a.log.With("component", "web"), WebConfig: a.opts.WebConfig, Registry: a.reg, Mux: mux,
+		Ready: a.server.ready, Reload: a.Reload, Guard: a.server.guard,
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.web.Listen(); err != nil {
+		return err
+	}
+	a.external = a.address()
+	return nil
+}
+
+// address is where we can be reached, as far as we can tell: the first listen address, by the name of this machine if it
+// is all of them.
+func (a *App) address() string {
+	scheme := "http"
+	if webTLS(*a.opts.WebConfig.WebConfigFile) {
+		scheme = "https"
+	}
+	addrs := a.web.Addrs()
+	if len(addrs) == 0 {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(addrs[0].String())
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// start makes what a configuration asks for, and what works with it.
+func (a *App) start(ctx context.Context, c Config) (err error) {
+	a.local, err = local.New(local.Options{Store: a.db, Now: time.Now, URL: func(n int64) string {
+		return a.server.settings.Load().links.LocalTicket(local.Key(n))
+	}})
+	if err != nil {
+		return err
+	}
+	a.server.tickets = a.local
+	a.trackers = newTrackerSet(a.local, a.log, a.reg)
+	next, commit, err := a.prepare(ctx, c)
+	if err != nil {
+		return err
+	}
+	a.worker, err = outbox.New(outbox.Options{
+		Queue: a.db, Inbox: a.db, Config: c.Outbox, Logger: a.log.With("component", "outbox"), Registerer: a.reg,
+	})
+	if err != nil {
+		return err
+	}
+	a.runner, err = triage.NewRunner(triage.RunnerOptions{
+		Store: a.db, Policy: c.Triage, Writer: a.words, Route: next.router.trackers, Wrote: a.worker.Wake,
+		Logger: a.log.With("component", "triage"), Registerer: a.reg, Replay: a.opts.ClockHeader != "",
+	})
+	if err != nil {
+		return err
+	}
+	a.server.decide, a.server.wake, a.server.wakeOutbox = a.runner, a.runner.Wake, a.worker.Wake
+	commit()
+	return nil
+}
+
+// prepare makes everything of a configuration that can fail, without touching what runs; commit swaps it in.
+func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit func(), err error) {
+	if c.ExternalURL == "" {
+		c.ExternalURL = a.external
+	}
+	o := report.Options{ExternalURL: c.ExternalURL, PrometheusURL: c.Links.Prometheus, Alertmanager: c.Links.Alertmanager}
+	next = &settings{config: c}
+	if next.words, err = report.New(o); err != nil {
+		return nil, nil, err
+	}
+	if next.links, err = report.NewLinks(o); err != nil {
+		return nil, nil, err
+	}
+	if next.access, err = newAccess(c.Access, c.Webhook, a.server.trusted); err != nil {
+		return nil, nil, err
+	}
+	if next.router, err = newRouter(c.Routing, c.Trackers); err != nil {
+		return nil, nil, err
+	}
+	targets, swap, err := a.trackers.prepare(ctx, c.Trackers)
+	if err != nil {
+		return nil, nil, err
+	}
+	return next, func() {
+		swap()
+		a.words.current.Store(next.words)
+		a.server.settings.Store(next)
+		a.worker.SetTrackers(targets)
+		// Both were validated with the file: an error here is a defect.
+		if err := errors.Join(a.worker.SetConfig(c.Outbox), a.runner.Reconfigure(c.Triage, next.router.trackers)); err != nil {
+			panic("BUG: a valid configuration was refused: " + err.Error())
+		}
+	}, nil
+}
+
+// Reload loads the configuration again: all of it, or none and an error. What is fixed while the process runs must not have
+// changed. Calls must not overlap.
+func (a *App) Reload() error {
+	c, err := Load(a.opts.ConfigFile)
+	if err != nil {
+		return err
+	}
+	old := a.server.settings.Load().config
+	var errs []error
+	for _, x := range []struct {
+		key     string
+		changed bool
+	}{
+		{"store", a.opts.Store == "" && c.Store != old.Store},
+		{"retention", c.Retention != old.Retention},
+		{"max_store_bytes", c.MaxStoreBytes != old.MaxStoreBytes},
+	} {
+		if x.changed {
+			errs = append(errs, web.Invalid(x.key, errors.New("cannot change while the receiver runs: restart it")))
+		}
+	}
+	asked, err := web.Authenticated(*a.opts.WebConfig.WebConfigFile)
+	if err := errors.Join(append(errs, err, a.guarded(c, asked))...); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), reloadTimeout)
+	defer cancel()
+	_, commit, err := a.prepare(ctx, c)
+	if err != nil {
+		return err
+	}
+	commit()
+	return nil
+}
+
+// reloadTimeout bounds asking the trackers whether they accept the new configuration.
+const reloadTimeout = 30 * time.Second
+
+// Handler returns everything that is served, for tests in process.
+func (a *App) Handler() http.Handler { return a.web.Handler() }
+
+// Addrs returns the addresses that are listened on.
+func (a *App) Addrs() []net.Addr { return a.web.Addrs() }
+
+// Run serves until ctx ends. Then requests in flight are answered; after that the processor stops between two
+// transactions and the outbox between two attempts; last the store is closed. Nothing that was acknowledged is lost: it is on
+// disk, and the next start goes on with it.
+func (a *App) Run(ctx context.Context) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	serve, failed := context.WithCancel(ctx)
+	defer failed()
+	var g errgroup.Group
+	for name, run := range map[string]func(context.Context) error{
+		"processor": a.runner.Run, "outbox": a.worker.Run,
+		"maintenance": func(ctx context.Context) error { a.db.RunMaintenance(ctx); return nil },
+	} {
+		g.Go(func() error {
+			defer failed() // without one of them the others must not go on as if nothing had happened
+			if err := run(work); err != nil && work.Err() == nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	a.log.Info("ready to serve", "address", a.server.settings.Load().config.ExternalURL)
+	err := a.web.Run(serve)
+	stop()
+	err = errors.Join(err, g.Wait(), a.db.Close())
+	a.log.Info("stopped")
+	return err
+}
+
+// Close gives up what New opened when Run is not to be called.
+func (a *App) Close() error { return a.db.Close() }

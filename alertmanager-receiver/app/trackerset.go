@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticket/jira"
+	"github.com/portent-dev/portent/internal/ticket/local"
+	"github.com/portent-dev/portent/internal/web"
+)
+
+// checkTimeout bounds asking one tracker whether it accepts the configuration. A tracker that is slower than this is no
+// reason not to take notifications: tickets wait in the outbox.
+const checkTimeout = 10 * time.Second
+
+// trackerSet makes the trackers of a configuration. A reload keeps those whose part did not change, with their caches,
+// counters and connections.
+type trackerSet struct {
+	local  *local.Tracker
+	log    *slog.Logger
+	active atomic.Pointer[map[string]*builtTracker]
+}
+
+// builtTracker is a tracker with what it was made of and the metrics it registered.
+type builtTracker struct {
+	config  TrackerConfig
+	secret  web.Secret
+	target  ticket.Target
+	metrics *collected
+}
+
+func newTrackerSet(l *local.Tracker, log *slog.Logger, reg prometheus.Registerer) *trackerSet {
+	s := &trackerSet{local: l, log: log}
+	s.active.Store(&map[string]*builtTracker{})
+	reg.MustRegister(s)
+	return s
+}
+
+// prepare makes the targets of the trackers; swap makes their metrics the ones that are shown. A configuration that a tracker
+// says is wrong is an error; a tracker that cannot be asked now is not.
+func (s *trackerSet) prepare(ctx context.Context, cs []TrackerConfig) (targets map[string]ticket.Target, swap func(), err error) {
+	targets = map[string]ticket.Target{}
+	next := map[string]*builtTracker{}
+	var errs []error
+	for i, c := range cs {
+		b, err := s.build(ctx, c)
+		if err != nil {
+			errs = append(errs, web.Invalid(fmt.Sprintf("trackers[%d]", i), err))
+			continue
+		}
+		next[c.Name], targets[c.Name] = b, b.target
+	}
+	return targets, func() { s.active.Store(&next) }, errors.Join(errs...)
+}
+
+func (s *trackerSet) build(ctx context.Context, c TrackerConfig) (*builtTracker, error) {
+	switch c.Type {
+	case TrackerLocal:
+		return &builtTracker{config: c, target: ticket.Target{Tracker: s.local, Name: c.Name}, metrics: &collected{}}, nil
+	case TrackerJira:
+		secret, err := c.Jira.Secret()
+		if err != nil {
+			return nil, web.Invalid("jira", err)
+		}
+		if old := (*s.active.Load())[c.Name]; old != nil && old.secret == secret && reflect.DeepEqual(old.config, c) {
+			return old, nil
+		}
+		return s.buildJira(ctx, c, secret)
+	default:
+		return nil, fmt.Errorf("BUG: unknown tracker type %q passed validation", c.Type)
+	}
+}
+
+func (s *trackerSet) buildJira(ctx context.Context, c TrackerConfig, secret web.Secret) (*builtTracker, error) {
+	client, err := c.Jira.HTTPClient()
+	if err != nil {
+		return nil, web.Invalid("jira", err)
+	}
+	log := s.log.With("component", "jira", "tracker", c.Name)
+	b := &builtTracker{config: c, secret: secret, metrics: &collected{}}
+	t, err := jira.New(jira.Options{
+		Config: *c.Jira, Token: secret, Client: client, Now: time.Now, Logger: log,
+		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"tracker": c.Name}, b.metrics),
+	})
+	if err != nil {
+		return nil, web.Invalid("jira", err)
+	}
+	b.target = ticket.Target{Tracker: t, Name: c.Name, SearchLag: t.SearchLag()}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	warnings, err := t.Check(ctx)
+	for _, w := range warnings {
+		log.Warn("tracker accepts the configuration with less", "warning", w)
+	}
+	var wrong *jira.CheckError
+	switch {
+	case errors.As(err, &wrong):
+		return nil, web.Invalid("jira", err)
+	case err != nil:
+		log.Warn("tracker cannot be asked now; tickets wait in the outbox until it can", "err", err)
+	}
+	return b, nil
+}
+
+// Describe sends nothing: what is collected changes with a reload.
+func (s *trackerSet) Describe(chan<- *prometheus.Desc) {}
+
+// Collect collects the metrics of the trackers in use.
+func (s *trackerSet) Collect(ch chan<- prometheus.Metric) {
+	built := *s.active.Load()
+	for _, name := range slices.Sorted(maps.Keys(built)) {
+		built[name].metrics.collect(ch)
+	}
+}
+
+// collected is a registerer that only remembers, for trackerSet to show its metrics as long as their tracker is in use.
+type collected struct{ cs []prometheus.Collector }
+
+var _ prometheus.Registerer = (*collected)(nil)
+
+// Register implements prometheus.Registerer.
+func (c *collected) Register(x prometheus.Collector) error { c.cs = append(c.cs, x); return nil }
+
+// MustRegister implements prometheus.Registerer.
+func (c *collected) MustRegister(xs ...prometheus.Collector) { c.cs = append(c.cs, xs...) }
+
+// Unregister implements prometheus.Registerer. Nothing is ever taken out of a tracker alone.
+func (c *collected) Unregister(prometheus.Collector) bool { return false }
+
+func (c *collected) collect(ch chan<- prometheus.Metric) {
+	for _, x := range c.cs {
+		x.Collect(ch)
+	}
+}

@@ -1,0 +1,26 @@
+package app
+
+import (
+	"sync/atomic"
+
+	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/report"
+	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/triage"
+)
+
+// words is the writer of the configuration in use: a reload changes the links in what is written from then on.
+type words struct{ current atomic.Pointer[report.Plain] }
+
+var _ triage.Writer = (*words)(nil)
+
+func (w *words) Title(inc incident.Incident) string   { return w.current.Load().Title(inc) }
+func (w *words) Summary(inc incident.Incident) string { return w.current.Load().Summary(inc) }
+
+func (w *words) Draft(key string, inc incident.Incident) ticket.Draft {
+	return w.current.Load().Draft(key, inc)
+}
+
+func (w *words) Comment(inc incident.Incident, joined, ended []incident.Alert, text string) ticket.Doc {
+	return w.current.Load().Comment(inc, joined, ended, text)
+}
