@@ -71,6 +71,14 @@ func program(t testing.TB, name string) string {
 	return filepath.Join(built.dir, name)
 }
 
+// runIn runs a program in a folder and returns what it says.
+func runIn(dir, path string, args ...string) (string, error) {
+	cmd := exec.Command(path, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
 // file reads a file of the checkout.
 func file(t testing.TB, parts ...string) string {
 	t.Helper()
