@@ -110,6 +110,8 @@ type Query struct {
 	Since, Until time.Time
 	// UpdatedSince leaves out what has not changed since.
 	UpdatedSince time.Time
+	// Firing leaves out incidents none of whose alerts fires.
+	Firing bool
 	// Limit is at most MaxLimit.
 	Limit  int
 	Cursor string

@@ -99,6 +99,9 @@ func (s *Store) list(ctx context.Context, q incident.Query) ([]incident.Incident
 	if !q.UpdatedSince.IsZero() {
 		w.add("updated_at >= ?", nano(q.UpdatedSince))
 	}
+	if q.Firing {
+		w.add("firing > ?", 0)
+	}
 	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.d.snapshot})
 	if err != nil {
 		return nil, "", err

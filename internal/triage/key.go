@@ -55,10 +55,11 @@ func (c compiled) place(labels map[string]string) place {
 
 // newID makes the id of an incident: a ULID in lower case, which sorts by the
 // start of the incident and is safe in labels, URLs and file names. Its random
-// part is a hash of the key and the first alert, so that two processes that
-// decide the same at once meet in the store and not in the tracker.
-func newID(start time.Time, key, fingerprint string) string {
-	sum := sha256.Sum256([]byte(key + "\x00" + fingerprint + "\x00" + strconv.FormatInt(start.UnixNano(), 10)))
+// part is a hash of the key, the first alert and the incident which that alert
+// was in before, if any, so that two processes that decide the same at once meet
+// in the store and not in the tracker.
+func newID(start time.Time, key, fingerprint, before string) string {
+	sum := sha256.Sum256([]byte(key + "\x00" + fingerprint + "\x00" + strconv.FormatInt(start.UnixNano(), 10) + "\x00" + before))
 	var id ulid.ULID
 	if err := id.SetTime(uint64(max(0, start.UnixMilli()))); err != nil {
 		panic("BUG: start of an incident: " + err.Error()) // the decoder bounds times

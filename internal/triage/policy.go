@@ -110,6 +110,11 @@ func (p Policy) Validate() error {
 	return err
 }
 
+// memory is how long an incident that is over is kept in memory.
+func (p Policy) memory() time.Duration {
+	return time.Duration(p.ReopenWindow) + time.Duration(p.LateWindow)
+}
+
 // compiled is a policy that is ready for use.
 type compiled struct {
 	Policy

@@ -270,8 +270,18 @@ func (t *Triage) refire(k *known, d decoded, a alert.Alert) {
 		t.put(k, nil)
 		return
 	}
-	k.group.fired = true
-	t.touch(k.group)
+	t.fires(k.group)
+}
+
+// fires notes that an alert of a group began to fire, which opens one that was
+// resolved. It is done at once, so that the next alert finds it open.
+func (t *Triage) fires(g *group) {
+	g.fired = true
+	if g.Status == incident.StatusResolved {
+		g.Status, g.EndedAt = incident.StatusOpen, time.Time{}
+		t.byKey[g.Key] = g
+	}
+	t.touch(g)
 }
 
 // leave takes k out of its incident, which keeps nothing of it.
@@ -318,11 +328,11 @@ func (t *Triage) put(k *known, others []*known) {
 }
 
 // takes reports whether an incident may take up an alert: when it is open, or
-// ended not longer than the reopen window before the alert began. One that a
-// person dismissed takes up only more of what it had.
+// ended lately and not longer than the reopen window before the alert began. One
+// that a person dismissed takes up only more of what it had.
 func (t *Triage) takes(g *group, k *known) bool {
 	last := t.byKey[g.Key]
-	near := !k.StartsAt.After(g.EndedAt.Add(time.Duration(t.policy.ReopenWindow)))
+	near := t.recent(g) && !k.StartsAt.After(g.EndedAt.Add(time.Duration(t.policy.ReopenWindow)))
 	switch g.Status {
 	case incident.StatusOpen:
 		return true
@@ -336,20 +346,28 @@ func (t *Triage) takes(g *group, k *known) bool {
 	}
 }
 
+// recent reports whether an incident that is over may still be of interest. It
+// goes by when we heard of the end: an alert that expired ended long before.
+func (t *Triage) recent(g *group) bool {
+	return t.now.Sub(g.UpdatedAt) <= t.policy.memory()
+}
+
 func (t *Triage) enter(g *group, k *known) {
 	t.count(outcomeNew)
 	k.fresh, k.joinUntold, k.endUntold = true, true, k.Status == incident.AlertResolved
-	g.fired = g.fired || k.Status == incident.AlertFiring
 	t.join(g, k)
 	t.touch(g)
+	if k.Status == incident.AlertFiring {
+		t.fires(g)
+	}
 }
 
 // open makes a new incident for its first alert.
 func (t *Triage) open(k *known, p place) *group {
 	g := &group{
 		Incident: incident.Incident{
-			ID: newID(k.StartsAt, p.key, k.Fingerprint), Key: p.key, Status: incident.StatusOpen, Severity: t.policy.severity(k.Labels),
-			StartedAt: k.StartsAt, Labels: p.labels, ToldAt: t.now,
+			ID: newID(k.StartsAt, p.key, k.Fingerprint, k.IncidentID), Key: p.key, Status: incident.StatusOpen, Severity: t.policy.severity(k.Labels),
+			StartedAt: k.StartsAt, UpdatedAt: t.now, Labels: p.labels, ToldAt: t.now,
 		},
 		names: map[string]int{},
 	}

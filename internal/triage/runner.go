@@ -201,27 +201,45 @@ func (r *Runner) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q := incident.Query{Limit: incident.MaxLimit}
-	if !clock.IsZero() {
-		q.Since = clock.Add(-time.Duration(r.triage.policy.ReopenWindow) - time.Duration(r.triage.policy.LateWindow))
-	}
 	var all []incident.Incident
-	for {
-		is, next, err := r.o.Store.List(ctx, q)
+	seen := map[string]bool{}
+	for _, q := range []incident.Query{ // the same that Commit keeps
+		{Status: incident.StatusOpen},
+		{Firing: true},
+		{UpdatedSince: clock.Add(-r.triage.policy.memory())},
+	} {
+		is, err := r.list(ctx, q)
 		if err != nil {
 			return err
 		}
-		all = append(all, is...)
-		if next == "" {
-			break
+		for _, i := range is {
+			if !seen[i.ID] {
+				seen[i.ID] = true
+				all = append(all, i)
+			}
 		}
-		q.Cursor = next
 	}
 	r.triage.Load(clock, all)
 	r.loaded = true
 	r.last, r.busy, r.quiet = time.Now(), true, false // time that we were down does not count
 	r.o.Logger.Info("triage_loaded", "incidents", len(all), "clock", clock)
 	return nil
+}
+
+// list reads all pages.
+func (r *Runner) list(ctx context.Context, q incident.Query) (all []incident.Incident, err error) {
+	q.Limit = incident.MaxLimit
+	for {
+		is, next, err := r.o.Store.List(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, is...)
+		if next == "" {
+			return all, nil
+		}
+		q.Cursor = next
+	}
 }
 
 // process judges a batch. When that panics the notifications are tried one by

@@ -108,9 +108,7 @@ func (t *Triage) settleOne(g *group, now time.Time) {
 		g.Pinned = false // from here on it goes by its alerts again
 	}
 	switch {
-	case g.Status == incident.StatusResolved && g.Firing > 0:
-		g.Status, g.EndedAt = incident.StatusOpen, time.Time{}
-		t.byKey[g.Key] = g
+	case g.was == incident.StatusResolved && g.Status == incident.StatusOpen:
 		t.batch.events[incident.EventReopened]++
 		t.event(g, incident.EventReopened, "opened again: "+t.firing(g))
 		t.record(g, "incident.reopened", map[string]any{"firing": g.Firing})
@@ -185,7 +183,7 @@ func (t *Triage) tell(g *group, now time.Time) {
 		return
 	}
 	was := g.Trackers
-	if g.Severity.Rank() >= t.policy.TicketMinSeverity.Rank() && (g.Status == incident.StatusOpen || g.Version == 0) {
+	if g.Severity.Rank() >= t.policy.TicketMinSeverity.Rank() && (g.Version == 0 || g.Status == incident.StatusOpen && g.Firing > 0) {
 		t.file(g)
 	}
 	if len(was) == 0 { // nobody to tell before, and a draft tells all there is now
@@ -309,13 +307,12 @@ func (t *Triage) Commit() {
 	}
 	t.stats.commit(t.batch)
 	t.batch = nil
-	keep := time.Duration(t.policy.ReopenWindow) + time.Duration(t.policy.LateWindow)
 	t.stats.Open = 0
 	for _, g := range t.incidents {
 		switch {
 		case g.Status == incident.StatusOpen:
 			t.stats.Open++
-		case g.Firing == 0 && t.now.Sub(g.EndedAt) > keep:
+		case g.Firing == 0 && !t.recent(g):
 			t.drop(g)
 		}
 	}

@@ -184,6 +184,7 @@ func listFilters(t *testing.T, s Stores) {
 		i := NewIncident(n)
 		switch n {
 		case 0, 1:
+			i.Firing = 0
 			i.Status, i.EndedAt = incident.StatusResolved, minute(n+10) // ended at 10 and 11
 		case 2:
 			i.Status, i.EndedAt, i.Severity = incident.StatusDismissed, minute(20), incident.SeverityCritical
@@ -210,6 +211,8 @@ func listFilters(t *testing.T, s Stores) {
 	f(incident.Query{Until: minute(2)}, 1, 0)
 	f(incident.Query{Since: minute(11), Until: minute(3)}, 2, 1)
 	f(incident.Query{UpdatedSince: minute(5)}, 5, 4)
+	f(incident.Query{Firing: true}, 5, 4, 3, 2)
+	f(incident.Query{Firing: true, Status: incident.StatusDismissed}, 2)
 
 	counts, err := s.Store.Counts(t.Context())
 	require.NoError(t, err)
