@@ -176,10 +176,11 @@ func isTemplate(segment string) bool {
 // check validates v against the schema at a JSON pointer of the contract, which
 // is compiled when it is first used.
 func (c *Contract) check(v any, pointer ...string) error {
-	at := "#"
-	for _, p := range pointer {
-		at += "/" + url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(p))
+	escaped := make([]string, len(pointer))
+	for i, p := range pointer {
+		escaped[i] = url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(p))
 	}
+	at := "#/" + strings.Join(escaped, "/")
 	c.mu.Lock()
 	s, ok := c.compiled[at]
 	if !ok {

@@ -161,6 +161,7 @@ func TestRequestViolations(t *testing.T) {
 		{"good escaped path", "PUT", "/rest/api/3/issue/OPS-1/properties/a%2Fb", "application/json", `1`, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			r, err := http.NewRequest(tc.method, "https://x.example"+tc.target, nil)
 			require.NoError(t, err)
 			if tc.contentType != "" {
@@ -198,6 +199,7 @@ func TestResponseViolations(t *testing.T) {
 		{"unknown path", "PUT", "/rest/api/3/x", 204, "", "", "no operation"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			err := c.CheckResponse(tc.method, tc.path, tc.status, http.Header{"Content-Type": {tc.contentType}}, []byte(tc.body))
 			if tc.want == "" {
 				require.NoError(t, err)

@@ -59,23 +59,23 @@ func hidden(r rune) bool {
 }
 
 // OneLine cleans s, folds all white space to single spaces, trims it and cuts it
-// to max runes, the last of which is then an ellipsis.
-func OneLine(s string, max int) string {
-	return Cut(strings.Join(strings.Fields(Clean(s)), " "), max)
+// to that many runes at most, the last of which is then an ellipsis.
+func OneLine(s string, most int) string {
+	return Cut(strings.Join(strings.Fields(Clean(s)), " "), most)
 }
 
-// Cut shortens s to at most max runes. When it cuts, the last rune is an
-// ellipsis. It never splits a rune; max below 1 gives "".
-func Cut(s string, max int) string {
-	if max < 1 {
+// Cut shortens s to that many runes at most. When it cuts, the last rune is an
+// ellipsis. It never splits a rune; most below 1 gives "".
+func Cut(s string, most int) string {
+	if most < 1 {
 		return ""
 	}
-	if len(s) <= max || utf8.RuneCountInString(s) <= max {
+	if len(s) <= most || utf8.RuneCountInString(s) <= most {
 		return s
 	}
 	n := 0
 	for i := range s {
-		if n == max-1 {
+		if n == most-1 {
 			return strings.TrimRightFunc(s[:i], unicode.IsSpace) + "…"
 		}
 		n++

@@ -34,11 +34,11 @@ func TestClean(t *testing.T) {
 
 func TestOneLine(t *testing.T) {
 	t.Parallel()
-	f := func(in string, max int, want string) {
+	f := func(in string, most int, want string) {
 		t.Helper()
-		got := ticket.OneLine(in, max)
+		got := ticket.OneLine(in, most)
 		require.Equal(t, want, got)
-		require.LessOrEqual(t, utf8.RuneCountInString(got), max)
+		require.LessOrEqual(t, utf8.RuneCountInString(got), most)
 	}
 	f("  a \n\t b\u2028c\u00a0 ", 10, "a b c")
 	f("abcdef", 6, "abcdef")
@@ -86,7 +86,7 @@ func TestCheckKey(t *testing.T) {
 func TestError(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("404 Not Found")
-	var err error = fmt.Errorf("update: %w", &ticket.Error{Reason: ticket.ReasonNotFound, Err: cause})
+	err := fmt.Errorf("update: %w", &ticket.Error{Reason: ticket.ReasonNotFound, Err: cause})
 	require.ErrorIs(t, err, ticket.ErrNotFound)
 	require.ErrorIs(t, err, cause)
 	require.Equal(t, ticket.ReasonNotFound, ticket.AsError(err).Reason)

@@ -17,24 +17,57 @@ const (
 	// for one key are copies that people made.
 	searchPageSize = 50
 	maxSearchPages = 10
+	// maxHits bounds how many hits are looked at, oldest first. Copies are younger
+	// than what they were made from.
+	maxHits = 20
 )
 
 // Find looks for the issue that carries the key as a label, in the project and
-// in those that tickets are moved to. Of several the oldest is returned, and the
-// others are closed as its duplicates, as far as Portent made them.
+// in those that tickets are moved to. Only what Portent created for this key
+// counts: people copy issues with their labels. Of several the oldest is
+// returned, and the others are closed as its duplicates.
 func (t *Tracker) Find(ctx context.Context, key string) (ticket.Ticket, error) {
 	if err := ticket.CheckKey(key); err != nil {
 		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
 	}
-	hits, err := t.search(ctx, key)
+	ours, err := t.ours(ctx, key)
 	if err != nil {
 		return ticket.Ticket{}, err
 	}
-	if len(hits) == 0 {
-		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonNotFound, Err: fmt.Errorf("jira %s: no issue has the label %s", opSearch, key)}
+	if len(ours) == 0 {
+		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonNotFound, Err: fmt.Errorf("jira %s: no issue of ours has the label %s", opSearch, key)}
 	}
-	t.closeDuplicates(ctx, key, hits[0], hits[1:])
-	return t.view(hits[0]), nil
+	t.closeDuplicates(ctx, ours[0], ours[1:])
+	return t.view(ours[0]), nil
+}
+
+// ours returns the issues that Portent created for the key, oldest first, as
+// they are now: the index only says where to look.
+func (t *Tracker) ours(ctx context.Context, key string, known ...int64) ([]issue, error) {
+	hits, err := t.search(ctx, key, known...)
+	if err != nil {
+		return nil, err
+	}
+	var out []issue
+	for _, hit := range hits[:min(len(hits), maxHits)] {
+		i, err := t.readOne(ctx, ticket.Ref{ID: hit.ID})
+		if errors.Is(err, ticket.ErrNotFound) {
+			continue // deleted since it was indexed
+		}
+		if err != nil {
+			return nil, err
+		}
+		mine, err := t.isOurs(ctx, i, key)
+		if err != nil {
+			return nil, err
+		}
+		if !mine {
+			t.metrics.duplicates.WithLabelValues(duplicateForeign).Inc()
+			continue
+		}
+		out = append(out, i)
+	}
+	return out, nil
 }
 
 // search returns all issues with the key, oldest first. known are ids that must
@@ -49,7 +82,7 @@ func (t *Tracker) search(ctx context.Context, key string, known ...int64) ([]iss
 			jqlClause{"project", append([]string{t.cfg.Project}, t.cfg.OtherProjects...)},
 			jqlClause{"labels", []string{key}},
 		),
-		Fields:          []string{"status", "labels", "creator"},
+		Fields:          []string{"labels"},
 		MaxResults:      searchPageSize,
 		ReconcileIssues: slices.Compact(known),
 	}
@@ -78,9 +111,9 @@ func (t *Tracker) search(ctx context.Context, key string, known ...int64) ([]iss
 
 // closeDuplicates closes each of dups as a duplicate of kept. What fails is
 // logged and done again by the next Find: the caller's answer is right without.
-func (t *Tracker) closeDuplicates(ctx context.Context, key string, kept issue, dups []issue) {
+func (t *Tracker) closeDuplicates(ctx context.Context, kept issue, dups []issue) {
 	for _, d := range dups {
-		outcome, err := t.closeDuplicate(ctx, key, kept, d)
+		outcome, err := t.closeDuplicate(ctx, kept, d)
 		if outcome != "" {
 			t.metrics.duplicates.WithLabelValues(outcome).Inc()
 		}
@@ -90,22 +123,7 @@ func (t *Tracker) closeDuplicates(ctx context.Context, key string, kept issue, d
 	}
 }
 
-func (t *Tracker) closeDuplicate(ctx context.Context, key string, kept, hit issue) (outcome string, err error) {
-	// The hit comes from the index: judge by the issue itself.
-	d, err := t.readOne(ctx, ticket.Ref{ID: hit.ID})
-	if errors.Is(err, ticket.ErrNotFound) {
-		return "", nil
-	}
-	if err != nil {
-		return duplicateFailed, err
-	}
-	mine, err := t.isOurs(ctx, d, key)
-	if err != nil {
-		return duplicateFailed, err
-	}
-	if !mine {
-		return duplicateForeign, nil
-	}
+func (t *Tracker) closeDuplicate(ctx context.Context, kept, d issue) (outcome string, err error) {
 	_, marked := d.Properties[propDuplicate]
 	if marked && stateOf(d) == ticket.Resolved {
 		return "", nil // done before
@@ -164,8 +182,9 @@ func (t *Tracker) explainDuplicate(ctx context.Context, kept, d issue) error {
 // its original, and another creator.
 func (t *Tracker) isOurs(ctx context.Context, i issue, key string) (bool, error) {
 	var p incidentProperty
-	raw, ok := i.Properties[propIncident]
-	if !ok || json.Unmarshal(raw, &p) != nil || p.Key != key {
+	// A property that is absent or is no object of ours leaves p.Key empty.
+	_ = json.Unmarshal(i.Properties[propIncident], &p)
+	if p.Key != key {
 		return false, nil
 	}
 	creator := i.Fields.Creator.AccountID

@@ -45,7 +45,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}, []string{"operation", "outcome"}),
 		duplicates: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "portent_receiver_jira_duplicates_total",
-			Help: "Second tickets found for one incident: closed as duplicate, not_ours (a person's copy, left alone), or failed to close.",
+			Help: "Second tickets found for one incident: closed as duplicate, not_ours (a person's copy, left alone, counted at each look), or failed to close.",
 		}, []string{"outcome"}),
 	}
 	for _, op := range []string{opCreate, opSearch, opRead, opComment, opTransition} {

@@ -54,20 +54,16 @@ func (t *Tracker) settle(ctx context.Context, i issue) issue {
 	if !ok || json.Unmarshal(raw, &p) != nil || ticket.CheckKey(p.Key) != nil {
 		return i
 	}
-	hits, err := t.search(ctx, p.Key, i.number())
+	ours, err := t.ours(ctx, p.Key, i.number())
 	if err != nil {
 		t.logger.Warn("duplicates are not looked for", "key", i.Key, "err", err)
 		return i
 	}
-	if len(hits) < 2 {
+	if len(ours) < 2 {
 		return i
 	}
-	t.closeDuplicates(ctx, p.Key, hits[0], hits[1:])
-	kept, err := t.read(ctx, ticket.Ref{ID: i.ID})
-	if err != nil {
-		return i
-	}
-	return kept
+	t.closeDuplicates(ctx, ours[0], ours[1:])
+	return ours[0]
 }
 
 // commentMark is the line that ends each comment of ours. Properties of a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -113,7 +114,7 @@ func testInvalid(t *testing.T, s System) {
 	require.Zero(t, s.Count(key))
 	for _, k := range []string{"", `x" OR labels = "y`, "a b", "\x00"} {
 		_, err := s.Tracker.Find(t.Context(), k)
-		s.failed(t, err)
+		require.False(t, s.failed(t, err).Ambiguous, "%q", k)
 	}
 	made := s.create(t, Draft(key))
 	for name, u := range map[string]ticket.Update{
@@ -217,7 +218,7 @@ func testLength(t *testing.T, s System) {
 	var rows [][][]ticket.Span
 	var items [][]ticket.Span
 	for i := range 5000 {
-		rows = append(rows, [][]ticket.Span{{ticket.Text(fmt.Sprint(i))}, {ticket.Text("x | y")}})
+		rows = append(rows, [][]ticket.Span{{ticket.Text(strconv.Itoa(i))}, {ticket.Text("x | y")}})
 		items = append(items, []ticket.Span{ticket.Text(fmt.Sprint("item ", i))})
 	}
 	big := ticket.Doc{

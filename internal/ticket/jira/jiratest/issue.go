@@ -207,6 +207,11 @@ func (s *Server) Comment(key, text string) {
 	})
 }
 
+// Label adds a label as a person does.
+func (s *Server) Label(key, label string) {
+	s.edit(key, func(i *issue) { i.labels = append(i.labels, label) })
+}
+
 // Move moves an issue to another project: a new key, the same id.
 func (s *Server) Move(key, project string) {
 	s.edit(key, func(i *issue) {

@@ -32,7 +32,7 @@ const (
 // the token alone as bearer.
 const (
 	Email = "portent@example.com"
-	Token = "jira-token-3f9c"
+	Token = "jira-token-3f9c" //nolint:gosec // opens nothing but this double
 )
 
 // Options are how the double behaves. Contract, Report and Now are required.

@@ -17,6 +17,13 @@ type jql struct {
 
 func (q jql) projects() []string { return q.named }
 
+// jqlError is an error in Jira's own words.
+type jqlError string
+
+func (e jqlError) Error() string { return string(e) }
+
+func jqlErrorf(format string, args ...any) error { return jqlError(fmt.Sprintf(format, args...)) }
+
 type token struct {
 	text   string
 	quoted bool
@@ -29,7 +36,7 @@ func lex(text string) ([]token, error) {
 	for strings.TrimSpace(text) != "" {
 		m := lexer.FindStringSubmatch(text)
 		if m == nil {
-			return nil, fmt.Errorf("Error in the JQL Query: The character %q is a reserved JQL character.", strings.TrimSpace(text)[:1]) //nolint:staticcheck // Jira's words
+			return nil, jqlErrorf("Error in the JQL Query: The character %q is a reserved JQL character.", strings.TrimSpace(text)[:1])
 		}
 		switch {
 		case m[1] != "":
@@ -80,7 +87,7 @@ func unquote(s string) (string, error) {
 }
 
 func illegalEscape(s string) error {
-	return fmt.Errorf("Error in the JQL Query: '%s' is an illegal JQL escape sequence.", s[:min(2, len(s))]) //nolint:staticcheck // Jira's words
+	return jqlErrorf("Error in the JQL Query: '%s' is an illegal JQL escape sequence.", s[:min(2, len(s))])
 }
 
 type parser struct {
@@ -133,7 +140,7 @@ func (p *parser) unexpected(want string) error {
 	if len(p.tokens) > 0 {
 		got = "'" + p.tokens[0].text + "'"
 	}
-	return fmt.Errorf("Error in the JQL Query: Expecting %s but got %s.", want, got) //nolint:staticcheck // Jira's words
+	return jqlErrorf("Error in the JQL Query: Expecting %s but got %s.", want, got)
 }
 
 func (p *parser) or() (func(view) bool, error) {
@@ -176,7 +183,7 @@ func (p *parser) clause() (func(view) bool, error) {
 	field := strings.ToLower(p.tokens[0].text)
 	get, ok := jqlFields[field]
 	if !ok {
-		return nil, fmt.Errorf("Field '%s' does not exist or you do not have permission to view it.", p.tokens[0].text) //nolint:staticcheck // Jira's words
+		return nil, jqlErrorf("Field '%s' does not exist or you do not have permission to view it.", p.tokens[0].text)
 	}
 	p.tokens = p.tokens[1:]
 	negated := p.at("!=") || p.at("not")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -39,7 +40,7 @@ func (s *Server) create(r *http.Request, _ []string, body []byte) answer {
 		i.properties[prop.Key] = prop.Value
 	}
 	s.add(i)
-	id := fmt.Sprint(i.id)
+	id := strconv.FormatInt(i.id, 10)
 	return answer{status: http.StatusCreated, body: map[string]any{"id": id, "key": i.key, "self": self(r, "/issue/"+id)}}
 }
 
