@@ -5,6 +5,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,12 +19,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
-	dto "github.com/prometheus/client_model/go"
 	toolkitweb "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/portent-dev/portent/internal/detect"
-	"github.com/portent-dev/portent/internal/ingest"
-	"github.com/portent-dev/portent/internal/ingest/remotewrite"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -48,25 +46,20 @@ type App struct {
 	reloader *web.Reloader[Config]
 	parts    atomic.Pointer[parts]
 	server   *web.Server
-	backfill *backfill // nil when there is none
+	teachers []teacher // what knows the history; empty when there is nothing to read
 	restored time.Time // of the snapshot; zero after a fresh start
 
 	export     *exportMetrics
+	backfills  *backfillMetrics
 	unselected prometheus.Counter
 	clockJumps prometheus.Counter
 	learning   atomic.Bool // the history is being read
 
-	mu      sync.Mutex
-	retired detect.Stats // counts of engines that were exchanged
-}
+	mu      sync.Mutex      // held while parts are replaced, started or stopped
+	running context.Context // what parts run under; nil while none do
 
-// parts are what a reload replaces, as one.
-type parts struct {
-	config    Config
-	selection *selection
-	families  []family
-	write     http.Handler
-	writeReg  *prometheus.Registry // metrics of write: a new handler brings new ones
+	countsMu sync.Mutex
+	retired  detect.Stats // counts of engines that were exchanged
 }
 
 // Check reports everything that is wrong with the configuration and with the file of TLS and authentication.
@@ -91,7 +84,7 @@ func New(o Options) (*App, error) {
 	if err := a.openState(c); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(a.openBackfill(c), a.openServer()); err != nil {
+	if err := errors.Join(a.openTeachers(c), a.openServer()); err != nil {
 		return nil, errors.Join(err, a.closeState())
 	}
 	return a, nil
@@ -103,37 +96,26 @@ func (a *App) Handler() http.Handler { return a.server.Handler() }
 // prepare makes everything that a configuration asks for, and last exchanges the engine if it must be another. What fails
 // changes nothing. It is called once by New, before there is an engine, and by each reload.
 func (a *App) prepare(c Config) (commit func(), err error) {
-	old := a.parts.Load()
-	next := &parts{config: c, families: c.Export.families()}
-	if next.selection, err = newSelection(c.Detection.Keep, c.Detection.Drop); err != nil {
-		return nil, err
-	}
 	opts, err := c.Detection.engine()
 	if err != nil {
 		return nil, err
 	}
+	old := a.parts.Load()
 	if old == nil {
 		if err := a.openEngine(opts); err != nil {
 			return nil, err
 		}
 	}
-	if old != nil && reflect.DeepEqual(old.config.RemoteWrite, c.RemoteWrite) {
-		next.write, next.writeReg = old.write, old.writeReg // goes on counting
-	} else {
-		next.writeReg = prometheus.NewRegistry()
-		next.write, err = remotewrite.New(remotewrite.Options{
-			Target: a.target(), Config: c.RemoteWrite, Registerer: next.writeReg, Logger: a.logger.With("component", "remote_write"),
-		})
-		if err != nil {
-			return nil, err
-		}
+	next, err := a.build(c, old)
+	if err != nil {
+		return nil, err
 	}
 	if old != nil && !reflect.DeepEqual(old.config.Detection.modelled(), c.Detection.modelled()) {
 		if err := a.exchange(opts); err != nil {
 			return nil, err
 		}
 	}
-	return func() { a.parts.Store(next) }, nil
+	return func() { a.use(next) }, nil
 }
 
 func (a *App) registerMetrics() {
@@ -178,8 +160,8 @@ func (a *App) exchange(o detect.Options) error {
 		if err != nil {
 			return nil, fmt.Errorf("take the models over: %w", err)
 		}
-		a.mu.Lock()
-		defer a.mu.Unlock()
+		a.countsMu.Lock()
+		defer a.countsMu.Unlock()
 		a.retired = sumCounts(a.retired, old.Stats())
 		return e, nil
 	})
@@ -196,8 +178,8 @@ func transfer(from, to *detect.Engine) error {
 
 // stats returns the counts of the engine and of those before it.
 func (a *App) stats() detect.Stats {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.countsMu.Lock()
+	defer a.countsMu.Unlock()
 	return sumCounts(a.gate.engine.Load().Stats(), a.retired)
 }
 
@@ -212,19 +194,12 @@ func sumCounts(a, b detect.Stats) detect.Stats {
 	return a
 }
 
-// target is where sources send samples.
-func (a *App) target() ingest.Target {
-	return &selecting{next: a.gate, current: a.selection, unselected: a.unselected}
-}
-
-func (a *App) selection() *selection { return a.parts.Load().selection }
-
 func (a *App) openState(c Config) (err error) {
 	if c.State.Directory == "" {
 		a.logger.Info("state.directory is empty: models are lost when the exporter ends")
 		return nil
 	}
-	a.state, err = openState(c.State.Directory, newStateMetrics(a.reg), a.logger.With("component", "state"))
+	a.state, err = openState(c.State.Directory, newStateMetrics(a.reg), a.component("state"))
 	if err != nil {
 		return err
 	}
@@ -248,8 +223,8 @@ func (a *App) openServer() (err error) {
 		func() forEach { return a.gate.engine.Load().ForEach },
 		func() string { return a.parts.Load().config.Detection.Detector }))
 	a.server, err = web.New(web.Options{
-		Name: Name, Logger: a.logger.With("component", "web"), WebConfig: a.opts.WebConfig, Registry: a.reg, Mux: mux,
-		Metrics: newExposition(prometheus.GathererFunc(a.gather), a.published, a.export, a.logger.With("component", "metrics")),
+		Name: Name, Logger: a.component("web"), WebConfig: a.opts.WebConfig, Registry: a.reg, Mux: mux,
+		Metrics: newExposition(prometheus.GathererFunc(a.gather), a.published, a.export, a.component("metrics")),
 		Ready:   a.ready,
 		Reload:  a.reloader.Reload,
 		Landing: &web.Landing{
@@ -258,11 +233,6 @@ func (a *App) openServer() (err error) {
 		},
 	})
 	return err
-}
-
-// gather collects the metrics of the process and of the parts in use.
-func (a *App) gather() ([]*dto.MetricFamily, error) {
-	return prometheus.Gatherers{a.reg, a.parts.Load().writeReg}.Gather()
 }
 
 func (a *App) published() published {
@@ -286,5 +256,5 @@ func (a *App) serveWrite(w http.ResponseWriter, r *http.Request) {
 		web.Error(w, http.StatusServiceUnavailable, errHeld, "send it again; it lasts until portent_exporter_backfill_running is 0")
 		return
 	}
-	a.parts.Load().write.ServeHTTP(w, r)
+	a.parts.Load().write.handler.ServeHTTP(w, r)
 }

@@ -21,8 +21,6 @@ const (
 	// Waits between attempts.
 	minRetry = time.Second
 	maxRetry = 30 * time.Second
-	// progressEvery is how often the log speaks of a long backfill.
-	progressEvery = 15 * time.Second
 )
 
 // history is where the past comes from.
@@ -50,47 +48,16 @@ type backfill struct {
 	target   ingest.Target
 	counters *ingest.Counters
 	expire   func(ms int64) // forgets what ended long before a time of the history
-	metrics  *backfillMetrics
+	failures prometheus.Counter
 	logger   *slog.Logger
 
 	external map[string]string      // added to each series that lacks the label
 	kinds    map[string]ingest.Kind // of metrics, by name
 }
 
-type backfillMetrics struct {
-	running, progress, ok prometheus.Gauge
-	failures              prometheus.Counter
-}
-
-func newBackfillMetrics(reg prometheus.Registerer, heldBytes func() int64) *backfillMetrics {
-	m := &backfillMetrics{
-		running: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: prefix + "backfill_running",
-			Help: "Whether the models are learning from history (1); live samples are held meanwhile.",
-		}),
-		progress: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: prefix + "backfill_progress_ratio",
-			Help: "Part of the history that has been read since the start, 0 to 1.",
-		}),
-		ok: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: prefix + "backfill_successful",
-			Help: "Whether the backfill of this start read all of its history (1); 0 before, without one, and when it gave up.",
-		}),
-		failures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: prefix + "backfill_failed_queries_total",
-			Help: "Queries of the backfill that failed and were tried again.",
-		}),
-	}
-	reg.MustRegister(m.running, m.progress, m.ok, m.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: prefix + "held_bytes",
-		Help: "Memory of live samples that are held until the backfill ends.",
-	}, func() float64 { return float64(heldBytes()) }))
-	return m
-}
-
-// run reads the history after from, up to and including to. It returns an error when it gave up, after giveUp without
-// progress, or when ctx ended; what was read by then stays learnt.
-func (b *backfill) run(ctx context.Context, from, to time.Time) error {
+// run reads the history after from, up to and including to, and tells the part that is done. It returns an error when it gave
+// up, after give_up_after without progress, or when ctx ended; what was read by then stays learnt.
+func (b *backfill) run(ctx context.Context, from, to time.Time, progress func(done float64)) error {
 	from, to = from.Truncate(time.Millisecond), to.Truncate(time.Millisecond) // as exact as PromQL is
 	selectors := make([]parser.VectorSelector, len(b.config.Selectors))
 	for i, s := range b.config.Selectors {
@@ -102,8 +69,6 @@ func (b *backfill) run(ctx context.Context, from, to time.Time) error {
 	}
 	b.readExternal(ctx)
 	b.readKinds(ctx)
-	b.logger.Info("backfill begins", "url", b.config.URL, "from", from.UTC(), "to", to.UTC())
-	start, logged := time.Now(), time.Now()
 	samples := 0
 	chunk := time.Duration(b.config.Chunk)
 	for t := from; t.Before(to); {
@@ -114,15 +79,8 @@ func (b *backfill) run(ctx context.Context, from, to time.Time) error {
 		}
 		t = end
 		b.expire(t.UnixMilli())
-		done := float64(t.Sub(from)) / float64(to.Sub(from))
-		b.metrics.progress.Set(done)
-		if time.Since(logged) >= progressEvery {
-			logged = time.Now()
-			b.logger.Info("backfill goes on", "percent", int(100*done), "samples", samples, "duration", time.Since(start))
-		}
+		progress(float64(t.Sub(from)) / float64(to.Sub(from)))
 	}
-	b.metrics.ok.Set(1)
-	b.logger.Info("backfill done", "samples", samples, "duration", time.Since(start))
 	return nil
 }
 
@@ -169,7 +127,7 @@ func (b *backfill) chunk(ctx context.Context, selectors []parser.VectorSelector,
 		if ctx.Err() != nil {
 			return samples, end, ctx.Err()
 		}
-		b.metrics.failures.Inc()
+		b.failures.Inc()
 		if time.Now().Add(wait).After(giveUp) {
 			return samples, end, fmt.Errorf("no answer for %s: %w", b.config.GiveUp, err)
 		}

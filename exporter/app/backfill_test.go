@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,13 +64,15 @@ func (p *past) externalLabels(context.Context) (map[string]string, error) {
 	return p.external, p.labelErr
 }
 
+func noProgress(float64) {}
+
 func newTestBackfill(source history, target ingest.Target) (*backfill, *prometheus.Registry) {
 	reg := prometheus.NewRegistry()
 	c := Default().Backfill
 	c.Chunk = model.Duration(10 * time.Minute)
 	return &backfill{
 		config: c, source: source, target: target, counters: ingest.NewCounters(reg, "backfill"),
-		expire: func(int64) {}, metrics: newBackfillMetrics(reg, func() int64 { return 0 }), logger: slog.New(slog.DiscardHandler),
+		expire: func(int64) {}, failures: newBackfillMetrics(reg, func() int64 { return 0 }).failures, logger: discard(),
 	}, reg
 }
 
@@ -85,7 +87,8 @@ func TestBackfillReadsOldestFirst(t *testing.T) {
 		var expired []int64
 		b.expire = func(ms int64) { expired = append(expired, ms) }
 		now := time.Now()
-		require.NoError(t, b.run(t.Context(), now.Add(-25*time.Minute), now))
+		var progress []float64
+		require.NoError(t, b.run(t.Context(), now.Add(-25*time.Minute), now, func(done float64) { progress = append(progress, done) }))
 		require.Len(t, p.queries, 3)
 		for i, q := range p.queries {
 			require.Equal(t, now.Add(time.Duration(i*10-25)*time.Minute), q.from)
@@ -102,20 +105,13 @@ func TestBackfillReadsOldestFirst(t *testing.T) {
 			return true
 		})
 		require.ElementsMatch(t, []string{`{metric="m",cluster="eu",job="x"}`, `{metric="n",cluster="eu",job="lost"}`}, seen, "as remote write would name them")
+		require.InDelta(t, 1, progress[len(progress)-1], 0)
+		require.IsIncreasing(t, progress)
 		require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP portent_exporter_backfill_progress_ratio Part of the history that has been read since the start, 0 to 1.
-# TYPE portent_exporter_backfill_progress_ratio gauge
-portent_exporter_backfill_progress_ratio 1
-# HELP portent_exporter_backfill_running Whether the models are learning from history (1); live samples are held meanwhile.
-# TYPE portent_exporter_backfill_running gauge
-portent_exporter_backfill_running 0
-# HELP portent_exporter_backfill_successful Whether the backfill of this start read all of its history (1); 0 before, without one, and when it gave up.
-# TYPE portent_exporter_backfill_successful gauge
-portent_exporter_backfill_successful 1
 # HELP portent_exporter_samples_total Samples taken, stale markers included, by the source they came from.
 # TYPE portent_exporter_samples_total counter
 portent_exporter_samples_total{source="backfill"} 200
-`), "portent_exporter_backfill_progress_ratio", "portent_exporter_backfill_running", "portent_exporter_backfill_successful", "portent_exporter_samples_total"))
+`), "portent_exporter_samples_total"))
 	})
 }
 
@@ -125,14 +121,14 @@ func TestBackfillTakesConfiguredExternalLabels(t *testing.T) {
 		e := newEngine(t, detect.Options{})
 		b, _ := newTestBackfill(p, e)
 		b.config.ExternalLabels = map[string]string{"cluster": "us"}
-		require.NoError(t, b.run(t.Context(), time.Now().Add(-time.Minute), time.Now()))
+		require.NoError(t, b.run(t.Context(), time.Now().Add(-time.Minute), time.Now(), noProgress))
 		e.ForEach(func(ls []ingest.Label, _ detect.Output) bool {
 			require.Equal(t, labelsOf("__name__", "m", "cluster", "us"), ls)
 			return true
 		})
 		// A source that does not tell them is read all the same.
 		b.config.ExternalLabels = nil
-		require.NoError(t, b.run(t.Context(), time.Now().Add(-time.Minute), time.Now()))
+		require.NoError(t, b.run(t.Context(), time.Now().Add(-time.Minute), time.Now(), noProgress))
 		require.Equal(t, 2, e.Stats().Series)
 	})
 }
@@ -145,7 +141,7 @@ func TestBackfillKnowsCounters(t *testing.T) {
 		}
 		target := &ingesttest.Target{}
 		b, _ := newTestBackfill(p, target)
-		require.NoError(t, b.run(t.Context(), time.Now().Add(-time.Minute), time.Now()))
+		require.NoError(t, b.run(t.Context(), time.Now().Add(-time.Minute), time.Now(), noProgress))
 		for name, want := range map[string]ingest.Kind{
 			"odd_counter": ingest.KindCounter, "odd_gauge_total": ingest.KindGauge, "c_total": ingest.KindCounter, "g": ingest.KindUnknown,
 		} {
@@ -166,9 +162,9 @@ func TestBackfillHalvesWhatIsTooMuch(t *testing.T) {
 		}}
 		e := newEngine(t, detect.Options{})
 		b, _ := newTestBackfill(p, e)
-		require.NoError(t, b.run(t.Context(), time.Now().Add(-20*time.Minute), time.Now()))
+		require.NoError(t, b.run(t.Context(), time.Now().Add(-20*time.Minute), time.Now(), noProgress))
 		require.Zero(t, e.Stats().OutOfOrder+e.Stats().Duplicate)
-		require.InDelta(t, 2, testutil.ToFloat64(b.metrics.failures), 0)
+		require.InDelta(t, 2, testutil.ToFloat64(b.failures), 0)
 	})
 }
 
@@ -183,7 +179,7 @@ func TestBackfillWaitsForAServerThatIsNotThereYet(t *testing.T) {
 		e := newEngine(t, detect.Options{})
 		b, _ := newTestBackfill(p, e)
 		from, to := time.Now().Add(-20*time.Minute), time.Now()
-		require.NoError(t, b.run(t.Context(), from, to))
+		require.NoError(t, b.run(t.Context(), from, to, noProgress))
 		require.EqualValues(t, 80, e.Stats().Accepted)
 		require.Equal(t, 1+2+4+8+16, int(time.Since(to).Seconds()), "the waits grow")
 	})
@@ -194,14 +190,13 @@ func TestBackfillGivesUp(t *testing.T) {
 		p := &past{interval: 15 * time.Second, fail: func(int, historyQuery) error { return errors.New("401 Unauthorized") }}
 		b, _ := newTestBackfill(p, newEngine(t, detect.Options{}))
 		start := time.Now()
-		err := b.run(t.Context(), start.Add(-time.Hour), start)
+		err := b.run(t.Context(), start.Add(-time.Hour), start, noProgress)
 		require.ErrorContains(t, err, "no answer for 5m: 401 Unauthorized")
 		require.InDelta(t, 5*time.Minute, time.Since(start), float64(maxRetry))
-		require.Zero(t, testutil.ToFloat64(b.metrics.ok))
 
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { pass(3 * time.Second); cancel() }()
-		require.ErrorIs(t, b.run(ctx, start.Add(-time.Hour), start), context.Canceled)
+		require.ErrorIs(t, b.run(ctx, start.Add(-time.Hour), start, noProgress), context.Canceled)
 	})
 }
 
@@ -216,7 +211,7 @@ func TestBackfillTakesAChunkWholeOrNotAtAll(t *testing.T) {
 		e := newEngine(t, detect.Options{})
 		b, _ := newTestBackfill(p, e)
 		b.config.Selectors = []string{"m", "n"}
-		require.NoError(t, b.run(t.Context(), time.Now().Add(-10*time.Minute), time.Now()))
+		require.NoError(t, b.run(t.Context(), time.Now().Add(-10*time.Minute), time.Now(), noProgress))
 		require.Zero(t, e.Stats().OutOfOrder)
 		require.Zero(t, e.Stats().Duplicate, "what both selectors match is taken once")
 		require.EqualValues(t, 40, e.Stats().Accepted)
@@ -275,10 +270,11 @@ func TestWarmStartScoresAtOnceAndLosesNoLiveSample(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 	require.Contains(t, body, "portent_exporter_series 1\n", "history and live samples are one series")
 	require.Contains(t, body, "portent_exporter_series_anomalous 1\n", "the model knew what to expect")
-	require.Contains(t, body, "portent_exporter_backfill_successful 1\n")
+	require.Contains(t, body, "portent_exporter_backfill_successful{source=\"backfill\"} 1\n")
 	require.Contains(t, body, "portent_exporter_held_bytes 0\n")
 	require.EqualValues(t, 0, a.gate.engine.Load().Stats().OutOfOrder)
-	require.FileExists(t, a.state.path(), "so that the next start need not read it again")
+	require.Eventually(t, func() bool { _, err := os.Stat(a.state.path()); return err == nil }, 10*time.Second, 10*time.Millisecond,
+		"so that the next start need not read it again")
 	require.NoError(t, stop())
 }
 
@@ -288,10 +284,8 @@ func TestAYoungSnapshotNeedsNoBackfill(t *testing.T) {
 	_, stop := start(t, one.App)
 	require.NoError(t, stop())
 	two := newApp(t, dir, "backfill: {url: 'http://127.0.0.1:1'}")
-	require.Nil(t, two.backfill)
+	require.Empty(t, two.teachers)
 	require.Contains(t, two.log.String(), "no backfill: the snapshot is young")
-	_, body := get(t, two.Handler(), "/metrics")
-	require.Contains(t, body, "portent_exporter_backfill_progress_ratio 1\n")
 }
 
 func TestSendersWaitWhenNoMoreCanBeHeld(t *testing.T) {

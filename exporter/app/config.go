@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/ingest/promquery"
 	"github.com/portent-dev/portent/internal/ingest/remotewrite"
 	"github.com/portent-dev/portent/internal/web"
 )
@@ -19,6 +22,7 @@ import (
 // Config is the exporter's configuration file. Start from Default: the zero value is not useful.
 type Config struct {
 	RemoteWrite remotewrite.Config `yaml:"remote_write"`
+	PromQL      promquery.Config   `yaml:"promql"`
 	Detection   Detection          `yaml:"detection"`
 	Export      Export             `yaml:"export"`
 	State       State              `yaml:"state"`
@@ -54,6 +58,7 @@ type State struct {
 type Backfill struct {
 	URL       string         `yaml:"url"`
 	Window    model.Duration `yaml:"window"`
+	Queries   bool           `yaml:"queries"`
 	Step      model.Duration `yaml:"step"`
 	Selectors []string       `yaml:"selectors"`
 	// ExternalLabels are those that Prometheus adds when it sends. Nil asks it for them.
@@ -89,6 +94,7 @@ func Default() Config {
 		State: State{Directory: "data/exporter", SnapshotInterval: model.Duration(5 * time.Minute)},
 		Backfill: Backfill{
 			Window:     model.Duration(24 * time.Hour),
+			Queries:    true,
 			Selectors:  []string{`{__name__!=""}`},
 			Chunk:      model.Duration(30 * time.Minute),
 			Timeout:    model.Duration(time.Minute),
@@ -108,6 +114,7 @@ func Load(path string) (Config, error) {
 	if err := web.LoadYAML(path, &c); err != nil {
 		return Config{}, err
 	}
+	c.PromQL.SetDirectory(filepath.Dir(path))
 	c.Backfill.HTTPClient.SetDirectory(filepath.Dir(path))
 	return c, nil
 }
@@ -115,12 +122,35 @@ func Load(path string) (Config, error) {
 // Validate reports everything that is wrong, with the key of each.
 func (c *Config) Validate() error {
 	return errors.Join(
-		web.Invalid("remote_write", c.RemoteWrite.Validate()),
+		web.Invalid("remote_write", keyed(c.RemoteWrite.Validate())),
+		web.Invalid("promql", keyed(c.PromQL.Validate())),
 		web.Invalid("detection", c.Detection.validate()),
 		web.Invalid("export", c.Export.validate()),
 		web.Invalid("state", c.State.validate()),
 		web.Invalid("backfill", c.Backfill.validate()),
 	)
+}
+
+// leadingKey is how the packages that know no YAML file begin their errors: servers[0].queries[1].name: …
+var leadingKey = regexp.MustCompile(`^([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+(?:\[\d+\])?)*): `)
+
+// keyed makes errors that begin with a key into ones that web gives a line.
+func keyed(err error) error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []error
+		for _, e := range joined.Unwrap() {
+			out = append(out, keyed(e))
+		}
+		return errors.Join(out...)
+	}
+	m := leadingKey.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	return web.Invalid(m[1], errors.New(strings.TrimPrefix(err.Error(), m[0])))
 }
 
 func (d *Detection) validate() error {

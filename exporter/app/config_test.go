@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/ingest/promquery"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -97,19 +98,30 @@ func TestReferenceIsWhole(t *testing.T) {
 	page, err := os.ReadFile(doc)
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(page, -1)
-	require.NotEmpty(t, blocks)
-	reference := blocks[0][1]
+	require.Greater(t, len(blocks), 2)
+	reference, elements := blocks[0][1], blocks[1][1]
 	c := Config{}
 	require.NoError(t, web.ParseYAML("reference", reference, &c))
+	c.PromQL = promquery.Config{} // an empty list is none
 	require.Equal(t, Default(), c, "the reference does not give the defaults")
 
-	var root yaml.Node
-	require.NoError(t, yaml.Unmarshal(reference, &root))
+	c = Default()
+	require.NoError(t, web.ParseYAML("elements", elements, &c))
+	server, query := promquery.DefaultServer(), promquery.DefaultQuery()
+	server.URL, query.Name, query.Expr = c.PromQL.Servers[0].URL, c.PromQL.Servers[0].Queries[0].Name, c.PromQL.Servers[0].Queries[0].Expr
+	query.Timeout = model.Duration(30 * time.Second) // follows the interval
+	server.Queries = []promquery.Query{query}
+	require.Equal(t, promquery.Config{Servers: []promquery.Server{server}}, c.PromQL, "the reference of lists does not give the defaults")
+
 	shown := map[string]bool{}
-	keysOf(root.Content[0], "", shown)
+	for _, b := range [][]byte{reference, elements} {
+		var root yaml.Node
+		require.NoError(t, yaml.Unmarshal(b, &root))
+		keysOf(root.Content[0], "", shown)
+	}
 	require.ElementsMatch(t, keysOfType(reflect.TypeFor[Config](), ""), ownKeys(shown), "the keys of the reference are not those of the code")
 
-	for _, b := range blocks[1:] {
+	for _, b := range blocks[2:] {
 		c := Default()
 		require.NoError(t, web.ParseYAML("example", b[1], &c), "%s", b[1])
 	}
@@ -126,21 +138,34 @@ func ownKeys(m map[string]bool) (out []string) {
 }
 
 func keysOf(n *yaml.Node, path string, into map[string]bool) {
-	for i := 0; i+1 < len(n.Content) && n.Kind == yaml.MappingNode; i += 2 {
-		key := path + n.Content[i].Value
-		into[key] = true
-		keysOf(n.Content[i+1], key+".", into)
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := path + n.Content[i].Value
+			into[key] = true
+			keysOf(n.Content[i+1], key+".", into)
+		}
+	case yaml.SequenceNode:
+		for _, e := range n.Content {
+			keysOf(e, path, into)
+		}
+	default: // a value
 	}
 }
 
-// keysOfType lists the keys of a struct; those of other projects' types are documented by those projects.
+// keysOfType lists the keys of a struct and of those in its lists; those of other projects' types are documented by those
+// projects.
 func keysOfType(t reflect.Type, path string) (out []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		out = append(out, path+name)
-		if f.Type.Kind() == reflect.Struct && strings.HasPrefix(f.Type.PkgPath(), "github.com/portent-dev/") {
-			out = append(out, keysOfType(f.Type, path+name+".")...)
+		ft := f.Type
+		if ft.Kind() == reflect.Slice {
+			ft = ft.Elem()
+		}
+		if ft.Kind() == reflect.Struct && strings.HasPrefix(ft.PkgPath(), "github.com/portent-dev/") {
+			out = append(out, keysOfType(ft, path+name+".")...)
 		}
 	}
 	return out

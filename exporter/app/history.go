@@ -2,12 +2,8 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"strings"
 	"time"
 
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
@@ -20,44 +16,11 @@ import (
 	"github.com/portent-dev/portent/internal/promapi"
 )
 
-// openBackfill prepares the backfill if there is one to do, and has live samples held until it is done.
-func (a *App) openBackfill(c Config) error {
-	if c.Backfill.URL == "" {
-		return nil
-	}
-	metrics := newBackfillMetrics(a.reg, a.gate.bytes.Load)
-	if age := time.Since(a.restored); age < ownBacklog {
-		a.logger.Info("no backfill: the snapshot is young, and senders keep what they could not send", "age", age)
-		metrics.progress.Set(1)
-		metrics.ok.Set(1)
-		return nil
-	}
-	source, err := newPromHistory(&c.Backfill)
-	if err != nil {
-		return err
-	}
-	a.gate.hold()
-	a.learning.Store(true)
-	a.backfill = &backfill{
-		config: c.Backfill, source: source,
-		target:   &selecting{next: direct{a.gate}, current: a.selection, unselected: a.unselected},
-		counters: ingest.NewCounters(a.reg, "backfill"),
-		expire:   func(ms int64) { a.gate.engine.Load().Expire(ms) },
-		metrics:  metrics,
-		logger:   a.logger.With("component", "backfill"),
-	}
-	return nil
-}
-
 // maxHistoryBytes bounds one answer: some two million samples. A chunk that holds more is read in halves.
 const maxHistoryBytes = 64 << 20
 
 // promHistory asks a Prometheus, or what speaks its API.
-type promHistory struct {
-	client *promapi.Client
-	http   *http.Client
-	url    string
-}
+type promHistory struct{ client *promapi.Client }
 
 var _ history = (*promHistory)(nil)
 
@@ -70,7 +33,7 @@ func newPromHistory(b *Backfill) (*promHistory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("backfill.url: %w", err)
 	}
-	return &promHistory{c, client, strings.TrimRight(b.URL, "/")}, nil
+	return &promHistory{c}, nil
 }
 
 // query asks for raw samples by an instant query of a range selector, which gives them with their own times, gaps and resets;
@@ -127,7 +90,7 @@ func (h *promHistory) kinds(ctx context.Context) (map[string]ingest.Kind, error)
 // externalLabels returns what Prometheus adds to each series that it sends, but not to those that it answers with: without
 // them the history and the live samples of one series would be two series. Only Prometheus itself tells them.
 func (h *promHistory) externalLabels(ctx context.Context) (map[string]string, error) {
-	text, err := h.config(ctx)
+	text, err := h.client.Config(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -140,31 +103,4 @@ func (h *promHistory) externalLabels(ctx context.Context) (map[string]string, er
 		return nil, errors.New("the configuration that it tells is no YAML") // which may hold secrets
 	}
 	return c.Global.ExternalLabels, nil
-}
-
-// config asks for the configuration of the server. The text may hold secrets.
-func (h *promHistory) config(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, promapi.DefaultTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+"/api/v1/status/config", nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := h.http.Do(r)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	var answer struct {
-		Data struct {
-			YAML string `json:"yaml"`
-		} `json:"data"`
-	}
-	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("it answers %s", resp.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxHistoryBytes)).Decode(&answer); err != nil {
-		return "", errors.New("its answer is no JSON")
-	}
-	return answer.Data.YAML, nil
 }

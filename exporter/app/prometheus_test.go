@@ -194,7 +194,7 @@ scrape_configs:
 			defer resp.Body.Close()
 			b, err := io.ReadAll(resp.Body)
 			body = string(b)
-			return err == nil && strings.Contains(body, "portent_exporter_backfill_running 0\n") && strings.Contains(body, "\nportent_exporter_backfill_successful 1\n")
+			return err == nil && strings.Contains(body, "portent_exporter_backfill_running 0\n") && strings.Contains(body, "\nportent_exporter_backfill_successful{source=\"backfill\"} 1\n")
 		}, 60*time.Second, 50*time.Millisecond)
 		require.Contains(t, body, `anomaly_score{metric="plain",cluster="eu",instance="`)
 		require.Contains(t, body, `anomaly_score{metric="requests_total",cluster="eu",code="200",instance="`)

@@ -12,9 +12,6 @@ const (
 	tickEvery = time.Second
 	// expireEvery bounds how late a series is forgotten. Each pass looks at every series.
 	expireEvery = time.Minute
-	// ownBacklog is how much Prometheus keeps for a receiver that is away (its write-ahead log, about two hours). After a
-	// shorter absence it sends what was missed by itself, and reading the history would only make that out of order.
-	ownBacklog = 2 * time.Hour
 )
 
 // Run serves until ctx ends, then lets requests in flight finish, writes the models to disk and returns.
@@ -33,8 +30,10 @@ func (a *App) Run(ctx context.Context) (err error) {
 			a.keep(ctx)
 		}
 	})
+	a.startParts(ctx)
 	err = a.server.Run(ctx) // returns when the last request has been answered
 	stop()
+	a.stopParts()
 	loops.Wait()
 	if !whole {
 		a.logger.Warn("ended while reading the history: no snapshot is written, since models that know half of it would not learn the rest")
@@ -72,29 +71,26 @@ func (a *App) tick(ctx context.Context) {
 	}
 }
 
-// learn reads the history, if it is configured, and lets the live samples pass that were held meanwhile. It reports whether
-// the models are whole, which they are not when ctx ended first.
+// learn reads the history, if any is known, and lets the live samples pass that were held meanwhile. It reports whether the
+// models are whole, which they are not when ctx ended first.
 func (a *App) learn(ctx context.Context) (whole bool) {
-	if a.backfill == nil {
+	if len(a.teachers) == 0 {
 		return true
 	}
-	running := a.backfill.metrics.running
-	running.Set(1)
-	defer running.Set(0)
 	now := time.Now()
-	from := now.Add(-time.Duration(a.backfill.config.Window))
-	if a.restored.After(from) {
-		from = a.restored
-	}
-	err := a.backfill.run(ctx, from, now)
-	if ctx.Err() != nil {
-		return false
-	}
-	if err != nil {
-		a.logger.Error("backfill gave up, models learn from live samples alone", "err", err)
+	for _, t := range a.teachers {
+		from := now.Add(-time.Duration(a.reloader.Current().Backfill.Window))
+		if a.restored.After(from) {
+			from = a.restored
+		}
+		t.teach(ctx, from, now)
+		if ctx.Err() != nil {
+			return false
+		}
 	}
 	a.gate.release()
 	a.learning.Store(false)
+	a.backfills.running.Set(0)
 	a.logSave(a.save())
 	return true
 }
