@@ -113,7 +113,7 @@ func Test(ctx context.Context) error {
 			return errors.Join(goTool(ctx, out, "vet", "./..."), goTool(ctx, out, "vet", "-tags=mage", "."))
 		}},
 		{Name: "lint", After: []string{"vet"}, Run: lint},
-		{Name: "go", After: []string{"specs", "servers", "front end", "build", "vet"}, Run: unitTests, Results: true},
+		{Name: "go", After: []string{"specs", "servers", "build", "vet"}, Behind: []string{"front end"}, Run: unitTests, Results: true},
 		{Name: "stories", After: []string{"loki", "go"}, Run: stories, Results: true},
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/magefile/mage/mg"
@@ -128,7 +129,19 @@ func frontEndTest(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	return nil
+	if !slices.ContainsFunc(browsers, onPath) && os.Getenv("CHROME_PATH") == "" && os.Getenv("PORTENT_CI") == "" {
+		fmt.Fprintln(out, "no Chromium on PATH (CHROME_PATH names one): the editors were not tested in a browser")
+		return nil
+	}
+	return run(ctx, out, pluginDir, "npm", "run", "--silent", "test:browser")
+}
+
+// browsers are the names of Chromium on PATH.
+var browsers = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
+
+func onPath(name string) bool {
+	_, err := exec.LookPath(name)
+	return err == nil
 }
 
 // nodeInstall installs the npm packages of the lock file when they are not installed yet.
@@ -175,7 +188,7 @@ func backend(ctx context.Context, out io.Writer) error {
 		if goos == "windows" {
 			name += ".exe"
 		}
-		cmd := exec.CommandContext(ctx, "go", "build", "-tags=arrow_json_stdlib", "-ldflags", flags, "-o", filepath.Join(pluginDir, "dist", name), "./"+pluginDir+"/pkg")
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags=arrow_json_stdlib", "-ldflags", flags, "-o", filepath.Join(pluginDir, "dist", name), "./"+pluginDir+"/pkg")
 		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 		cmd.Stdout, cmd.Stderr = out, out
 		if err := cmd.Run(); err != nil {
@@ -205,5 +218,5 @@ func manifest() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(pluginDir, "dist", "go_plugin_build_manifest"), []byte(b.String()), 0o644)
+	return os.WriteFile(filepath.Join(pluginDir, "dist", "go_plugin_build_manifest"), []byte(b.String()), 0o755) // the mode that the SDK gives it
 }

@@ -90,6 +90,8 @@ func TestDesign(t *testing.T) {
 	f("internal/ticket/jira", imports("internal/ticket/local"), "internal/ticket/jira imports internal/ticket/local; only the receiver's app knows the trackers' names (rule 5)")
 	f("internal/outbox", imports("internal/ticket/local"), "internal/outbox imports internal/ticket/local; only the receiver's app knows the trackers' names (rule 5)")
 	f("internal/ticket/jira", imports("internal/ticket/jira/adf"))
+	f("internal/sqlstore", imports("internal/ticket/local"))
+	f("internal/sqlstore", imports("internal/ticket/jira"), "internal/sqlstore imports internal/ticket/jira; only the receiver's app knows the trackers' names (rule 5)")
 	f("internal/web", imports("exporter/app"), "internal/web imports exporter/app of another process (rule 6)")
 	f("exporter", imports("exporter/app"))
 	f("exporter/app", imports("alertmanager-receiver/app"), "exporter/app imports alertmanager-receiver/app of another process (rule 6)")

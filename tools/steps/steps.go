@@ -15,8 +15,9 @@ import (
 
 // Step is one thing to do.
 type Step struct {
-	Name  string
-	After []string // names of the steps that must have succeeded before
+	Name   string
+	After  []string // names of the steps that must have succeeded before
+	Behind []string // names of the steps that must have ended before, however
 	// Run does it. It writes to out what a reader of the log should see, and should end soon after ctx.
 	Run func(ctx context.Context, out io.Writer) error
 	// Results marks a step whose last lines are shown once more at the end: a test runner.
@@ -89,7 +90,7 @@ func Run(ctx context.Context, out io.Writer, list []Step) error {
 func order(list []Step) ([]*state, error) {
 	var states []*state
 	for _, s := range list {
-		for _, name := range s.After {
+		for _, name := range slices.Concat(s.After, s.Behind) {
 			if find(states, name) == nil {
 				return nil, fmt.Errorf("BUG: step %s waits for %s, which does not stand before it", s.Name, name)
 			}
@@ -126,6 +127,11 @@ func ready(s *state, states []*state) int {
 		case before.done && before.err != nil:
 			return skip
 		case !before.done:
+			result = wait
+		}
+	}
+	for _, name := range s.step.Behind {
+		if !find(states, name).done {
 			result = wait
 		}
 	}

@@ -82,6 +82,19 @@ func TestRunLeavesOutWhatTheMachineLacks(t *testing.T) {
 	})
 }
 
+func TestRunWaitsOnlyForTheEndOfWhatIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		second := does("second", nil)
+		second.Behind = []string{"first"}
+		start := time.Now()
+		err := steps.Run(t.Context(), &out, []steps.Step{does("first", errors.New("no luck")), second})
+		require.EqualError(t, err, "failed: first")
+		require.Equal(t, 2*time.Second, time.Since(start))
+		require.Contains(t, out.String(), "== second: ok, 1s\nthis is second\n")
+	})
+}
+
 func TestRunShowsResultsAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
