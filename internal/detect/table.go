@@ -21,7 +21,9 @@ type Row struct {
 
 // Builtin is the table of detectors, in the order in which errors and help list them.
 var Builtin = []Row{
-	row[seasonal]("combined", "everything below, as one score", 1),
+	row[combined]("combined", "all of the others, as one score", 1),
+	row[spike]("spike", "jumps from the last few samples: spikes, dips, steps, constants that move", 1),
+	row[seasonal]("seasonal", "deviations from the course of day and week, after two days", 1),
 }
 
 // Lookup returns the row of that name. An unknown name is an error that lists the
@@ -76,8 +78,9 @@ type model[S any] interface {
 	whole() bool
 }
 
-// maxMagnitude bounds what the models see, so that squares of sums stay finite.
-const maxMagnitude = 1e100
+// maxMagnitude bounds what the models see, so that float32 holds every spread. What
+// lies beyond is seen as this; what is smaller than its inverse is seen as 0.
+const maxMagnitude = 1e30
 
 // bank is the Bank of any model.
 type bank[S any, P model[S]] struct {

@@ -1,95 +1,249 @@
-// Package stat is streaming statistics: arithmetic only, no allocation, every state
-// a small struct of fixed size whose zero value is empty. It knows nothing of
-// series, time zones or scores.
 package stat
 
 import "math"
 
-// Tail models the upper tail of a stream of magnitudes by peaks over a threshold:
-// what lies beyond a high quantile follows, in the limit, a generalised Pareto
-// distribution (Pickands 1975), so that the chance of values never seen can be
-// told. The idea of using it for streams is SPOT (Siffer, Fouque, Termier, Largouet,
-// "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017,
-// https://doi.org/10.1145/3097983.3098144).
+// Tail models how often magnitudes beyond x occur, far beyond what was seen, in a
+// little over a hundred bytes. The zero value is empty.
 //
-// Where we differ: the threshold is a streaming quantile that follows the stream
-// (Tierney's stochastic approximation) instead of a fixed one, and the shape comes
-// from the first two moments of the excesses, forgotten exponentially, instead of a
-// likelihood search over kept peaks (Hosking and Wallis 1987, Technometrics 29(3)),
-// so that a tail is 20 bytes. The zero value is empty.
+// The body is a histogram of logarithmic bins with exponential forgetting. From it
+// come two quantiles: z1, exceeded by the share P1 (a twentieth or more), and z2,
+// exceeded by the share P2 (a few values a day). Beyond z2 the tail is
+// extrapolated by the slope between the two:
+//
+//	light tails  ln S(x) = ln P2 · (x/z2)^(1/θ),   θ = ln(z2/z1) / ln(ln P2 / ln P1)
+//	heavy tails  ln S(x) = ln P2 - α·ln(x/z2),     α = ln(P1/P2) / ln(z2/z1)
+//
+// the first a Weibull tail (exact for normal, θ → 1/2, and exponential, θ = 1;
+// Gardes and Girard, "Estimating extreme quantiles of Weibull tail distributions",
+// Comm. Statist. Theory Methods 34, 2005), the second Pareto's (Hill, Ann. Statist.
+// 3, 1975). θ from 1 to 2.2 goes over from one to the other: a lognormal lies
+// between them.
+//
+// SPOT (Siffer, Fouque, Termier, Largouët, KDD 2017) fits a generalised Pareto
+// distribution to all peaks instead. Its parameters follow the highest peaks, which
+// in a monitored series are the incidents themselves: a few of them a month make
+// the next one look ordinary. Here what is rarer than P2 has no say in the slope.
 type Tail struct {
-	Threshold float32 // u: estimate of the quantile 1-TailShare
-	Mean      float32 // of the excesses over u
-	Square    float32 // mean of their squares
-	Share     float32 // measured share of values over u
-	Seen      uint32  // values, up to a limit
+	Bins   [tailBins]uint16
+	N      uint32  // values in the bins
+	Z1, Z2 float32 // quantiles
+	L1, L2 float32 // ln P1, ln P2
+	Theta  float32
+	Since  uint16 // values since the last counted one beyond z2
+	Fresh  uint8  // values since the last fit
+	Odd    uint8  // rounding of the next halving
 }
 
-// TailShare is the share of values that counts as tail: one in fifty, as the 98 %
-// quantile that SPOT starts from.
-const TailShare = 0.02
+// Bins are four an octave, from 2^-3 to 2^8: magnitudes come divided by their mean,
+// so that hardly any lies outside. The first also takes everything smaller.
+const (
+	tailBins   = 44
+	tailLowest = -3
+	// fitEvery is how many values share a fit, which costs some 150 ns.
+	fitEvery = 16
+	// maxMemory keeps a bin from overflowing.
+	maxMemory = 60000
+)
 
-// tailMemory is after how many peaks an excess has lost 1/e of its weight. SPOT keeps
-// all; a few hundred is where the moments stop gaining and a change is still learnt.
-const tailMemory = 200
+// TailOptions say what a tail is fitted for. They may change between calls.
+type TailOptions struct {
+	Memory float64 // values after which half are forgotten, at most 60000
+	Rare   float64 // P2 aimed at: values rarer than this do not shape the tail
+	// Hold is after how many values beyond z2 another one is counted: what comes
+	// closer together is one event.
+	Hold float64
+	// Steep is the least ratio z2/z1 believed. Values that are smoothed over time
+	// have few independent peaks, and their tail looks shorter than it is.
+	Steep float64
+}
+
+// Ready reports whether enough was seen to speak of a tail.
+func (t *Tail) Ready() bool { return t.Theta > 0 }
 
 // Observe adds a magnitude, at least 0.
-func (t *Tail) Observe(x float64) {
-	if t.Seen < math.MaxUint32 {
-		t.Seen++
+func (t *Tail) Observe(x float64, o TailOptions) {
+	if t.Since < math.MaxUint16 {
+		t.Since++
 	}
-	n := float64(t.Seen)
-	if t.Seen == 1 {
-		t.Threshold, t.Mean, t.Share = float32(x), float32(x/2), 1
-		t.Square = float32(x * x / 2)
-		return
-	}
-	u := float64(t.Threshold)
-	over := 0.0
-	if x > u {
-		over = 1
-		rate := max(1/(n*TailShare+1), 1.0/tailMemory)
-		e := x - u
-		t.Mean += float32(rate * (e - float64(t.Mean)))
-		t.Square += float32(rate * (e*e - float64(t.Square)))
-	}
-	t.Share += float32(max(1/n, TailShare/tailMemory) * (over - float64(t.Share)))
-	// The step is the spread of the tail, so that u finds its place at any scale.
-	gain := max(1/n, 0.002)
-	t.Threshold = float32(max(0, u+gain*8*max(float64(t.Mean), 1e-3*u)*(over-TailShare)/1))
-}
-
-// Survival returns the chance that a value is larger than x: exact in the body as
-// far as the threshold, of the fitted tail beyond.
-func (t *Tail) Survival(x float64) float64 {
-	return math.Exp(t.LogSurvival(x))
-}
-
-// LogSurvival is the logarithm of Survival, precise far beyond what a float64 can
-// hold as a chance.
-func (t *Tail) LogSurvival(x float64) float64 {
-	u := float64(t.Threshold)
-	share := math.Log(max(float64(t.Share), TailShare/4))
-	if x <= u || u <= 0 && x <= 0 {
-		if u <= 0 {
-			return 0
+	if t.Theta > 0 && x > float64(t.Z2) {
+		if float64(t.Since) < o.Hold {
+			return
 		}
-		return share * x / u
+		t.Since = 0
 	}
-	sigma, xi := t.gpd()
-	y := (x - u) / sigma
-	if xi < 1e-6 {
-		return share - y
+	t.Bins[tailBin(x)]++
+	t.N++
+	if float64(t.N) > min(o.Memory, maxMemory) {
+		t.halve()
 	}
-	return share - math.Log1p(xi*y)/xi
+	if t.Fresh++; t.Fresh >= fitEvery {
+		t.Fresh = 0
+		t.fit(o)
+	}
 }
 
-// gpd returns scale and shape by the method of moments, the shape bounded to
-// 0..0.45: a bounded tail (negative shape) would call anything beyond its end
-// impossible after too few peaks, and from 1/2 on the second moment is infinite.
-func (t *Tail) gpd() (sigma, xi float64) {
-	m := max(float64(t.Mean), 1e-6*float64(t.Threshold), 1e-12)
-	ratio := m * m / max(float64(t.Square)-m*m, 1e-12*m*m)
-	xi = max(0, min(0.45, (1-ratio)/2))
-	return m * (1 - xi), xi
+// halve forgets half of all values; odd counts are rounded up and down by turns.
+func (t *Tail) halve() {
+	t.N = 0
+	t.Odd ^= 1
+	for i, c := range t.Bins {
+		c = (c + uint16(i+int(t.Odd))&1) / 2
+		t.Bins[i] = c
+		t.N += uint32(c)
+	}
+}
+
+// tailBin returns the bin of x: exponent and the two highest bits of the mantissa.
+func tailBin(x float64) int {
+	i := int(math.Float32bits(float32(x))>>21) - (127+tailLowest)*4
+	return max(0, min(tailBins-1, i))
+}
+
+// tailEdge returns the lower edge of bin i.
+func tailEdge(i int) float64 {
+	return math.Ldexp(1+float64(i&3)/4, i>>2+tailLowest)
+}
+
+// quantile returns what the share p of the values exceeds.
+func (t *Tail) quantile(p float64) float64 {
+	need := p * float64(t.N)
+	above := 0.0
+	for i := tailBins - 1; i > 0; i-- {
+		if c := float64(t.Bins[i]); above+c >= need && c > 0 {
+			lo, hi := tailEdge(i), tailEdge(i+1)
+			return hi - (hi-lo)*(need-above)/c
+		}
+		above += float64(t.Bins[i])
+	}
+	return tailEdge(1)
+}
+
+// A tail begins where a twentieth of the values lies beyond, and ends where it is
+// extrapolated from with at least minPeaks values beyond.
+const (
+	tailShare = 0.05
+	minPeaks  = 8
+	// The prior speaks like priorPeaks values in the tail, of an exponential
+	// distribution whose mean is 1: what is known before anything was seen.
+	priorPeaks = 4
+	priorZ1    = 3
+	priorTheta = 1.2
+)
+
+func (t *Tail) fit(o TailOptions) {
+	n := float64(t.N)
+	p1 := max(tailShare, min(0.2, 8*o.Rare))
+	p2 := min(max(o.Rare, minPeaks/n), p1/3)
+	steep := o.Steep
+	if some := 1 - float64(t.Bins[0])/n; some < p1 {
+		// Mostly zero: the tail begins where there is something at all, and says
+		// less about what may come.
+		p1 = max(some, 3*p2)
+		p2 = min(p2, p1/3)
+		steep = max(steep, 2)
+	}
+	l1, l2 := math.Log(p1), math.Log(p2)
+	z1 := t.quantile(p1)
+	slope := math.Log(max(t.quantile(p2)/z1, steep))
+	theta := slope / math.Log(l2/l1)
+	if some := n * p1; some < 20*priorPeaks {
+		w := priorPeaks / (some + priorPeaks)
+		z1 = math.Exp((1-w)*math.Log(z1) + w*math.Log(priorZ1))
+		theta = (1-w)*theta + w*priorTheta
+	}
+	theta = max(theta, minTheta)
+	t.Z1, t.L1, t.L2, t.Theta = float32(z1), float32(l1), float32(l2), float32(theta)
+	t.Z2 = float32(z1 * math.Pow(l2/l1, theta))
+}
+
+// minTheta is a little lighter than the normal tail's 1/2: what looks lighter still
+// is bounded, or seen too briefly.
+const minTheta = 0.4
+
+// Between these the tail goes over from Weibull's to Pareto's.
+const (
+	weibullTheta = 1.0
+	paretoTheta  = 2.2
+)
+
+// LogSurvival returns the logarithm of the chance that a value is larger than x.
+// 0 while the tail is not ready.
+func (t *Tail) LogSurvival(x float64) float64 {
+	if t.Theta <= 0 {
+		return 0
+	}
+	z1, z2, l1, l2 := float64(t.Z1), float64(t.Z2), float64(t.L1), float64(t.L2)
+	if x <= z1 {
+		return l1 * x / z1
+	}
+	theta := float64(t.Theta)
+	if x <= z2 {
+		// Between the quantiles both forms agree with the Weibull one at the ends.
+		return l1 * math.Exp(math.Log(x/z1)/theta)
+	}
+	return t.beyond(math.Log(x/z2), theta, l1, l2)
+}
+
+// beyond is LogSurvival at z2·e^y.
+func (t *Tail) beyond(y, theta, l1, l2 float64) float64 {
+	w := t.heaviness(theta)
+	s := 0.0
+	if w < 1 {
+		s = (1 - w) * l2 * math.Exp(y/theta)
+	}
+	if w > 0 {
+		alpha := (l1 - l2) / (theta * math.Log(l2/l1))
+		s += w * (l2 - alpha*y)
+	}
+	return s
+}
+
+func (t *Tail) heaviness(theta float64) float64 {
+	return max(0, min(1, (theta-weibullTheta)/(paretoTheta-weibullTheta)))
+}
+
+// Quantile returns the x at which LogSurvival is logp, within a thousandth. It is
+// 0 while the tail is not ready.
+func (t *Tail) Quantile(logp float64) float64 {
+	if t.Theta <= 0 {
+		return 0
+	}
+	z1, z2, l1, l2 := float64(t.Z1), float64(t.Z2), float64(t.L1), float64(t.L2)
+	if logp >= l1 {
+		return z1 * min(0, logp) / l1
+	}
+	theta := float64(t.Theta)
+	if logp >= l2 {
+		return z1 * math.Exp(theta*math.Log(logp/l1))
+	}
+	// LogSurvival falls in y, convex or concave: bisection between the pure forms.
+	lo, hi := 0.0, theta*math.Log(logp/l2)
+	if t.heaviness(theta) > 0 {
+		alpha := (l1 - l2) / (theta * math.Log(l2/l1))
+		hi = max(hi, (l2-logp)/alpha)
+	}
+	for hi-lo > 1e-3 {
+		if y := (lo + hi) / 2; t.beyond(y, theta, l1, l2) > logp {
+			lo = y
+		} else {
+			hi = y
+		}
+	}
+	return z2 * math.Exp((lo+hi)/2)
+}
+
+// Whole reports whether t can be the result of observations: what is read from a
+// file may be anything.
+func (t *Tail) Whole() bool {
+	n := uint32(0)
+	for _, c := range t.Bins {
+		n += uint32(c)
+	}
+	if n != t.N || t.N > maxMemory+1 || t.Fresh >= fitEvery {
+		return false
+	}
+	if t.Theta == 0 {
+		return true
+	}
+	return t.Theta >= minTheta && t.Theta < 1e3 && t.Z1 > 0 && t.Z2 > t.Z1 && t.Z2 < math.MaxFloat32 && t.L1 < 0 && t.L2 < t.L1
 }

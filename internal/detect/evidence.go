@@ -1,0 +1,65 @@
+package detect
+
+import "math"
+
+// evidence is what one model says about one sample.
+type evidence struct {
+	ready        bool
+	score        float64
+	expected     float64
+	lower, upper float64 // outside, this evidence alone gives a score above 1
+	reason       Reason
+}
+
+// judge writes what models say about v to out: their joint score, held back by h,
+// and the band that goes with it.
+//
+// Scores are joined as the fourth root of the sum of fourth powers: near their
+// maximum, and two that say 0.85 each say 1 together.
+func judge(out *Output, v float64, h *habit, c *clock, all ...*evidence) {
+	sum := 0.0
+	var best *evidence
+	for _, x := range all {
+		if !x.ready {
+			continue
+		}
+		sq := x.score * x.score
+		sum += sq * sq
+		if best == nil || x.score > max(1, best.score) {
+			best = x
+		}
+	}
+	if best == nil {
+		return
+	}
+	out.Ready, out.Expected, out.Lower, out.Upper = true, best.expected, best.lower, best.upper
+	for _, x := range all {
+		if x.ready {
+			out.Lower, out.Upper = max(out.Lower, x.lower), min(out.Upper, x.upper)
+		}
+	}
+	out.Score = h.hold(min(MaxScore, math.Sqrt(math.Sqrt(sum))), c)
+	if out.Score > 1 {
+		out.Reason = best.reason
+	}
+	out.settle()
+}
+
+// settle makes the band agree with the score: the value lies outside exactly if the
+// score is above 1. The two differ where models join, or where a score was held
+// back; the score is right then.
+func (o *Output) settle() {
+	v := o.Value
+	o.Expected = max(-math.MaxFloat64, min(math.MaxFloat64, o.Expected))
+	o.Lower = max(-math.MaxFloat64, min(o.Lower, o.Expected))
+	o.Upper = min(math.MaxFloat64, max(o.Upper, o.Expected))
+	outside := v < o.Lower || v > o.Upper
+	switch {
+	case o.Score <= 1 && outside:
+		o.Lower, o.Upper = min(o.Lower, v), max(o.Upper, v)
+	case o.Score > 1 && !outside && v > o.Expected:
+		o.Upper = max(o.Expected, math.Nextafter(v, math.Inf(-1)))
+	case o.Score > 1 && !outside && v < o.Expected:
+		o.Lower = min(o.Expected, math.Nextafter(v, math.Inf(1)))
+	}
+}

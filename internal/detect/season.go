@@ -1,0 +1,232 @@
+package detect
+
+import (
+	"math"
+
+	"github.com/portent-dev/portent/internal/stat"
+)
+
+// season is the model of the day and the week: a slow level, what each hour of the
+// day and each three hours of the week usually add to it, and how far a quarter of
+// an hour's mean lies from that. It finds what no jump gives away: a morning
+// without its rise, a night as busy as the day, a level that crept up.
+//
+// The profile counts for as much as it explains better than the level alone, so
+// that a series without daily course loses nothing by it.
+type season struct {
+	Level  float64
+	Scale  float32 // mean absolute deviation from what was expected
+	Smooth float32 // running mean of clipped deviations
+	Plain  float32 // mean absolute deviation from the level alone
+	Shaped float32 // the same from level and profile
+	Unit   float32 // one profileStep-th of it is 1 in Hours and Week
+	Sum    float32 // deviations from the profile within the present hour
+	Count  uint32  // how many
+	Tried  uint16  // samples that Shaped is the mean of
+	Run    int16   // deviations in a row beyond the limit, negative below
+	Hour   uint8   // the present hour of the week, plus one; 0 = none yet
+	Hours  [24]int16
+	Week   [7 * weekBins]int16 // added to Hours
+	Tail   stat.Tail
+}
+
+const (
+	weekBins = 8 // a day, of three hours
+	// seasonAfter is when the profile has seen each hour twice.
+	seasonAfter = 2 * day
+	// weekAfter is when differences between the days of the week are learnt.
+	weekAfter    = 3 * day
+	levelMemory  = 1 * day
+	smoothMemory = 15 * 60 * 1000 // ms
+	skillMemory  = 3 * day
+	skillAfter   = 1 * day // of comparing before the profile counts
+	hourFollow   = 0.1     // of an hour's mean deviation goes into its bin
+	weekFollow   = 0.1
+	seasonHabit  = 1   // a day; see localHabit
+	seasonSteep  = 1.8 // see stat.TailOptions
+	// seasonClip bounds what a sample adds to Smooth, teachClip what it teaches, both
+	// in scales.
+	seasonClip = 8
+	teachClip  = 4
+	// doubling is how long a shift lasts until the limit of learning doubles: one of
+	// fifty spreads is the new normal after a day or two.
+	doubling    = 3 * hour
+	profileStep = 256
+)
+
+// observe scores v against level and profile and learns from it.
+func (m *season) observe(e *env, c *clock, limit, v float64) (x evidence) {
+	if c.N == 1 {
+		m.Level = v
+		return x
+	}
+	local := e.localMs(c.Last)
+	shape := m.shape(local)
+	plain, shaped := v-m.Level, v-m.Level-shape
+	w := m.skill(c, plain, shaped)
+	r := (1-w)*plain + w*shaped
+	scale := max(float64(m.Scale), flat*math.Abs(m.Level), tiny)
+	clipped := r
+	if c.N > warmUp {
+		clipped = stat.Clamp(r, seasonClip*scale)
+	}
+	a := stat.Gain(c.N-1, 1+c.samples(smoothMemory, 0))
+	before := float64(m.Smooth)
+	m.Smooth = float32(before + a*(clipped-before))
+	z := math.Abs(float64(m.Smooth)) / scale
+	if c.age() > seasonAfter && c.N > 4*warmUp && m.Tail.Ready() {
+		x = m.evidence(limit, z, scale, v-r, a, before)
+	}
+	if c.age() > day/4 && c.N > 4*warmUp {
+		m.Tail.Observe(z, c.tailOptions(seasonHabit, seasonSteep))
+	}
+	m.Scale += float32(stat.Gain(c.N-1, min(scaleMost, c.samples(scaleMemory, scaleLeast))) * (math.Abs(clipped) - float64(m.Scale)))
+	m.learn(c, local, w, plain, shaped, scale)
+	return x
+}
+
+// evidence says what the smoothed deviation means. Since it moves by the share a of
+// the newest one, the band is that of values that would have kept it in bounds.
+func (m *season) evidence(limit, z, scale, expected, a, before float64) evidence {
+	x := evidence{
+		ready: true, reason: ReasonLevel,
+		score:    max(0, m.Tail.LogSurvival(z)/limit),
+		expected: expected, lower: math.Inf(-1), upper: math.Inf(1),
+	}
+	reach := m.Tail.Quantile(limit) * scale
+	if up := (reach - (1-a)*before) / a; up < seasonClip*scale {
+		x.upper = expected + up
+	}
+	if down := (reach + (1-a)*before) / a; down < seasonClip*scale {
+		x.lower = expected - down
+	}
+	return x
+}
+
+// shape returns what the profile adds to the level at a local time.
+func (m *season) shape(local int64) float64 {
+	if m.Unit == 0 {
+		return 0
+	}
+	const weekMs = 7 * day
+	// 1970-01-01 was a Thursday; any fixed start of the week will do.
+	at := math.Mod(float64(local), weekMs)
+	if at < 0 {
+		at += weekMs
+	}
+	hours := between(m.Hours[:], math.Mod(at, day)/hour)
+	week := between(m.Week[:], at/(day/weekBins))
+	return (hours + week) * float64(m.Unit) / profileStep
+}
+
+// between interpolates a circular table, whose bins hold the value of their middle.
+func between(table []int16, at float64) float64 {
+	at += float64(len(table)) - 0.5
+	i := int(at)
+	f := at - float64(i)
+	i %= len(table)
+	j := i + 1
+	if j == len(table) {
+		j = 0
+	}
+	return (1-f)*float64(table[i]) + f*float64(table[j])
+}
+
+// skill compares both residuals with what they were, and returns the share of the
+// profile in what is expected: the fourth powers of the mean errors decide.
+func (m *season) skill(c *clock, plain, shaped float64) float64 {
+	memory := c.samples(skillMemory, scaleLeast)
+	follow := func(mean *float32, n uint32, x float64) {
+		if n > warmUp {
+			x = min(x, seasonClip*float64(*mean))
+		}
+		*mean += float32(stat.Gain(n, memory) * (x - float64(*mean)))
+	}
+	follow(&m.Plain, c.N-1, math.Abs(plain))
+	if c.age() < seasonAfter {
+		m.Shaped = m.Plain
+		return 0
+	}
+	m.Tried += min(1, math.MaxUint16-m.Tried)
+	follow(&m.Shaped, warmUp+uint32(m.Tried), math.Abs(shaped))
+	if float64(m.Tried) < min(1e4, c.samples(skillAfter, warmUp)) {
+		return 0
+	}
+	p, s := float64(m.Plain), float64(m.Shaped)
+	if p+s == 0 {
+		return 0
+	}
+	p, s = p*p/(p+s)/(p+s), s*s/(p+s)/(p+s) // squares of shares: no overflow
+	return p * p / (p*p + s*s)
+}
+
+func (m *season) learn(c *clock, local int64, w, plain, shaped, scale float64) {
+	teach := shaped
+	level := (1-w)*plain + w*shaped
+	if c.N > warmUp {
+		bound := teachClip * scale
+		m.Run = nextRun(m.Run, level, bound)
+		run := math.Abs(float64(m.Run))
+		level = stat.Huber(level, bound, run, c.samples(doubling, warmUp))
+		if c.age() > day {
+			teach = stat.Clamp(teach, bound)
+		}
+	}
+	m.Level += stat.Gain(c.N-1, c.samples(levelMemory, warmUp)) * level
+
+	at := (local%(7*day) + 7*day) % (7 * day) / hour
+	if m.Hour != uint8(at)+1 {
+		m.turn(c, scale)
+		m.Hour = uint8(at) + 1
+	}
+	m.Sum += float32(teach)
+	m.Count++
+}
+
+// turn ends an hour: its mean deviation goes into the profile.
+func (m *season) turn(c *clock, scale float64) {
+	if m.Hour == 0 || m.Count == 0 {
+		return
+	}
+	mean := float64(m.Sum) / float64(m.Count)
+	m.Sum, m.Count = 0, 0
+	m.rescale(scale)
+	days := math.Floor(c.age() / day)
+	h := int(m.Hour - 1)
+	add(&m.Hours[h%24], mean*max(1/(days+1), hourFollow)*profileStep/float64(m.Unit))
+	if c.age() > weekAfter {
+		// A bin of three hours takes a third of each.
+		const share = 24 / weekBins
+		add(&m.Week[h/share], mean*weekFollow/share*profileStep/float64(m.Unit))
+	}
+}
+
+// rescale keeps the unit of the profile near the spread, so that 16 bits hold
+// hundreds of spreads in steps of a hundredth.
+func (m *season) rescale(scale float64) {
+	scale = max(scale, 1e-30)
+	if u := float64(m.Unit); u > 0 && scale < 8*u && scale > u/8 {
+		return
+	}
+	f := float64(m.Unit) / scale
+	for i := range m.Hours {
+		m.Hours[i] = int16(max(math.MinInt16, min(math.MaxInt16, math.Round(float64(m.Hours[i])*f))))
+	}
+	for i := range m.Week {
+		m.Week[i] = int16(max(math.MinInt16, min(math.MaxInt16, math.Round(float64(m.Week[i])*f))))
+	}
+	m.Unit = float32(scale)
+}
+
+func add(bin *int16, x float64) {
+	*bin = int16(max(math.MinInt16, min(math.MaxInt16, math.Round(float64(*bin)+x))))
+}
+
+func (m *season) whole() bool {
+	for _, v := range [...]float32{m.Scale, m.Plain, m.Shaped, m.Unit} {
+		if !(v >= 0) || !finite(float64(v)) {
+			return false
+		}
+	}
+	return finite(m.Level) && finite(float64(m.Smooth)) && finite(float64(m.Sum)) && m.Hour <= 7*24 && m.Tail.Whole()
+}
