@@ -81,8 +81,8 @@ func Check(configFile, webConfigFile string) error {
 }
 
 // New reads the configuration, opens the store, listens and prepares everything; it serves nothing yet.
-func New(ctx context.Context, o Options) (a *App, err error) {
-	a = &App{opts: o, log: o.Logger, reg: prometheus.NewRegistry(), words: &words{}}
+func New(ctx context.Context, o Options) (*App, error) {
+	a := &App{opts: o, log: o.Logger, reg: prometheus.NewRegistry(), words: &words{}}
 	c, err := Load(o.ConfigFile)
 	if err != nil {
 		return nil, err
@@ -95,15 +95,13 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 	if err := a.openStore(ctx, c); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.db.Close())
-		}
-	}()
 	if err := a.openServer(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, a.Close())
 	}
-	return a, a.start(ctx, c)
+	if err := a.start(ctx, c); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
 }
 
 // restrict sees to it that a receiver which asks nobody who they are can be reached from this machine only.

@@ -55,7 +55,7 @@ func (s *trackerSet) prepare(ctx context.Context, cs []TrackerConfig) (targets m
 	for i, c := range cs {
 		b, err := s.build(ctx, c)
 		if err != nil {
-			errs = append(errs, web.Invalid(fmt.Sprintf("trackers[%d]", i), err))
+			errs = append(errs, web.Invalid(fmt.Sprintf("trackers[%d].%s", i, c.Type), err))
 			continue
 		}
 		next[c.Name], targets[c.Name] = b, b.target
@@ -70,7 +70,7 @@ func (s *trackerSet) build(ctx context.Context, c TrackerConfig) (*builtTracker,
 	case TrackerJira:
 		secret, err := c.Jira.Secret()
 		if err != nil {
-			return nil, web.Invalid("jira", err)
+			return nil, err
 		}
 		if old := (*s.active.Load())[c.Name]; old != nil && old.secret == secret && reflect.DeepEqual(old.config, c) {
 			return old, nil
@@ -84,7 +84,7 @@ func (s *trackerSet) build(ctx context.Context, c TrackerConfig) (*builtTracker,
 func (s *trackerSet) buildJira(ctx context.Context, c TrackerConfig, secret web.Secret) (*builtTracker, error) {
 	client, err := c.Jira.HTTPClient()
 	if err != nil {
-		return nil, web.Invalid("jira", err)
+		return nil, err
 	}
 	log := s.log.With("component", "jira", "tracker", c.Name)
 	b := &builtTracker{config: c, secret: secret, metrics: &collected{}}
@@ -93,7 +93,7 @@ func (s *trackerSet) buildJira(ctx context.Context, c TrackerConfig, secret web.
 		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"tracker": c.Name}, b.metrics),
 	})
 	if err != nil {
-		return nil, web.Invalid("jira", err)
+		return nil, err
 	}
 	b.target = ticket.Target{Tracker: t, Name: c.Name, SearchLag: t.SearchLag()}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
@@ -105,7 +105,7 @@ func (s *trackerSet) buildJira(ctx context.Context, c TrackerConfig, secret web.
 	var wrong *jira.CheckError
 	switch {
 	case errors.As(err, &wrong):
-		return nil, web.Invalid("jira", err)
+		return nil, err
 	case err != nil:
 		log.Warn("tracker cannot be asked now; tickets wait in the outbox until it can", "err", err)
 	}
