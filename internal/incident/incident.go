@@ -81,6 +81,9 @@ type Alert struct {
 	UpdatedAt  time.Time `json:"updatedAt"`
 	// Expired: nobody said that it ended, it was not heard of for too long.
 	Expired bool `json:"expired,omitempty"`
+	// ClaimedAt is when a firing notice first contradicted the end long after it,
+	// zero when none did.
+	ClaimedAt time.Time `json:"claimedAt,omitzero"`
 	// Why says why the alert belongs to its incident, or why it was kept out.
 	Why string `json:"why"`
 }

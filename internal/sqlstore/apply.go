@@ -137,14 +137,14 @@ func (s *Store) putAlerts(ctx context.Context, tx *sql.Tx, as []incident.Alert) 
 		}
 		rows = append(rows, []any{
 			text(a.Fingerprint), nano(a.StartsAt), nano(a.EndsAt), string(a.Status), a.IncidentID, labels(a.Labels), labels(a.Annotations),
-			text(a.GeneratorURL), text(a.ExternalURL), text(a.GroupKey), text(a.Receiver), nano(a.ReceivedAt), nano(a.UpdatedAt), flag(a.Expired), text(a.Why), now,
+			text(a.GeneratorURL), text(a.ExternalURL), text(a.GroupKey), text(a.Receiver), nano(a.ReceivedAt), nano(a.UpdatedAt), flag(a.Expired), nano(a.ClaimedAt), text(a.Why), now,
 		})
 	}
 	_, err := s.insert(ctx, tx, `INSERT INTO alerts (`+alertColumns+`, touched_at)`, `ON CONFLICT (fingerprint, starts_at) DO UPDATE SET
 		ends_at = excluded.ends_at, status = excluded.status, incident_id = excluded.incident_id, labels = excluded.labels,
 		annotations = excluded.annotations, generator_url = excluded.generator_url, external_url = excluded.external_url,
 		group_key = excluded.group_key, receiver = excluded.receiver, received_at = excluded.received_at, updated_at = excluded.updated_at,
-		expired = excluded.expired, why = excluded.why, touched_at = excluded.touched_at`, rows)
+		expired = excluded.expired, claimed_at = excluded.claimed_at, why = excluded.why, touched_at = excluded.touched_at`, rows)
 	return err
 }
 

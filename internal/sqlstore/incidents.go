@@ -201,7 +201,7 @@ func eachRow(rows *sql.Rows, err error, f func() error) error {
 }
 
 const alertColumns = `fingerprint, starts_at, ends_at, status, incident_id, labels, annotations, generator_url, external_url,
-	group_key, receiver, received_at, updated_at, expired, why`
+	group_key, receiver, received_at, updated_at, expired, claimed_at, why`
 
 // A storedAlert is an alert with the id of its row.
 type storedAlert struct {
@@ -213,15 +213,15 @@ func scanAlerts(rows *sql.Rows, err error) ([]storedAlert, error) {
 	var out []storedAlert
 	err = eachRow(rows, err, func() error {
 		var a storedAlert
-		var starts, ends, received, updated, expired int64
+		var starts, ends, received, updated, expired, claimed int64
 		var ls, as string
 		err := rows.Scan(&a.id, &a.Fingerprint, &starts, &ends, &a.Status, &a.IncidentID, &ls, &as, &a.GeneratorURL, &a.ExternalURL,
-			&a.GroupKey, &a.Receiver, &received, &updated, &expired, &a.Why)
+			&a.GroupKey, &a.Receiver, &received, &updated, &expired, &claimed, &a.Why)
 		if err != nil {
 			return err
 		}
 		a.StartsAt, a.EndsAt, a.ReceivedAt, a.UpdatedAt = fromNano(starts), fromNano(ends), fromNano(received), fromNano(updated)
-		a.Expired = expired != 0
+		a.Expired, a.ClaimedAt = expired != 0, fromNano(claimed)
 		if a.Labels, err = fromLabels(ls); err == nil {
 			a.Annotations, err = fromLabels(as)
 		}

@@ -2,6 +2,7 @@ package triage
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,6 +15,8 @@ import (
 // A batch is the change that is being made.
 type batch struct {
 	change   incident.Change
+	recaller Recaller
+	err      error    // the first of the recaller
 	touched  []*group // in the order they were touched first
 	written  []*known
 	outcomes map[string]int
@@ -51,23 +54,34 @@ func (t *Triage) decode(ns []incident.Notification, aside map[int64]string) []de
 	return out
 }
 
-// Process judges notifications in their order. Recall is called once with the
-// fingerprints of all alerts that are not in memory and returns what a store
-// knows of them; its error ends Process, and the state is as before.
-func (t *Triage) Process(ns []incident.Notification, recall func(fingerprints []string) ([]incident.Alert, error)) (incident.Change, error) {
+// A Recaller is asked what a store knows beyond memory.
+type Recaller interface {
+	// Known returns the latest firings of each fingerprint.
+	Known(fingerprints []string) ([]incident.Alert, error)
+	// Incident returns an incident with its alerts.
+	Incident(id string) (incident.Incident, error)
+}
+
+// Process judges notifications in their order. When it returns an error, which
+// is one of the Recaller, the state is void.
+func (t *Triage) Process(ns []incident.Notification, r Recaller) (incident.Change, error) {
 	aside := map[int64]string{}
 	ds := t.decode(ns, aside)
-	recalled, err := t.recall(ds, recall)
+	recalled, err := t.recall(ds, r)
 	if err != nil {
 		return incident.Change{}, err
 	}
 	t.begin()
+	t.batch.recaller = r
 	t.batch.change.Aside = aside
 	for _, d := range ds {
 		t.batch.change.Done = append(t.batch.change.Done, d.ID)
 		t.observe(d)
 	}
 	t.settle(t.now)
+	if t.batch.err != nil {
+		return incident.Change{}, t.batch.err
+	}
 	c := t.finish()
 	// Memory keeps what belongs to an incident in memory, nothing else.
 	for _, k := range append(recalled, t.batch.written...) {
@@ -79,7 +93,7 @@ func (t *Triage) Process(ns []incident.Notification, recall func(fingerprints []
 }
 
 // recall adds to memory what a store knows of the alerts that memory does not.
-func (t *Triage) recall(ds []decoded, recall func([]string) ([]incident.Alert, error)) ([]*known, error) {
+func (t *Triage) recall(ds []decoded, r Recaller) ([]*known, error) {
 	var unknown []string
 	seen := map[string]bool{}
 	for _, d := range ds {
@@ -93,7 +107,7 @@ func (t *Triage) recall(ds []decoded, recall func([]string) ([]incident.Alert, e
 	if len(unknown) == 0 {
 		return nil, nil
 	}
-	as, err := recall(unknown)
+	as, err := r.Known(unknown)
 	if err != nil {
 		return nil, err
 	}
@@ -159,36 +173,66 @@ func (t *Triage) judge(d decoded, a alert.Alert) *known {
 	if a.Status == alert.Resolved {
 		return t.ended(d, a, i)
 	}
-	// An alert that is over may be told as firing by a copy that was made before:
-	// by the peer of the Alertmanager that told the end, or by a late retry.
-	var over *known
+	if i >= 0 && ks[i].Status == incident.AlertFiring {
+		t.count(outcomeRepeated)
+		t.hear(ks[i], d, a)
+		return ks[i]
+	}
+	over := endedAfter(ks, a.StartsAt)
+	late := over != nil && !t.believed(over)
+	switch {
+	case i >= 0 && late:
+		t.count(outcomeLate)
+		return ks[i]
+	case i >= 0: // it had expired, or the end that was told was wrong
+		t.count(outcomeRefired)
+		return t.refire(ks[i], d, a)
+	case over != nil:
+		// Another start of the firing that is over.
+		k := t.newKnown(d, a)
+		if late {
+			t.count(outcomeLate)
+			k.Status, k.EndsAt, k.ClaimedAt = incident.AlertResolved, over.EndsAt, over.ClaimedAt
+		} else {
+			t.count(outcomeRefired)
+		}
+		t.putWith(k, over)
+		return k
+	default:
+		k := t.newKnown(d, a)
+		t.put(k, ks)
+		return k
+	}
+}
+
+// endedAfter returns the firing that was told to be over last, if that was not
+// before start: what starts then is not new.
+func endedAfter(ks []*known, start time.Time) (over *known) {
 	for _, k := range ks {
-		if k.Status == incident.AlertResolved && !k.Expired && !a.StartsAt.After(k.EndsAt) && (over == nil || k.EndsAt.After(over.EndsAt)) {
+		if k.Status == incident.AlertResolved && !k.Expired && !start.After(k.EndsAt) && (over == nil || k.EndsAt.After(over.EndsAt)) {
 			over = k
 		}
 	}
-	late := over != nil && !t.now.After(over.EndsAt.Add(time.Duration(t.policy.LateWindow)))
-	if i >= 0 {
-		k := ks[i]
-		switch {
-		case k.Status == incident.AlertFiring:
-			t.count(outcomeRepeated)
-			t.hear(k, d, a)
-		case late:
-			t.count(outcomeLate)
-		default:
-			t.refire(k, d, a)
-		}
-		return k
+	return over
+}
+
+// believed reports whether a firing notice about an alert that is over shall be
+// believed. Mostly it is a copy that was made before the end: by the peer of the
+// Alertmanager that told it, or a retry, which may come hours later. But the end
+// may have been wrong: of two Prometheus replicas one lost the target. Then the
+// notice comes again and again. So two of them are believed, when both came later
+// than a copy usually does, and as far apart.
+func (t *Triage) believed(over *known) bool {
+	window := time.Duration(t.policy.LateWindow)
+	if t.now.Sub(over.EndsAt) <= window || t.now.Sub(over.UpdatedAt) <= window {
+		return false
 	}
-	k := t.newKnown(d, a)
-	if late {
-		// Another start of the firing that is over: it is kept, as over.
-		t.count(outcomeLate)
-		k.Status, k.EndsAt = incident.AlertResolved, over.EndsAt
+	if over.ClaimedAt.IsZero() {
+		over.ClaimedAt = t.now
+		t.changed(over)
+		return false
 	}
-	t.put(k, ks)
-	return k
+	return t.now.Sub(over.ClaimedAt) > window
 }
 
 func (t *Triage) newKnown(d decoded, a alert.Alert) *known {
@@ -203,7 +247,7 @@ func (t *Triage) newKnown(d decoded, a alert.Alert) *known {
 func (t *Triage) hear(k *known, d decoded, a alert.Alert) {
 	k.UpdatedAt = t.now
 	k.Annotations, k.GeneratorURL = a.Annotations, a.GeneratorURL
-	k.ExternalURL, k.GroupKey, k.Receiver = d.ExternalURL, d.GroupKey, d.Receiver
+	k.ExternalURL, k.GroupKey, k.Receiver, k.ClaimedAt = d.ExternalURL, d.GroupKey, d.Receiver, time.Time{}
 	t.changed(k)
 }
 
@@ -251,26 +295,72 @@ func (t *Triage) ended(d decoded, a alert.Alert, exact int) *known {
 	return k
 }
 
-// refire makes an alert that counted as over fire again under the same start:
-// it had expired, or the end that was told was wrong.
-func (t *Triage) refire(k *known, d decoded, a alert.Alert) {
-	t.count(outcomeRefired)
+// refire makes an alert that counted as over fire again under the same start. It
+// is the same firing, so it stays in its incident, however old that is.
+func (t *Triage) refire(k *known, d decoded, a alert.Alert) *known {
+	if k.IncidentID != "" {
+		t.groupOf(k)
+		k = t.alerts[k.Fingerprint][t.find(k.Fingerprint, k.StartsAt)] // the one in its group
+	}
 	t.hear(k, d, a)
 	k.Status, k.EndsAt, k.Expired, k.endUntold = incident.AlertFiring, time.Time{}, false, false
-	if k.IncidentID == "" {
-		return
+	if k.group == nil {
+		return k
 	}
-	if k.group == nil || !t.takes(k.group, k) {
-		// Its incident is long over: it moves on to another one.
-		if k.group != nil {
-			t.leave(k)
-		} else {
-			t.forget(k)
+	g := k.group
+	if h := t.byKey[g.Key]; g.Status == incident.StatusResolved && h != nil && h != g && h.Status == incident.StatusOpen {
+		t.leave(k) // at most one incident of a key is open
+		k.Why = "it fires on, and its first incident is over"
+		t.enter(h, k)
+		if len(g.members) == 0 {
+			g.MergedInto = h.ID
+			t.event(g, incident.EventMerged, "went into incident "+h.ID)
 		}
-		t.put(k, nil)
-		return
+		return k
 	}
-	t.fires(k.group)
+	t.fires(g)
+	return k
+}
+
+// groupOf returns the incident of an alert, from the store when memory has let
+// it go, and nil when the alert was kept out.
+func (t *Triage) groupOf(k *known) *group {
+	if k.group != nil || k.IncidentID == "" {
+		return k.group
+	}
+	if g, ok := t.incidents[k.IncidentID]; ok { // fetched for another alert
+		return g
+	}
+	i, err := t.batch.recaller.Incident(k.IncidentID)
+	if err != nil {
+		t.batch.err = errors.Join(t.batch.err, err)
+		return nil
+	}
+	for _, a := range i.Alerts {
+		if n := t.find(a.Fingerprint, a.StartsAt); n >= 0 { // recalled; now as a member
+			t.forget(t.alerts[a.Fingerprint][n])
+		}
+	}
+	t.add(i)
+	return t.incidents[i.ID]
+}
+
+// putWith puts a new alert into the incident of another start of the same
+// firing.
+func (t *Triage) putWith(k, over *known) {
+	g := t.groupOf(over)
+	h := (*group)(nil)
+	if g != nil {
+		h = t.byKey[g.Key]
+	}
+	switch {
+	case g == nil, k.Status == incident.AlertFiring && g.Status == incident.StatusResolved && h != g && h.Status == incident.StatusOpen:
+		t.put(k, nil)
+	default:
+		t.changed(k)
+		k.Why = "another start of an alert in this incident"
+		t.enter(g, k)
+	}
 }
 
 // fires notes that an alert of a group began to fire, which opens one that was

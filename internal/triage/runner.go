@@ -66,6 +66,7 @@ type Runner struct {
 	mu     sync.Mutex // of what follows
 	triage *Triage
 	loaded bool
+	stuck  int // failures in a row that lie in the batch
 	// last is when the time of correlation was last set; between notifications it
 	// goes on with the wall clock, unless this is a replay.
 	last, flushed time.Time
@@ -242,36 +243,23 @@ func (r *Runner) list(ctx context.Context, q incident.Query) (all []incident.Inc
 	}
 }
 
-// process judges a batch. When that panics the notifications are tried one by
-// one, and the one at fault is set aside.
+// process judges a batch and stores what follows.
 func (r *Runner) process(ctx context.Context, ns []incident.Notification) error {
 	start := time.Now()
 	c, err := r.judge(ctx, ns)
-	var bug *panicError
-	if errors.As(err, &bug) {
-		r.loaded = false // half judged
-		if len(ns) > 1 {
-			for i := range ns {
-				if err := r.load(ctx); err != nil {
-					return err
-				}
-				if err := r.process(ctx, ns[i:i+1]); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-		r.o.Logger.Error("notification_set_aside", "id", ns[0].ID, "err", bug, "stack", bug.stack)
-		return r.o.Store.Apply(ctx, incident.Change{Aside: map[int64]string{ns[0].ID: bug.Error()}})
+	if err == nil {
+		err = r.apply(ctx, c)
 	}
 	if err != nil {
+		r.loaded = false
+		if r.hopeless(err) {
+			return r.isolate(ctx, ns, err)
+		}
 		return err
 	}
+	r.stuck = 0
 	for id, reason := range c.Aside {
 		r.o.Logger.Warn("notification_set_aside", "id", id, "reason", reason)
-	}
-	if err := r.apply(ctx, c); err != nil {
-		return err
 	}
 	r.last, r.busy, r.quiet = time.Now(), true, false
 	r.metrics.notifications.Add(float64(len(ns) - len(c.Aside)))
@@ -280,12 +268,68 @@ func (r *Runner) process(ctx context.Context, ns []incident.Notification) error 
 	return nil
 }
 
+// How often a batch may fail for a reason that lies in it.
+const (
+	maxStuck     = 3
+	maxConflicts = 10 // another process may be in the way for a while
+)
+
+// hopeless reports whether a batch fails because of what is in it.
+func (r *Runner) hopeless(err error) bool {
+	if _, ok := errors.AsType[*panicError](err); ok {
+		return true
+	}
+	for _, other := range []error{incident.ErrFull, incident.ErrLocked, incident.ErrClosed, incident.ErrDamaged, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	r.stuck++
+	if errors.Is(err, incident.ErrConflict) {
+		return r.stuck >= maxConflicts
+	}
+	return r.stuck >= maxStuck
+}
+
+// isolate tries the notifications of a batch that fails one by one and sets the
+// one at fault aside, so that it does not hold up the others.
+func (r *Runner) isolate(ctx context.Context, ns []incident.Notification, cause error) error {
+	if len(ns) == 1 {
+		attrs := []any{"id", ns[0].ID, "err", cause}
+		if bug, ok := errors.AsType[*panicError](cause); ok {
+			attrs = append(attrs, "stack", bug.stack)
+		}
+		r.o.Logger.Error("notification_set_aside", attrs...)
+		r.metrics.aside.Inc()
+		return r.o.Store.Apply(ctx, incident.Change{Aside: map[int64]string{ns[0].ID: cause.Error()}})
+	}
+	for i := range ns {
+		if err := r.load(ctx); err != nil {
+			return err
+		}
+		if err := r.process(ctx, ns[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r *Runner) judge(ctx context.Context, ns []incident.Notification) (c incident.Change, err error) {
 	defer recoverTo(&err)
-	return r.triage.Process(ns, func(fingerprints []string) ([]incident.Alert, error) {
-		return r.o.Store.Known(ctx, fingerprints)
-	})
+	return r.triage.Process(ns, recaller{ctx, r.o.Store})
 }
+
+// A recaller asks the store.
+type recaller struct {
+	ctx   context.Context
+	store Store
+}
+
+func (r recaller) Known(fingerprints []string) ([]incident.Alert, error) {
+	return r.store.Known(r.ctx, fingerprints)
+}
+
+func (r recaller) Incident(id string) (incident.Incident, error) { return r.store.Get(r.ctx, id) }
 
 // idle does what is due by time.
 func (r *Runner) idle(ctx context.Context) error {

@@ -2,6 +2,7 @@ package triage_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -261,6 +262,39 @@ func TestRunnerSetsAsideWhatMakesItPanic(t *testing.T) {
 		require.Len(t, aside, 1)
 		require.Contains(t, aside[0].Reason, "index out of range")
 		require.Contains(t, string(aside[0].Body), "Poison")
+	})
+}
+
+// A batch that the store refuses for a reason of its own holds nothing up.
+type picky struct{ *sqlstore.Store }
+
+func (p picky) Apply(ctx context.Context, c incident.Change) error {
+	for _, a := range c.Alerts {
+		if a.Name() == "Poison" {
+			return errors.New("write change: value out of range")
+		}
+	}
+	return p.Store.Apply(ctx, c)
+}
+
+func TestRunnerSetsAsideWhatTheStoreRefuses(t *testing.T) {
+	choosy := func(o *triage.RunnerOptions) { o.Store = picky{o.Store.(*sqlstore.Store)} }
+	running(t, choosy, func(t *testing.T, r *runRig) {
+		r.stop()
+		var ns []incident.Notification
+		for _, labels := range []string{slow, "Poison cluster=c1", down} {
+			n := r.w.note(0, nil, al{labels, 0, 0})
+			n.ReceivedAt, n.Clock = time.Now(), time.Time{}
+			ns = append(ns, n)
+		}
+		require.NoError(t, r.store.Put(t.Context(), ns...)) // one batch
+		r.begin(choosy)
+		r.judged()
+		require.Equal(t, 2, r.only().Total)
+		aside, err := r.store.Aside(t.Context(), 10)
+		require.NoError(t, err)
+		require.Len(t, aside, 1)
+		require.Contains(t, aside[0].Reason, "value out of range")
 	})
 }
 

@@ -103,6 +103,10 @@ func (g *group) lastEnd() time.Time {
 
 // settleOne brings one incident in line.
 func (t *Triage) settleOne(g *group, now time.Time) {
+	if g.MergedInto != "" {
+		g.Firing, g.Total, g.UpdatedAt = 0, 0, t.now
+		return
+	}
 	joined := t.measure(g)
 	if g.fired {
 		g.Pinned = false // from here on it goes by its alerts again
@@ -310,6 +314,8 @@ func (t *Triage) Commit() {
 	t.stats.Open = 0
 	for _, g := range t.incidents {
 		switch {
+		case g.MergedInto != "":
+			t.drop(g)
 		case g.Status == incident.StatusOpen:
 			t.stats.Open++
 		case g.Firing == 0 && !t.recent(g):

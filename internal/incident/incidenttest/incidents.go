@@ -25,7 +25,7 @@ func incidentRoundTrip(t *testing.T, s Stores) {
 
 	i := NewIncident(1)
 	ended := NewAlert(2, i.ID)
-	ended.Status, ended.EndsAt, ended.Expired = incident.AlertResolved, minute(5), true
+	ended.Status, ended.EndsAt, ended.Expired, ended.ClaimedAt = incident.AlertResolved, minute(5), true, minute(9)
 	ended.StartsAt = ended.StartsAt.In(time.FixedZone("", 3600))
 	apply(t, s, incident.Change{
 		Incidents: []incident.Incident{i},

@@ -63,6 +63,7 @@ CREATE TABLE alerts (
     received_at   BIGINT NOT NULL,
     updated_at    BIGINT NOT NULL,
     expired       BIGINT NOT NULL,
+    claimed_at    BIGINT NOT NULL,
     why           TEXT    NOT NULL,
     touched_at    BIGINT NOT NULL
 );

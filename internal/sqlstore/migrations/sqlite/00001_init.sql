@@ -63,6 +63,7 @@ CREATE TABLE alerts (
     received_at   INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
     expired       INTEGER NOT NULL,
+    claimed_at    INTEGER NOT NULL,
     why           TEXT    NOT NULL,
     touched_at    INTEGER NOT NULL
 );
