@@ -228,6 +228,26 @@ func (c *Client) Config(ctx context.Context) (string, error) {
 	return r.YAML, c.fail("get configuration", err)
 }
 
+// Federate reads the newest sample of each series that matches any of the selectors,
+// as GET /federate gives it: in one of the exposition formats, of which accept says
+// the wanted ones. It also returns the content type of the answer.
+func (c *Client) Federate(ctx context.Context, matches []string, accept string) (body []byte, contentType string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	u := c.http.URL("/federate", nil)
+	u.RawQuery = url.Values{"match[]": matches}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, "", c.fail("federate", redact(err))
+	}
+	req.Header.Set("Accept", accept)
+	resp, body, err := c.http.Do(ctx, req)
+	if err != nil {
+		return nil, "", c.fail("federate", err)
+	}
+	return body, resp.Header.Get("Content-Type"), nil
+}
+
 // Probe reports whether the server can be asked: it evaluates a query that needs
 // no data. version is empty when the server does not tell it.
 func (c *Client) Probe(ctx context.Context) (version string, err error) {

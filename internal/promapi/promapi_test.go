@@ -183,6 +183,30 @@ func TestCalls(t *testing.T) {
 	})
 }
 
+func TestFederate(t *testing.T) {
+	var got *http.Request
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		if r.URL.Query().Get("match[]") == "bad" {
+			http.Error(w, "1:4: parse error", http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		_, _ = io.WriteString(w, "up 1\n")
+	}))
+	defer s.Close()
+	c, err := promapi.New(promapi.Options{URL: s.URL + "/prefix/"})
+	require.NoError(t, err)
+	body, contentType, err := c.Federate(t.Context(), []string{`{job="a"}`, "up"}, "text/plain")
+	require.NoError(t, err)
+	require.Equal(t, "up 1\n", string(body))
+	require.Equal(t, "text/plain; version=0.0.4", contentType)
+	require.Equal(t, "/prefix/federate?match%5B%5D=%7Bjob%3D%22a%22%7D&match%5B%5D=up", got.URL.RequestURI())
+	require.Equal(t, "text/plain", got.Header.Get("Accept"))
+	_, _, err = c.Federate(t.Context(), []string{"bad"}, "")
+	require.ErrorContains(t, err, "federate from "+s.URL+"/prefix/: HTTP status 400 Bad Request: 1:4: parse error")
+}
+
 func TestErrors(t *testing.T) {
 	html := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
