@@ -51,7 +51,7 @@ func (a *asker) annotations(ctx context.Context) (data.Frames, error) {
 			state, end = "lasting", time.Time{}
 		}
 		list = append(list, dataplane.Annotation{
-			Time: r.from, End: end, Now: a.To, Title: "Anomaly: " + r.series.metric(),
+			Time: r.from, End: end, Now: a.To, Title: dataplane.Text("Anomaly: " + r.series.metric()),
 			Text: dataplane.Text(fmt.Sprintf("%s: score up to %.2f", text, r.peak)), Tags: []string{"anomaly", state},
 		})
 	}

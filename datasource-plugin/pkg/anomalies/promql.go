@@ -46,7 +46,12 @@ func Selector(name string, metric string, matchers []query.Matcher) ([]*labels.M
 }
 
 func vector(matchers []*labels.Matcher) *parser.VectorSelector {
-	return &parser.VectorSelector{LabelMatchers: matchers}
+	sel := &parser.VectorSelector{LabelMatchers: matchers}
+	// Only a name of ours stands before the braces: one from outside may hold what is no name there.
+	if name := matchers[0]; name.Type == labels.MatchEqual && name.Value == MetricScore {
+		sel.Name = MetricScore
+	}
+	return sel
 }
 
 func call(name string, args ...parser.Expr) parser.Expr {

@@ -35,7 +35,7 @@ type Annotation struct {
 	Time  time.Time
 	End   time.Time // zero while it lasts
 	Now   time.Time // where a region that lasts is drawn to
-	Title string
+	Title HTML      // Grafana puts it before the text, as HTML
 	Text  HTML
 	Tags  []string // without commas
 }
@@ -55,7 +55,7 @@ func (l Annotations) Frame() *data.Frame {
 		if ends[i].Before(starts[i]) {
 			ends[i] = starts[i]
 		}
-		titles[i], texts[i], tags[i] = a.Title, string(a.Text), strings.Join(a.Tags, ",")
+		titles[i], texts[i], tags[i] = string(a.Title), string(a.Text), strings.Join(a.Tags, ",")
 	}
 	f := Table("Annotations",
 		data.NewField("time", nil, starts), data.NewField("timeEnd", nil, ends),

@@ -170,7 +170,7 @@ func annotations(all []incidentapi.Incident, r Request) *data.Frame {
 		if l := dataplane.Link("Open the incident", r.page(inc)); l != "" {
 			text += "<br>" + l
 		}
-		a := dataplane.Annotation{Time: inc.StartedAt, Now: r.To, Title: inc.Title, Text: text, Tags: []string{"incident", inc.Severity, inc.Status}}
+		a := dataplane.Annotation{Time: inc.StartedAt, Now: r.To, Title: dataplane.Text(inc.Title), Text: text, Tags: []string{"incident", inc.Severity, inc.Status}}
 		if inc.EndedAt != nil {
 			a.End = *inc.EndedAt
 		}

@@ -137,12 +137,22 @@ func newTarget(n Name, address string, d jsonData, source backend.DataSourceInst
 	t.URL, t.Err = parseAddress(address)
 	switch {
 	case t.Err != nil:
-		t.URL = strings.TrimSpace(address)
+		t.URL = redacted(address)
 		t.Err = fmt.Errorf("address: %w", t.Err)
 	case t.URL != "":
 		t.Err = t.conn.validate(t.secrets)
 	}
 	return t
+}
+
+// redacted is an address that cannot be used, for a message. It may hold a password in any part.
+func redacted(address string) string {
+	u, err := url.Parse(strings.TrimSpace(address))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return "(not an address)" // what looks like a scheme may be a user name
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
 }
 
 // parseAddress returns the address without a slash at the end, or "" when there is none. An error never holds

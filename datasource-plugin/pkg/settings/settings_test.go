@@ -246,3 +246,19 @@ func TestRedirects(t *testing.T) {
 	_, err = get("/loop")
 	require.ErrorContains(t, err, "5 redirects")
 }
+
+// What is shown of an address that cannot be used holds no password either.
+func TestUnusableAddressIsRedacted(t *testing.T) {
+	f := func(address, want string) {
+		t.Helper()
+		s, err := load(t, `{"prometheusUrl":"`+address+`"}`, nil)
+		require.NoError(t, err)
+		require.Error(t, s.Target(settings.Prometheus).Err)
+		require.Equal(t, want, s.Target(settings.Prometheus).URL)
+	}
+	f("http://ann:s3cret@host/x", "http://host/x")
+	f("http://host/?token=s3cret#s3cret", "http://host/")
+	f("ann:s3cret@host", "(not an address)")
+	f("http://ann:s3cret@ho st", "(not an address)")
+	f("localhost:9090", "(not an address)")
+}
