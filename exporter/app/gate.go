@@ -34,6 +34,7 @@ type gate struct {
 	engine    atomic.Pointer[detect.Engine]
 	bytes     atomic.Int64 // about what is held
 	mostBytes int64
+	learnt    atomic.Int64 // Unix ms up to which the history was read; 0 if it was not
 
 	mu    sync.Mutex
 	holds int // reasons to hold: the history, an exchange
@@ -161,7 +162,7 @@ func (g *gate) Appender() ingest.Appender {
 		return &holdingAppender{gate: g}
 	}
 	g.open++
-	return &passingAppender{gate: g, Appender: g.engine.Load().Appender()}
+	return &passingAppender{gate: g, Appender: g.engine.Load().Appender(), learnt: g.learnt.Load()}
 }
 
 // direct is the way past what is held, for the history: one batch at a time.
@@ -188,14 +189,35 @@ func (a *directAppender) Rollback() {
 }
 
 // passingAppender is the engine's, and keeps it from being exchanged until it ends.
+//
+// After a backfill Prometheus still sends what it kept for the exporter while that was away, and the models have it from the
+// history already. Such samples are no fault of the sender: they count as duplicates, not as out of order, which would be
+// answered with 400 and end up as errors in Prometheus's log.
 type passingAppender struct {
 	ingest.Appender
-	gate *gate
+	gate   *gate
+	learnt int64 // as gate.learnt
+	known  int   // samples of the time that was learnt from the history
+}
+
+func (a *passingAppender) Append(labels []ingest.Label, kind ingest.Kind, samples []ingest.Sample) {
+	if a.learnt != 0 {
+		for i := range samples {
+			if samples[i].T <= a.learnt {
+				a.known++
+			}
+		}
+	}
+	a.Appender.Append(labels, kind, samples)
 }
 
 func (a *passingAppender) Commit() ingest.Result {
 	defer a.gate.ended()
-	return a.Appender.Commit()
+	r := a.Appender.Commit()
+	n := min(a.known, r.OutOfOrder)
+	r.OutOfOrder -= n
+	r.Duplicate += n
+	return r
 }
 
 func (a *passingAppender) Rollback() {

@@ -75,6 +75,17 @@ func TestGateHoldsLiveSamplesBehindTheHistory(t *testing.T) {
 	require.Equal(t, map[string]int64{"a": 2000, "b": 1001}, newest(g.engine.Load()))
 }
 
+func TestGateKnowsWhatTheHistoryTold(t *testing.T) {
+	g := newGate(newEngine(t, detect.Options{}))
+	write(direct{g}, "a", 10, 1, 2, 3)
+	require.Equal(t, ingest.Result{OutOfOrder: 2}, write(g, "a", 10, 1, 2))
+	g.learnt.Store(12)
+	require.Equal(t, ingest.Result{Duplicate: 2}, write(g, "a", 10, 1, 2), "the backlog of a sender")
+	require.Equal(t, ingest.Result{Accepted: 2}, write(g, "new", 10, 1, 2), "what the history did not have is taken")
+	require.Equal(t, ingest.Result{Accepted: 1}, write(g, "a", 20, 1))
+	require.Equal(t, ingest.Result{OutOfOrder: 1}, write(g, "a", 13, 1), "later than the history, and really out of order")
+}
+
 func TestGateCopiesWhatItHolds(t *testing.T) {
 	g := newGate(newEngine(t, detect.Options{}))
 	g.hold()

@@ -39,7 +39,10 @@ func (a *App) Run(ctx context.Context) (err error) {
 		a.logger.Warn("ended while reading the history: no snapshot is written, since models that know half of it would not learn the rest")
 		return err
 	}
-	return errors.Join(err, a.save())
+	if err = errors.Join(err, a.save()); err == nil {
+		a.logger.Info("ended", "models_kept", a.state != nil)
+	}
+	return err
 }
 
 // tick tells the engine the time and forgets what ended.
@@ -88,6 +91,7 @@ func (a *App) learn(ctx context.Context) (whole bool) {
 			return false
 		}
 	}
+	a.gate.learnt.Store(now.UnixMilli())
 	a.gate.release()
 	a.learning.Store(false)
 	a.backfills.running.Set(0)

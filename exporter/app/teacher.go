@@ -32,24 +32,24 @@ type teacher struct {
 
 // teach reads the history after from, up to and including to. What cannot be read is logged: models learn it from live samples.
 func (t *teacher) teach(ctx context.Context, from, to time.Time) {
-	t.logger.Info("backfill begins", "source", t.source, "from", from.UTC(), "to", to.UTC())
+	t.logger.Info("backfill begins", "history", t.source, "from", from.UTC(), "to", to.UTC())
 	start := time.Now()
 	logged := start
 	err := t.run(ctx, from, to, func(done float64) {
 		t.progress.Set(done)
 		if time.Since(logged) >= progressEvery {
 			logged = time.Now()
-			t.logger.Info("backfill goes on", "source", t.source, "percent", int(100*done), "duration", time.Since(start))
+			t.logger.Info("backfill goes on", "history", t.source, "percent", int(100*done), "duration", time.Since(start))
 		}
 	})
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		t.logger.Error("backfill is not whole, models learn the rest from live samples", "source", t.source, "err", err, "duration", time.Since(start))
+		t.logger.Error("backfill is not whole, models learn the rest from live samples", "history", t.source, "err", err, "duration", time.Since(start))
 	default:
 		t.progress.Set(1)
 		t.ok.Set(1)
-		t.logger.Info("backfill done", "source", t.source, "duration", time.Since(start))
+		t.logger.Info("backfill done", "history", t.source, "duration", time.Since(start))
 	}
 }
 
