@@ -129,7 +129,7 @@ func (c *Client) Query(ctx context.Context, expr string, at time.Time, limit int
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	value, warnings, infos, err := c.api.Query(ctx, expr, at, c.options(limit)...)
-	return Answer{value, warnings, infos}, c.fail("query", err)
+	return c.answer("query", value, warnings, infos, err)
 }
 
 // QueryRange evaluates expr along r. More than MaxPoints steps are refused by the
@@ -138,7 +138,19 @@ func (c *Client) QueryRange(ctx context.Context, expr string, r Range, limit int
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	value, warnings, infos, err := c.api.QueryRange(ctx, expr, r, c.options(limit)...)
-	return Answer{value, warnings, infos}, c.fail("query range", err)
+	return c.answer("query range", value, warnings, infos, err)
+}
+
+// answer takes no result for what it is: JSON of some other server, which
+// client_golang reads as a success without data.
+func (c *Client) answer(op string, value model.Value, warnings, infos []string, err error) (Answer, error) {
+	if err == nil && value == nil {
+		err = &Error{
+			Reason: ReasonNotPrometheus, Status: http.StatusOK, Hint: hintNotPrometheus,
+			Err: errors.New("the answer is JSON, but not that of a Prometheus API: it holds no result"),
+		}
+	}
+	return Answer{value, warnings, infos}, c.fail(op, err)
 }
 
 func (c *Client) options(limit int) []v1.Option {

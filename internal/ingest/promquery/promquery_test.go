@@ -56,11 +56,15 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	get := httptest.NewRequest(http.MethodGet, strings.TrimPrefix(r.URL.Path, "/api/v1")+"?"+string(body), nil)
-	if err := f.contract.CheckRequest(get, nil); err != nil {
+	described := r.Clone(r.Context())
+	described.URL.Path = strings.TrimPrefix(r.URL.Path, "/api/v1")
+	if err := f.contract.CheckRequest(described, body); err != nil {
 		f.t.Errorf("request is not as described: %v", err)
 	}
-	form := get.URL.Query()
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, err
+	}
 	query := form.Get("query")
 	f.mu.Lock()
 	f.calls = append(f.calls, form)
