@@ -35,6 +35,7 @@ type command func(app *kingpin.Application) (name string, run func(stdio) error)
 var commands = []command{
 	scoreCommand,
 	patternsCommand,
+	askCommand,
 }
 
 // usageError is a failure that the command line itself is to blame for.

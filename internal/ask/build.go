@@ -1,0 +1,637 @@
+package ask
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// builder makes the query of one candidate.
+type builder struct {
+	ctx   context.Context //nolint:containedctx // a builder lives for one call
+	t     *Rules
+	m     candidate
+	when  when
+	in    intent
+	words []word
+	now   time.Time
+	text  string
+
+	dims     []string // labels that the answer keeps; nil if they were not asked for
+	explicit bool     // "by x", "per x" was said
+	err      error
+}
+
+func (b *builder) build() (Translation, error) {
+	c := b.m.c
+	b.dimensions()
+	e := b.value()
+	if b.err == nil {
+		e = b.finish(e)
+	}
+	if b.err != nil {
+		return Translation{}, b.err
+	}
+	tr := Translation{
+		Language: PromQL, Query: e.String(), Time: b.now, Unit: b.unit(), Concept: c.Name, Translator: "rules", Explanation: b.explain(),
+	}
+	if b.in.graph {
+		w := b.when.window
+		if w == 0 {
+			w = defaultGraph
+		}
+		step := max(w/maxGraphStep, time.Minute).Round(time.Minute)
+		if w >= 6*time.Hour {
+			step = max(step, 5*time.Minute)
+		}
+		tr.Range = &Range{Start: b.now.Add(-w - b.when.end), End: b.now.Add(-b.when.end), Step: step}
+	}
+	return tr, nil
+}
+
+// dimensions finds the labels that the answer is wanted by.
+func (b *builder) dimensions() {
+	for i, w := range b.words {
+		ls, ok := kindWords[w.stem]
+		if !ok || slices.ContainsFunc(b.m.names, func(n name) bool { return n.at == i }) {
+			continue
+		}
+		l := b.labelFor(ls)
+		if l == "" {
+			continue
+		}
+		if b.introduced(i) {
+			b.explicit = true
+			if !slices.Contains(b.dims, l) {
+				b.dims = append(b.dims, l)
+			}
+		}
+	}
+	if b.explicit || b.wantsOne() || b.in.count && b.in.threshold == nil && b.in.rank == 0 {
+		return
+	}
+	// "which pods", "top 5 nodes": what tells these things apart
+	for i, w := range b.words {
+		ls, ok := kindWords[w.stem]
+		if !ok || b.isHint(i) {
+			continue
+		}
+		if l := b.labelFor(ls); l != "" {
+			b.dims = b.identity(l)
+			return
+		}
+	}
+	below := b.in.threshold != nil && b.in.threshold.op[0] == '<' && b.m.c.Histogram != ""
+	if b.in.list || b.in.rank != 0 || b.in.threshold != nil && !below {
+		b.dims = b.known(b.m.c.By)
+	}
+}
+
+// isHint reports whether word i only says what the name beside it is.
+func (b *builder) isHint(i int) bool {
+	for _, n := range b.m.names {
+		if (n.at == i-1 || n.at == i+1) && n.hint == b.words[i].stem {
+			plural := b.words[i].text != b.words[i].stem
+			return !plural
+		}
+	}
+	return false
+}
+
+// introduced reports whether word i stands behind by, per, each or across.
+func (b *builder) introduced(i int) bool {
+	before := strings.Fields(b.text[:min(b.words[i].start, len(b.text))])
+	for k := 1; k <= 4 && k <= len(before); k++ {
+		switch w := strings.Trim(before[len(before)-k], ",()"); w {
+		case "by", "per", "each", "every", "across", "grouped":
+			return !(w == "by" && i > 0 && b.in.rank != 0 && slices.Contains(b.m.taken, i))
+		case "and", "/", "the", "a", "for":
+			continue
+		default:
+			if _, ok := kindWords[stem(w)]; ok && k < 4 {
+				continue
+			}
+			return false
+		}
+	}
+	return false
+}
+
+// wantsOne reports whether one value is asked for: of a named thing, or a total.
+func (b *builder) wantsOne() bool {
+	if b.in.agg == "sum" && !b.in.list {
+		return true
+	}
+	return false
+}
+
+// labelFor returns the first of the labels that all metrics of the concept have.
+func (b *builder) labelFor(ls []string) string {
+	for _, l := range ls {
+		for _, m := range b.m.c.metrics {
+			has, err := b.t.catalog.LabelsOf(b.ctx, m)
+			if err != nil {
+				b.err = err
+				return ""
+			}
+			if slices.Contains(has, l) {
+				return l
+			}
+		}
+	}
+	return ""
+}
+
+// identity returns the labels that tell things of label l apart.
+func (b *builder) identity(l string) []string {
+	by := b.m.c.By
+	if i := slices.Index(by, l); i >= 0 {
+		return b.known(by[:i+1])
+	}
+	return b.known([]string{"cluster", l})
+}
+
+// known keeps the labels that the concept's metrics have.
+func (b *builder) known(ls []string) []string {
+	var out []string
+	for _, l := range ls {
+		if b.labelFor([]string{l}) != "" {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// parse reads an expression of the knowledge and puts the names of the question on
+// its selectors, as far as each metric knows them.
+func (b *builder) parse(s string) parser.Expr {
+	e, err := parser.NewParser(parser.Options{}).ParseExpr(s)
+	if err != nil {
+		b.err = fmt.Errorf("BUG: knowledge %q: %w", s, err)
+		return number(0)
+	}
+	selectors(e, func(v *parser.VectorSelector) {
+		for _, n := range b.m.names {
+			m, err := b.t.catalog.matcher(b.ctx, n, v.Name, b.m.c.Prefer)
+			if err != nil {
+				b.err = err
+				return
+			}
+			if m != nil {
+				constrain(v, m)
+			}
+		}
+		for w, sel := range b.m.c.Where {
+			if slices.ContainsFunc(b.words, func(x word) bool { return x.stem == w || x.text == w }) {
+				b.where(v, sel)
+			}
+		}
+	})
+	return e
+}
+
+// where puts the matchers of a selector in braces on v.
+func (b *builder) where(v *parser.VectorSelector, sel string) {
+	ms, err := parser.NewParser(parser.Options{}).ParseMetricSelector(sel)
+	if err != nil {
+		b.err = fmt.Errorf("BUG: knowledge %q: %w", sel, err)
+		return
+	}
+	for _, m := range ms {
+		constrain(v, m)
+	}
+}
+
+func (b *builder) window(d time.Duration) time.Duration {
+	if b.when.window > 0 && !b.in.graph {
+		return b.when.window
+	}
+	return d
+}
+
+// value builds what is asked about, before rankings and thresholds.
+func (b *builder) value() parser.Expr {
+	c := b.m.c
+	switch {
+	case c.State != "":
+		return b.state()
+	case c.Since != "":
+		return binary("-", call("time"), b.parse(c.Since))
+	case c.Until != "":
+		return binary("-", b.parse(c.Until), call("time"))
+	case c.Histogram != "":
+		return b.histogram()
+	case b.when.ahead > 0 && c.Free != "", c.Free != "" && strings.Contains(b.text, "full") && b.in.unit != "" && b.in.unit != "percent":
+		return b.forecast()
+	case c.Per != "":
+		return b.ratio()
+	case c.Counter != "":
+		return b.counter(c.Counter)
+	case c.Expr != "":
+		e := b.parse(c.Expr)
+		b.rewindow(e)
+		return e
+	}
+	return b.gauge(c.Gauge)
+}
+
+// rewindow sets the windows of an expression to the one asked for.
+func (b *builder) rewindow(e parser.Expr) {
+	if b.when.window == 0 {
+		return
+	}
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if m, ok := n.(*parser.MatrixSelector); ok {
+			m.Range = b.when.window
+		}
+		return nil
+	})
+}
+
+func (b *builder) gauge(s string) parser.Expr {
+	e := b.parse(s)
+	if strings.Contains(b.text, "leak") || strings.Contains(b.text, "growing") || strings.Contains(b.text, "grow ") {
+		if v, ok := e.(*parser.VectorSelector); ok {
+			e = over("deriv", v, b.window(defaultTrend))
+			if b.dims == nil {
+				return e
+			}
+		}
+	} else if v, ok := e.(*parser.VectorSelector); ok && b.when.window > 0 && !b.in.graph && !b.when.compare {
+		fn := "avg_over_time"
+		if b.in.agg == "max" || b.in.rank > 0 {
+			fn = "max_over_time"
+		} else if b.in.agg == "min" {
+			fn = "min_over_time"
+		}
+		e = over(fn, v, b.when.window)
+	}
+	return b.fold(e, b.m.c.Agg)
+}
+
+// fold joins the series of a value by the wanted labels; without any, all into one
+// when one value is asked for.
+func (b *builder) fold(e parser.Expr, agg string) parser.Expr {
+	if b.dims == nil && len(b.m.names) == 0 && !b.in.count && b.in.agg == "" && len(b.m.c.By) > 0 && !b.when.compare {
+		b.dims = b.known(b.m.c.By)
+	}
+	if b.in.agg != "" && b.in.agg != "sum" || agg == "" && b.in.agg != "" {
+		agg = b.in.agg
+	}
+	return aggregate(aggOp(agg), e, b.dims)
+}
+
+func (b *builder) counter(s string) parser.Expr {
+	e := b.parse(s)
+	v, ok := e.(*parser.VectorSelector)
+	if !ok {
+		b.err = fmt.Errorf("BUG: knowledge %q: want a plain selector", s)
+		return e
+	}
+	if share, ok := b.share(v); ok {
+		return share
+	}
+	return b.fold(b.rated(v), b.m.c.Agg)
+}
+
+// share builds what part of a counter's events a name makes up: "what percentage of
+// the answers are SERVFAIL".
+func (b *builder) share(v *parser.VectorSelector) (parser.Expr, bool) {
+	if !reShare.MatchString(b.text) {
+		return nil, false
+	}
+	all := &parser.VectorSelector{Name: v.Name}
+	narrowed := false
+	for _, m := range v.LabelMatchers {
+		if outcome[m.Name] {
+			narrowed = true
+			continue
+		}
+		all.LabelMatchers = append(all.LabelMatchers, m)
+	}
+	if !narrowed {
+		return nil, false
+	}
+	b.m.c = b.m.c.asRatio()
+	w := b.window(defaultRate)
+	return binary("/", aggregate(parser.SUM, over("rate", v, w), b.dims), aggregate(parser.SUM, over("rate", all, w), b.dims)), true
+}
+
+// outcome are the labels that say how something ended.
+var outcome = set("code status status_code response_code http_status rcode result outcome reason state level severity success error type method verb")
+
+var reShare = regexp.MustCompile(`\b(?:percent|percentage|share|fraction|proportion|ratio|part|rate) of\b|\bwhat (?:percent|percentage|share|fraction|proportion)\b|%`)
+
+// asRatio returns the concept with a ratio for its unit.
+func (c *concept) asRatio() *concept {
+	r := *c
+	r.Unit = "ratio"
+	return &r
+}
+
+// rated takes the increase or the rate of a counter, as the question wants it.
+func (b *builder) rated(v *parser.VectorSelector) parser.Expr {
+	if b.events() {
+		return over("increase", v, b.window(defaultEvents))
+	}
+	return over("rate", v, b.window(defaultRate))
+}
+
+// events reports whether the number of events is asked for rather than their rate.
+func (b *builder) events() bool {
+	if b.in.graph && !b.m.c.Event {
+		return false
+	}
+	if strings.Contains(b.text, "rate") || strings.Contains(b.text, "per second") || strings.Contains(b.text, "qps") || strings.Contains(b.text, "rps") ||
+		strings.Contains(b.text, "/s") {
+		return false
+	}
+	return b.m.c.Event || b.in.count && b.when.window > 0
+}
+
+func (b *builder) ratio() parser.Expr {
+	c := b.m.c
+	num, den := c.Gauge, c.Per
+	if num == "" {
+		num = c.Counter
+	}
+	l, r := b.parse(num), b.parse(den)
+	if c.Counter != "" {
+		lv, ok1 := l.(*parser.VectorSelector)
+		rv, ok2 := r.(*parser.VectorSelector)
+		if !ok1 || !ok2 {
+			b.err = fmt.Errorf("BUG: knowledge %s: want plain selectors", c.Name)
+			return l
+		}
+		l, r = over("rate", lv, b.window(defaultRate)), over("rate", rv, b.window(defaultRate))
+	}
+	// A name that only the numerator should have ("what share of X is Y").
+	if b.dims == nil && len(b.m.names) == 0 && len(c.By) > 0 && b.in.agg != "avg" && b.in.agg != "sum" {
+		b.dims = b.known(c.By)
+	}
+	if b.dims == nil && c.Rank {
+		b.dims = b.known(c.By)
+	}
+	agg := aggOp(c.Agg)
+	e := binary("/", aggregate(agg, l, b.dims), aggregate(agg, r, b.dims))
+	if c.OneMinus {
+		e = binary("-", number(1), e)
+	}
+	if b.in.agg == "avg" && b.explicit && len(c.By) > 0 && !slices.Equal(b.dims, b.known(c.By)) {
+		dims := b.dims
+		b.dims = b.known(c.By)
+		e = binary("/", aggregate(agg, b.parse(num), b.dims), aggregate(agg, b.parse(den), b.dims))
+		if c.OneMinus {
+			e = binary("-", number(1), e)
+		}
+		b.dims = dims
+		return aggregate(parser.AVG, e, dims)
+	}
+	return e
+}
+
+// histogram builds a quantile, an average or the share below a bound.
+func (b *builder) histogram() parser.Expr {
+	c := b.m.c
+	sel := func(suffix string) *parser.VectorSelector {
+		v, _ := b.parse(c.Histogram + suffix).(*parser.VectorSelector)
+		return v
+	}
+	w := b.window(defaultRate)
+	dims := b.dims
+	if b.in.threshold != nil && b.in.threshold.op[0] == '<' && b.in.quantile == 0 {
+		if le := b.bucket(sel("_bucket")); le != "" {
+			v := sel("_bucket")
+			constrain(v, labels.MustNewMatcher(labels.MatchEqual, "le", le))
+			b.in.threshold = nil
+			return binary("/", aggregate(parser.SUM, over("rate", v, w), dims), aggregate(parser.SUM, over("rate", sel("_count"), w), dims))
+		}
+	}
+	if dims == nil && len(b.m.names) == 0 {
+		dims = b.known(c.By)
+	}
+	if b.in.quantile == 0 && (b.in.agg == "avg" || b.in.agg == "" && b.in.rank == 0) && b.t.catalog.Has(c.Histogram+"_sum") {
+		return binary("/", aggregate(parser.SUM, over("rate", sel("_sum"), w), dims), aggregate(parser.SUM, over("rate", sel("_count"), w), dims))
+	}
+	q := b.in.quantile
+	if q == 0 {
+		q = 0.99
+	}
+	return call("histogram_quantile", number(q), aggregate(parser.SUM, over("rate", sel("_bucket"), w), append(slices.Clone(dims), "le")))
+}
+
+// bucket returns the le of the bucket that ends at the threshold.
+func (b *builder) bucket(v *parser.VectorSelector) string {
+	want := b.in.threshold.value
+	if s, ok := scale(b.in.threshold.unit); ok && b.in.threshold.unit != "" {
+		want /= s
+	}
+	vals, err := b.t.catalog.ValuesOf(b.ctx, v.Name, "le")
+	if err != nil {
+		b.err = err
+		return ""
+	}
+	best, dist := "", 0.0
+	for s := range vals {
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			continue
+		}
+		if d := f - want; d >= -1e-9 && (best == "" || d < dist) {
+			best, dist = s, d
+		}
+	}
+	return best
+}
+
+// forecast builds when something runs out, or what will have run out by then.
+func (b *builder) forecast() parser.Expr {
+	c := b.m.c
+	free, ok := b.parse(c.Free).(*parser.VectorSelector)
+	if !ok {
+		b.err = fmt.Errorf("BUG: knowledge %q: want a plain selector", c.Free)
+		return number(0)
+	}
+	if b.when.ahead > 0 {
+		b.in.threshold, b.in.rank = nil, 0
+		return binary("<", call("predict_linear", &parser.MatrixSelector{VectorSelector: free, Range: b.window(defaultTrend)},
+			number(b.when.ahead.Seconds())), number(0))
+	}
+	slope := call("deriv", &parser.MatrixSelector{VectorSelector: b.parse(c.Free), Range: b.window(defaultTrend)})
+	return binary("/", free, &parser.UnaryExpr{Op: parser.SUB, Expr: slope})
+}
+
+// state builds the things that are in a state, or how many.
+func (b *builder) state() parser.Expr {
+	c := b.m.c
+	e := b.parse(c.State)
+	is := c.Is
+	if is == "" {
+		is = "== 1"
+	}
+	op, val, _ := strings.Cut(is, " ")
+	if b.in.threshold != nil && !b.in.threshold.percent {
+		op, val = b.in.threshold.op, strconv.FormatFloat(b.in.threshold.value, 'g', -1, 64)
+		b.in.threshold = nil
+	}
+	f, err := strconv.ParseFloat(val, 64)
+	if err != nil {
+		b.err = fmt.Errorf("BUG: knowledge %q: %w", is, err)
+		return e
+	}
+	v, plain := e.(*parser.VectorSelector)
+	past := b.when.window > 0 && plain
+	if past && b.in.unit != "" && b.in.count { // how many minutes was it so
+		s, _ := scale(b.in.unit)
+		cond := binary(op, v, number(f))
+		return binary("*", aggregate(parser.SUM, call("count_over_time", &parser.SubqueryExpr{Expr: group(cond), Range: b.when.window, Step: time.Minute}), b.dims), number(60*s))
+	}
+	if past {
+		fn := "max_over_time"
+		if op[0] == '<' || op == "==" && f == 0 {
+			fn = "min_over_time"
+		}
+		e = over(fn, v, b.when.window)
+	}
+	cond := binary(op, e, number(f))
+	if len(b.m.joined) > 0 {
+		info := selector(podInfo, b.m.joined...)
+		var right parser.Expr = info
+		if past {
+			right = over("max_over_time", info, b.when.window)
+		}
+		on := b.known([]string{"cluster", "namespace", "pod"})
+		cond = &parser.BinaryExpr{
+			Op: parser.LAND, LHS: cond, RHS: right,
+			VectorMatching: &parser.VectorMatching{Card: parser.CardManyToMany, MatchingLabels: on, On: true},
+		}
+	}
+	if past && b.in.rank != 0 || b.in.count || b.explicit || b.in.rank != 0 {
+		if b.in.rank == 0 || !past {
+			return aggregate(parser.COUNT, cond, b.dims)
+		}
+		return aggregate(parser.COUNT, cond, b.dims)
+	}
+	return cond
+}
+
+// finish puts threshold, ranking, comparison, offset and unit on a value.
+func (b *builder) finish(e parser.Expr) parser.Expr {
+	c := b.m.c
+	shift(e, b.when.end)
+	if b.when.compare && b.when.offset > 0 {
+		before, err := parser.NewParser(parser.Options{}).ParseExpr(e.String())
+		if err != nil {
+			b.err = fmt.Errorf("BUG: own query %q: %w", e.String(), err)
+			return e
+		}
+		shift(before, b.when.offset)
+		e = binary("-", e, before)
+	}
+	ratio := c.Unit == "ratio" || c.Per != "" && c.Unit == ""
+	th := b.in.threshold
+	if th == nil && c.Above != 0 && (b.in.list || c.Event && !b.in.count) && b.in.rank == 0 && !b.when.compare && !b.explicit {
+		th = &threshold{op: ">", value: c.Above}
+		if c.Until != "" {
+			th.op = "<"
+		}
+	}
+	if c.Until != "" && b.when.ahead > 0 {
+		th = &threshold{op: "<", value: b.when.ahead.Seconds()}
+	}
+	if c.Since != "" && b.when.window > 0 && th == nil {
+		th = &threshold{op: "<", value: b.when.window.Seconds()}
+	}
+	if th != nil {
+		v := th.value
+		switch {
+		case th.percent && ratio:
+			v /= 100
+		case th.unit != "":
+			if s, ok := scale(th.unit); ok {
+				v /= s
+			}
+		}
+		e = binary(th.op, e, number(round(v)))
+		if b.in.count && c.State == "" {
+			e = aggregate(parser.COUNT, e, nil)
+		}
+		return e
+	}
+	if s, ok := scale(b.in.unit); ok && s != 1 && !(b.in.count && c.State != "" && b.when.window > 0) {
+		if b.in.unit == "percent" || b.in.unit == "percentage" || b.in.unit == "%" {
+			if ratio {
+				e = binary("*", number(100), e)
+			}
+		} else {
+			e = scaled(e, s)
+		}
+	}
+	if b.in.rank != 0 || c.Rank && !b.explicit && len(b.m.names) == 0 {
+		k := b.in.k
+		if k <= 0 || k > 1000 {
+			k = defaultTop
+		}
+		op := parser.ItemType(parser.TOPK)
+		if b.in.rank < 0 {
+			op = parser.BOTTOMK
+		}
+		e = topk(op, k, e)
+	}
+	return e
+}
+
+func scaled(e parser.Expr, s float64) parser.Expr {
+	if s < 1 {
+		return binary("/", e, number(round(1/s)))
+	}
+	return binary("*", e, number(s))
+}
+
+func round(v float64) float64 {
+	f, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 12, 64), 64)
+	if err != nil {
+		return v
+	}
+	return f
+}
+
+func (b *builder) unit() string {
+	if b.in.unit != "" {
+		return b.in.unit
+	}
+	if b.m.c.Unit == "" && b.m.c.Per != "" {
+		return "ratio"
+	}
+	return b.m.c.Unit
+}
+
+// explain says how the question was understood.
+func (b *builder) explain() string {
+	parts := []string{b.m.c.Name + " = " + strings.Join(b.m.c.metrics, ", ")}
+	if len(b.dims) > 0 {
+		parts = append(parts, "by "+strings.Join(b.dims, ", "))
+	}
+	for _, n := range b.m.names {
+		v := n.value
+		if v == "" {
+			v = n.regex
+		}
+		if n.not {
+			v = "not " + v
+		}
+		parts = append(parts, "only "+v)
+	}
+	if b.when.window > 0 {
+		parts = append(parts, "over "+model.Duration(b.when.window).String())
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,203 @@
+package ask
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// name is a word of the question that the server knows as a label value, or that
+// stands for several values.
+type name struct {
+	at     int      // index of the word
+	value  string   // as the server spells it; "" if pattern
+	regex  string   // for names that stand for several values
+	labels []string // that have it
+	hint   string   // kind word beside it
+	not    bool     // "without", "except"
+}
+
+var (
+	reStatus   = regexp.MustCompile(`^([1-5])xx(?:s|es)?$`)
+	reCode     = regexp.MustCompile(`^([1-5]\d\d)s?$`)
+	statusKeys = []string{"code", "status", "status_code", "response_code", "http_status", "rcode"}
+)
+
+// negations are the words before a name that keep it out.
+var negations = set(`without except excluding exclude not but ignoring ignore non other-than besides minus leave omit skip`)
+
+// findNames finds the names in the words. A word of the knowledge's own vocabulary
+// is a name only if no concept takes it; that is decided later.
+func (c *Catalog) findNames(words []word) []name {
+	var out []name
+	for i := range words {
+		w := &words[i]
+		if w.used {
+			continue
+		}
+		if m := reStatus.FindStringSubmatch(w.text); m != nil {
+			out = append(out, name{at: i, regex: m[1] + "..", labels: statusKeys})
+			continue
+		}
+		if m := reCode.FindStringSubmatch(w.text); m != nil && len(c.values[m[1]]) > 0 {
+			out = append(out, name{at: i, value: m[1], labels: c.values[m[1]]})
+			continue
+		}
+		if _, kind := kindWords[w.stem]; kind {
+			continue
+		}
+		n, ok := c.exact(w)
+		if !ok && (!stopWords[w.text] || w.text == "us" && i+1 < len(words) && kindWords[words[i+1].stem] != nil) {
+			n, ok = c.clusterPart(w)
+		}
+		if !ok {
+			continue
+		}
+		n.at = i
+		n.hint = hintAt(words, i)
+		n.not = i > 0 && negated(words, i)
+		out = append(out, n)
+	}
+	return out
+}
+
+func negated(words []word, i int) bool {
+	for j := i - 1; j >= 0 && j >= i-2; j-- {
+		if negations[words[j].text] && !(words[j].text == "not" && j < i-1) {
+			return true
+		}
+		if !stopWords[words[j].text] {
+			return false
+		}
+	}
+	return false
+}
+
+func (c *Catalog) exact(w *word) (name, bool) {
+	for _, t := range [...]string{w.text, w.stem, strings.TrimSuffix(w.text, "es"), strings.ReplaceAll(w.text, " ", "-")} {
+		if ls := c.values[t]; len(ls) > 0 && len(t) > 1 && (!stopWords[t] || strings.ContainsAny(t, "-0123456789")) {
+			return name{value: c.cased[t], labels: ls}, true
+		}
+	}
+	return name{}, false
+}
+
+// clusterPart takes "us", "prod" or "eu" for the clusters that have it in their name.
+func (c *Catalog) clusterPart(w *word) (name, bool) {
+	if len(w.text) < 2 {
+		return name{}, false
+	}
+	var hits []string
+	for _, v := range c.known["cluster"] {
+		for _, part := range strings.FieldsFunc(strings.ToLower(v), func(r rune) bool { return r == '-' || r == '_' || r == '.' }) {
+			if part == w.text || strings.TrimRight(part, "0123456789") == w.text || part == aliases[w.text] {
+				hits = append(hits, v)
+				break
+			}
+		}
+	}
+	if len(hits) == 0 || len(hits) == len(c.known["cluster"]) && len(hits) > 1 {
+		return name{}, false
+	}
+	slices.Sort(hits)
+	hits = slices.Compact(hits)
+	if len(hits) == 1 {
+		return name{value: hits[0], labels: []string{"cluster"}}, true
+	}
+	for i := range hits {
+		hits[i] = regexp.QuoteMeta(hits[i])
+	}
+	return name{regex: strings.Join(hits, "|"), labels: []string{"cluster"}}, true
+}
+
+var aliases = map[string]string{"production": "prod", "stage": "staging", "development": "dev", "europe": "eu", "american": "us", "european": "eu"}
+
+// hintAt returns the kind word beside word i: "payments namespace", "node x".
+func hintAt(words []word, i int) string {
+	for _, j := range [...]int{i + 1, i - 1} {
+		if j < 0 || j >= len(words) {
+			continue
+		}
+		if _, ok := kindWords[words[j].stem]; ok {
+			return words[j].stem
+		}
+	}
+	return ""
+}
+
+// matcher chooses the label by which a metric knows the name. It returns nil if the
+// metric does not know it.
+func (c *Catalog) matcher(ctx context.Context, n name, metric string, prefer []string) (*labels.Matcher, error) {
+	has, err := c.LabelsOf(ctx, metric)
+	if err != nil {
+		return nil, err
+	}
+	eq, re := labels.MatchEqual, labels.MatchRegexp
+	if n.not {
+		eq, re = labels.MatchNotEqual, labels.MatchNotRegexp
+	}
+	if n.regex != "" {
+		for _, l := range n.labels {
+			if slices.Contains(has, l) {
+				return labels.NewMatcher(re, l, n.regex)
+			}
+		}
+		return nil, nil
+	}
+	for _, l := range n.order(prefer) {
+		if !slices.Contains(has, l) {
+			continue
+		}
+		if !slices.Contains(n.labels, l) {
+			continue
+		}
+		ok, err := c.HasValue(ctx, metric, l, n.value)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			return labels.NewMatcher(eq, l, n.value)
+		}
+	}
+	return c.prefixMatcher(ctx, n, metric, has, re)
+}
+
+// prefixMatcher takes the name of a workload for its pods.
+func (c *Catalog) prefixMatcher(ctx context.Context, n name, metric string, has []string, re labels.MatchType) (*labels.Matcher, error) {
+	if n.regex != "" || !slices.Contains(has, "pod") {
+		return nil, nil
+	}
+	if n.hint != "" && n.hint != "pod" && n.hint != "service" && n.hint != "app" && n.hint != "deployment" && n.hint != "workload" {
+		return nil, nil
+	}
+	pods, err := c.ValuesOf(ctx, metric, "pod")
+	if err != nil {
+		return nil, err
+	}
+	for p := range pods {
+		if strings.HasPrefix(p, n.value+"-") {
+			return labels.NewMatcher(re, "pod", regexp.QuoteMeta(n.value)+"-.*")
+		}
+	}
+	return nil, nil
+}
+
+// order returns the labels to try for a name, the likeliest first.
+func (n name) order(prefer []string) []string {
+	var out []string
+	add := func(ls ...string) {
+		for _, l := range ls {
+			if !slices.Contains(out, l) {
+				out = append(out, l)
+			}
+		}
+	}
+	add(kindWords[n.hint]...)
+	add(prefer...)
+	add(labelOrder...)
+	add(n.labels...)
+	return out
+}

@@ -1,0 +1,181 @@
+package ask
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed knowledge/*.yml
+var files embed.FS
+
+// concept is a thing that people ask for and the metrics that carry it. One of
+// State, Gauge, Counter, Histogram or Expr says how.
+type concept struct {
+	Name string `yaml:"name"`
+	// Say lists phrases that mean the concept: a question must have all words of one
+	// of them. a|b is one word or the other.
+	Say []string `yaml:"say"`
+	// Of are the kinds of thing it is a property of: node, pod, service, …
+	Of []string `yaml:"of"`
+	// By are the labels that tell its things apart, in order.
+	By []string `yaml:"by"`
+	// State is a series that is 1 while true; Is is another condition (== 0, > 0).
+	State string `yaml:"state"`
+	Is    string `yaml:"is"`
+	// Gauge is a value as it is; Counter a counter to take the rate of; Histogram
+	// the name of one, without _bucket; Expr an expression as it is.
+	Gauge     string `yaml:"gauge"`
+	Counter   string `yaml:"counter"`
+	Histogram string `yaml:"histogram"`
+	Expr      string `yaml:"expr"`
+	// Per divides by another gauge or counter: a ratio.
+	Per string `yaml:"per"`
+	// OneMinus gives the complement of a ratio: used out of free.
+	OneMinus bool `yaml:"one_minus"`
+	// Agg is how values of several series become one: sum (default), avg, max, min.
+	Agg string `yaml:"agg"`
+	// Unit of the result: bytes, ratio, seconds, …
+	Unit string `yaml:"unit"`
+	// Limit is the gauge that the value runs towards, Free the gauge that runs out:
+	// for forecasts.
+	Free string `yaml:"free"`
+	// Above is the threshold of "high", "close to", where the question gives none.
+	Above float64 `yaml:"above"`
+	// Event marks a counter of single events: asked for as how many, not how fast.
+	Event bool `yaml:"event"`
+	// Age is a Unix time in seconds: Since asks how long ago, Until how long still.
+	Since string `yaml:"since"`
+	Until string `yaml:"until"`
+	// Value labels that the words of the question choose: word to matcher.
+	Where map[string]string `yaml:"where"`
+	// Prefer lists labels for names, before the usual order.
+	Prefer []string `yaml:"prefer"`
+	// Rank asks for the highest even where the question does not say so.
+	Rank bool `yaml:"rank"`
+
+	phrases [][][]string // Say, cut: phrase, word, alternatives
+	metrics []string
+}
+
+// knowledge is all concepts, with the weight of each word: rare words say more.
+type knowledge struct {
+	concepts   []*concept
+	weight     map[string]float64
+	vocabulary []string
+}
+
+// readKnowledge reads the built-in files and checks every expression in them.
+func readKnowledge() (*knowledge, error) {
+	k := &knowledge{weight: map[string]float64{}}
+	entries, err := files.ReadDir("knowledge")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		f, err := files.Open("knowledge/" + e.Name())
+		if err != nil {
+			return nil, err
+		}
+		d := yaml.NewDecoder(f)
+		d.KnownFields(true)
+		var list []*concept
+		if err := d.Decode(&list); err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("knowledge/%s: %w", e.Name(), err)
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+		for _, c := range list {
+			if err := c.prepare(); err != nil {
+				return nil, fmt.Errorf("knowledge/%s: %s: %w", e.Name(), c.Name, err)
+			}
+			k.concepts = append(k.concepts, c)
+		}
+	}
+	k.weigh()
+	return k, nil
+}
+
+func (c *concept) prepare() error {
+	for _, s := range c.Say {
+		var phrase [][]string
+		for _, w := range strings.Fields(s) {
+			var alt []string
+			for _, a := range strings.Split(w, "|") {
+				alt = append(alt, stem(a))
+			}
+			phrase = append(phrase, alt)
+		}
+		c.phrases = append(c.phrases, phrase)
+	}
+	n := 0
+	for _, e := range [...]string{c.State, c.Gauge, c.Counter, c.Expr, c.Per, c.Free, c.Since, c.Until} {
+		if e == "" {
+			continue
+		}
+		n++
+		expr, err := parser.NewParser(parser.Options{}).ParseExpr(e)
+		if err != nil {
+			return fmt.Errorf("%q: %w", e, err)
+		}
+		c.metrics = append(c.metrics, metricsOf(expr)...)
+	}
+	if c.Histogram != "" {
+		n++
+		c.metrics = append(c.metrics, c.Histogram+"_bucket")
+	}
+	if n == 0 {
+		return errors.New("says nothing about metrics")
+	}
+	slices.Sort(c.metrics)
+	c.metrics = slices.Compact(c.metrics)
+	return nil
+}
+
+func metricsOf(e parser.Expr) []string {
+	var out []string
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if v, ok := n.(*parser.VectorSelector); ok {
+			out = append(out, v.Name)
+		}
+		return nil
+	})
+	return out
+}
+
+// weigh gives each word of the phrases the weight log(1 + N/n): n of N concepts
+// have it.
+func (k *knowledge) weigh() {
+	n := map[string]int{}
+	for _, c := range k.concepts {
+		seen := map[string]bool{}
+		for _, p := range c.phrases {
+			for _, alt := range p {
+				for _, w := range alt {
+					seen[w] = true
+				}
+			}
+		}
+		for w := range seen {
+			n[w]++
+		}
+	}
+	for w, in := range n {
+		k.weight[w] = math.Log(1 + float64(len(k.concepts))/float64(in))
+		k.vocabulary = append(k.vocabulary, w)
+	}
+	for w := range kindWords {
+		if n[w] == 0 {
+			k.vocabulary = append(k.vocabulary, w)
+		}
+	}
+	slices.Sort(k.vocabulary)
+}

@@ -1,0 +1,172 @@
+package ask
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// candidate is a concept that a question may mean.
+type candidate struct {
+	c      *concept
+	score  float64
+	taken  []int // words that its phrase took
+	names  []name
+	missed []name            // names that its metrics do not know
+	joined []*labels.Matcher // names that only kube_pod_info knows
+}
+
+// match returns the concepts that the words may mean, the best first. Only concepts
+// whose metrics exist are returned.
+func (t *Rules) match(ctx context.Context, words []word, in intent) ([]candidate, error) {
+	names := t.catalog.findNames(words)
+	var out []candidate
+	for _, c := range t.know.concepts {
+		score, taken := t.phraseScore(c, words)
+		if score == 0 || !t.available(c) {
+			continue
+		}
+		out = append(out, candidate{c: c, score: score + t.kindScore(c, words, taken) - t.uncovered(words, taken), taken: taken})
+	}
+	slices.SortStableFunc(out, byScore)
+	if len(out) > maxCandidates {
+		out = out[:maxCandidates]
+	}
+	for i := range out {
+		if err := t.placeNames(ctx, &out[i], names); err != nil {
+			return nil, err
+		}
+		if in.threshold != nil && in.threshold.percent && out[i].c.Unit != "ratio" && out[i].c.Per == "" {
+			out[i].score -= 1.5
+		}
+		if in.quantile > 0 && out[i].c.Histogram == "" {
+			out[i].score -= 4
+		}
+	}
+	slices.SortStableFunc(out, byScore)
+	return out, nil
+}
+
+// maxCandidates is how many concepts are looked at closely: each may cost calls.
+const maxCandidates = 6
+
+func byScore(a, b candidate) int {
+	switch {
+	case a.score > b.score:
+		return -1
+	case a.score < b.score:
+		return 1
+	}
+	return strings.Compare(a.c.Name, b.c.Name)
+}
+
+func (t *Rules) available(c *concept) bool {
+	for _, m := range c.metrics {
+		if !t.catalog.Has(m) {
+			return false
+		}
+	}
+	return true
+}
+
+// kindWeight is what a noun for a kind of thing weighs in a phrase: it tells less
+// than what is said of the things.
+const kindWeight = 0.8
+
+// phraseScore returns the weight of the best phrase of the concept that the words
+// hold whole, and which words it took.
+func (t *Rules) phraseScore(c *concept, words []word) (best float64, taken []int) {
+	for _, phrase := range c.phrases {
+		var at []int
+		score := 0.0
+		for _, alt := range phrase {
+			i := slices.IndexFunc(words, func(w word) bool { return slices.Contains(alt, w.stem) || slices.Contains(alt, w.text) })
+			if i < 0 {
+				at = nil
+				break
+			}
+			if !slices.Contains(at, i) {
+				at = append(at, i)
+				w := 0.0
+				for _, a := range alt {
+					w = max(w, t.know.weight[a])
+				}
+				if _, kind := kindWords[words[i].stem]; kind {
+					w = min(w, kindWeight)
+				}
+				score += w
+			}
+		}
+		if at == nil {
+			continue
+		}
+		slices.Sort(at)
+		if span := at[len(at)-1] - at[0] + 1; span == len(at) {
+			score += 0.3
+		}
+		if score > best {
+			best, taken = score, at
+		}
+	}
+	return best, taken
+}
+
+// uncovered weighs the words of the knowledge that the phrase leaves aside: a
+// question for the inodes of a filesystem is not one for its space.
+func (t *Rules) uncovered(words []word, taken []int) float64 {
+	s := 0.0
+	for i, w := range words {
+		if _, kind := kindWords[w.stem]; kind || slices.Contains(taken, i) || stopWords[w.text] || len(t.catalog.values[w.text]) > 0 {
+			continue
+		}
+		s += 0.6 * t.know.weight[w.stem]
+	}
+	return s
+}
+
+// kindScore prefers concepts about the kind of thing that the question names.
+func (t *Rules) kindScore(c *concept, words []word, taken []int) float64 {
+	s := 0.0
+	for i, w := range words {
+		ls, ok := kindWords[w.stem]
+		if !ok || slices.Contains(taken, i) {
+			continue
+		}
+		switch {
+		case slices.Contains(c.Of, w.stem):
+			s++
+		case slices.ContainsFunc(ls, func(l string) bool { return slices.Contains(c.By, l) }):
+			s += 0.6
+		default:
+			s -= 0.4
+		}
+	}
+	return s
+}
+
+// placeNames finds out which names of the question the concept's metrics know.
+func (t *Rules) placeNames(ctx context.Context, m *candidate, names []name) error {
+	for _, n := range names {
+		if slices.Contains(m.taken, n.at) {
+			continue
+		}
+		known := false
+		for _, metric := range m.c.metrics {
+			mt, err := t.catalog.matcher(ctx, n, metric, m.c.Prefer)
+			if err != nil {
+				return err
+			}
+			known = known || mt != nil
+		}
+		if known {
+			m.names = append(m.names, n)
+			m.score += 0.8
+		} else {
+			m.missed = append(m.missed, n)
+			m.score -= 2.5
+		}
+	}
+	return nil
+}

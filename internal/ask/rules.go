@@ -1,0 +1,182 @@
+package ask
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Rules translates without a model: by the knowledge files and what the server
+// knows. It is safe for concurrent use.
+type Rules struct {
+	catalog *Catalog
+	know    *knowledge
+}
+
+var _ Translator = (*Rules)(nil)
+
+// NewRules makes a translator for the server of the catalog.
+func NewRules(c *Catalog) (*Rules, error) {
+	k, err := readKnowledge()
+	if err != nil {
+		return nil, fmt.Errorf("BUG: built-in knowledge: %w", err)
+	}
+	return &Rules{catalog: c, know: k}, nil
+}
+
+// maxQuestionBytes bounds a question: a long paragraph.
+const maxQuestionBytes = 2000
+
+// Translate makes a query of a question.
+func (t *Rules) Translate(ctx context.Context, q Question) (Translation, error) {
+	if len(q.Text) > maxQuestionBytes {
+		return Translation{}, &Refusal{Reason: fmt.Sprintf("the question has %d bytes, at most %d are read", len(q.Text), maxQuestionBytes)}
+	}
+	norm := normalize(q.Text)
+	if norm == "" {
+		return Translation{}, &Refusal{Reason: "the question is empty"}
+	}
+	when, rest := takeWhen(norm, q)
+	in, rest := takeIntent(rest)
+	words := cutWords(rest)
+	mend(words, t.knows, t.know.vocabulary)
+	found, err := t.match(ctx, words, in)
+	if err != nil {
+		return Translation{}, err
+	}
+	if len(found) == 0 || found[0].score <= 0 {
+		return Translation{}, t.refuse(words, nil)
+	}
+	best := found[0]
+	t.join(ctx, words, &best)
+	if r := t.foreign(words, best); r != nil {
+		return Translation{}, r
+	}
+	b := builder{ctx: ctx, t: t, m: best, when: when, in: in, words: words, now: q.Now, text: norm}
+	tr, err := b.build()
+	if err != nil {
+		return Translation{}, err
+	}
+	for _, other := range found[1:] {
+		if other.score < best.score*0.6 || len(tr.Alternatives) == 3 {
+			break
+		}
+		ob := b
+		ob.m = other
+		if o, err := ob.build(); err == nil && o.Query != tr.Query {
+			tr.Alternatives = append(tr.Alternatives, Reading{Query: o.Query, Explanation: o.Explanation})
+		}
+	}
+	return tr, nil
+}
+
+// podInfo says on which node a pod runs: by it a concept about pods can be asked for
+// by node.
+const podInfo = "kube_pod_info"
+
+// join finds the names that the concept's own metrics do not know but kube_pod_info
+// does.
+func (t *Rules) join(ctx context.Context, words []word, m *candidate) {
+	if !slices.Contains(m.c.By, "pod") || m.c.State == "" || !t.catalog.Has(podInfo) {
+		return
+	}
+	m.missed = slices.DeleteFunc(m.missed, func(n name) bool {
+		mt, err := t.catalog.matcher(ctx, n, podInfo, []string{"node"})
+		if err != nil || mt == nil {
+			return false
+		}
+		m.joined = append(m.joined, mt)
+		words[n.at].used = true
+		return true
+	})
+}
+
+// knows reports whether a word means something as it is.
+func (t *Rules) knows(w string) bool {
+	if _, ok := kindWords[w]; ok {
+		return true
+	}
+	_, ok := t.know.weight[w]
+	return ok || stopWords[w] || len(t.catalog.values[w]) > 0
+}
+
+// foreign refuses a question whose words name things that neither the knowledge nor
+// the server has: an answer to the rest of it would be an answer to another question.
+func (t *Rules) foreign(words []word, m candidate) *Refusal {
+	for _, n := range m.missed {
+		if _, ok := t.know.weight[words[n.at].stem]; !ok && n.regex == "" {
+			return t.refuse(words, []string{words[n.at].text})
+		}
+	}
+	var odd []string
+	for i, w := range words {
+		if w.used || slices.Contains(m.taken, i) || stopWords[w.text] || stopWords[w.stem] || negations[w.text] || len(w.text) < 3 || isNumber(w.text) {
+			continue
+		}
+		if slices.ContainsFunc(m.names, func(n name) bool { return n.at == i }) {
+			continue
+		}
+		if _, ok := kindWords[w.stem]; ok {
+			continue
+		}
+		if _, ok := t.know.weight[w.stem]; ok {
+			continue
+		}
+		odd = append(odd, w.text)
+	}
+	if len(odd) == 0 {
+		return nil
+	}
+	return t.refuse(words, odd)
+}
+
+func isNumber(w string) bool { return strings.Trim(w, "0123456789.:%") == "" }
+
+// refuse says why, and what near can be answered.
+func (t *Rules) refuse(words []word, odd []string) *Refusal {
+	r := &Refusal{Reason: "no metric of this server is known to answer that"}
+	if len(odd) > 0 {
+		r.Reason = fmt.Sprintf("nothing here is known about %s", quoteList(odd))
+	}
+	for _, c := range t.know.concepts {
+		if score, _ := t.nearScore(c, words); score > 0 && t.available(c) && len(r.Suggestions) < 3 {
+			r.Suggestions = append(r.Suggestions, c.Name)
+		}
+	}
+	return r
+}
+
+func (t *Rules) nearScore(c *concept, words []word) (float64, int) {
+	score, hits := 0.0, 0
+	for _, phrase := range c.phrases {
+		for _, alt := range phrase {
+			for _, w := range words {
+				if !stopWords[w.stem] && slices.Contains(alt, w.stem) {
+					score += t.know.weight[w.stem]
+					hits++
+				}
+			}
+		}
+	}
+	return score, hits
+}
+
+func quoteList(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = fmt.Sprintf("%q", w)
+	}
+	return strings.Join(out, ", ")
+}
+
+// Windows that a question leaves open.
+const (
+	defaultRate   = 5 * time.Minute
+	defaultEvents = 24 * time.Hour
+	defaultTrend  = 6 * time.Hour
+	defaultGraph  = time.Hour
+	maxGraphStep  = 250 // points of a graph
+	defaultTop    = 10
+)
