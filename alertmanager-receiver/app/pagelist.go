@@ -16,7 +16,7 @@ const pageSize = 50
 // choice is one link of a filter.
 type choice struct {
 	Href, Text string
-	More       string // said to those who only hear the page
+	More       string // shown where there is room, and said to those who hear the page
 	Current    bool
 	Counted    bool
 	Count      int
@@ -182,7 +182,11 @@ func filters(root string, q incident.Query, counts map[incident.Status]int, coun
 		severity incident.Severity
 		text     string
 	}{{"", "Any"}, {incident.SeverityCritical, "Critical"}, {incident.SeverityWarning, "Warning"}, {incident.SeverityInfo, "Info"}} {
-		severities = append(severities, choice{Href: listHref(root, q.Status, x.severity, ""), Text: x.text, More: "severity", Current: x.severity == q.Severity})
+		c := choice{Href: listHref(root, q.Status, x.severity, ""), Text: x.text, Current: x.severity == q.Severity}
+		if x.severity == "" {
+			c.More = "severity"
+		}
+		severities = append(severities, c)
 	}
 	return statuses, severities
 }

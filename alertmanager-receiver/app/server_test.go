@@ -87,8 +87,10 @@ func (f *fakeDecider) set(ctx context.Context, id, actor, reason, kind string, t
 	}
 	f.actors = append(f.actors, actor)
 	inc.Status = to
-	err = f.store.Apply(ctx, incident.Change{Incidents: []incident.Incident{inc}, Events: []incident.Event{{IncidentID: id, At: t0, Kind: kind, Actor: actor, Text: reason}},
-		Records: []audit.Entry{{At: t0, Actor: actor, Action: "incident." + kind, Subject: id}}})
+	err = f.store.Apply(ctx, incident.Change{
+		Incidents: []incident.Incident{inc}, Events: []incident.Event{{IncidentID: id, At: t0, Kind: kind, Actor: actor, Text: reason}},
+		Records: []audit.Entry{{At: t0, Actor: actor, Action: "incident." + kind, Subject: id}},
+	})
 	if err != nil {
 		return inc, err
 	}

@@ -138,6 +138,7 @@ func (b brokenInbox) Put(context.Context, ...incident.Notification) error { retu
 func (b brokenInbox) Refuse(context.Context, incident.Notification, string) error {
 	return b.err
 }
+
 func (b brokenInbox) Aside(context.Context, int) ([]incident.AsideNotification, error) {
 	return nil, b.err
 }

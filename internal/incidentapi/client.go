@@ -50,8 +50,10 @@ func New(o Options) (*Client, error) {
 		return nil, &Error{Reason: ReasonBadAddress, Err: fmt.Errorf("receiver address: %w", unwrapURL(err))}
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, &Error{Reason: ReasonBadAddress, Err: errors.New("receiver address: want http://host:port or https://host:port"),
-			Hint: "for example http://127.0.0.1:9751"}
+		return nil, &Error{
+			Reason: ReasonBadAddress, Err: errors.New("receiver address: want http://host:port or https://host:port"),
+			Hint: "for example http://127.0.0.1:9751",
+		}
 	}
 	u.RawQuery, u.Fragment = "", ""
 	c := &Client{base: u, http: o.Client, token: o.Token, timeout: o.Timeout, maxBytes: o.MaxBytes}
@@ -218,23 +220,29 @@ func (c *Client) call(ctx context.Context, method, path string, q url.Values, bo
 		return statusError(where, resp.StatusCode, msg)
 	}
 	if !isJSON(resp) {
-		return &Error{Reason: ReasonNotReceiver, Status: resp.StatusCode,
+		return &Error{
+			Reason: ReasonNotReceiver, Status: resp.StatusCode,
 			Err:  fmt.Errorf("ask %s: the answer is %.60q, want JSON", where, resp.Header.Get("Content-Type")),
-			Hint: "this address is not the receiver's, or a login page stands before it"}
+			Hint: "this address is not the receiver's, or a login page stands before it",
+		}
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBytes+1))
 	switch {
 	case err != nil:
 		return transportError(ctx, where, err)
 	case int64(len(data)) > c.maxBytes:
-		return &Error{Reason: ReasonTooLarge, Status: resp.StatusCode,
-			Err: fmt.Errorf("ask %s: the answer is greater than %d bytes", where, c.maxBytes), Hint: "ask for fewer with a smaller limit"}
+		return &Error{
+			Reason: ReasonTooLarge, Status: resp.StatusCode,
+			Err: fmt.Errorf("ask %s: the answer is greater than %d bytes", where, c.maxBytes), Hint: "ask for fewer with a smaller limit",
+		}
 	case into == nil:
 		return nil
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return &Error{Reason: ReasonBadAnswer, Status: resp.StatusCode, Err: fmt.Errorf("ask %s: read the answer: %w", where, err),
-			Hint: "is this the address of portent-receiver, and of a fitting version?"}
+		return &Error{
+			Reason: ReasonBadAnswer, Status: resp.StatusCode, Err: fmt.Errorf("ask %s: read the answer: %w", where, err),
+			Hint: "is this the address of portent-receiver, and of a fitting version?",
+		}
 	}
 	return nil
 }

@@ -67,30 +67,53 @@ func TestClientSendsWhatTheContractSays(t *testing.T) {
 		call func() error
 		want seen
 	}{
-		{"list all", func() error { _, err := c.List(ctx, incidentapi.ListOptions{}); return err },
-			seen{method: "GET", uri: "/prefix/api/v1/incidents"}},
+		{
+			"list all", func() error { _, err := c.List(ctx, incidentapi.ListOptions{}); return err },
+			seen{method: "GET", uri: "/prefix/api/v1/incidents"},
+		},
 		{"list some", func() error {
 			_, err := c.List(ctx, incidentapi.ListOptions{Status: "open", Since: since, Limit: 7, Cursor: "a b&c"})
 			return err
 		}, seen{method: "GET", uri: "/prefix/api/v1/incidents?cursor=a+b%26c&limit=7&since=2026-11-22T09%3A00%3A00.0000005Z&status=open"}},
-		{"get", func() error { _, err := c.Get(ctx, "01J"); return err },
-			seen{method: "GET", uri: "/prefix/api/v1/incidents/01J"}},
-		{"get hostile id", func() error { _, err := c.Get(ctx, "../../-/reload?x=1"); return err },
-			seen{method: "GET", uri: "/prefix/api/v1/incidents/..%2F..%2F-%2Freload%3Fx=1"}},
-		{"alerts", func() error { _, err := c.Alerts(ctx, incidentapi.AlertOptions{Suppressed: true, Limit: 2}); return err },
-			seen{method: "GET", uri: "/prefix/api/v1/alerts?limit=2&suppressed=true"}},
-		{"dismiss", func() error { _, err := c.Dismiss(ctx, "01J", `it's "fine"`); return err },
-			seen{method: "POST", uri: "/prefix/api/v1/incidents/01J/dismiss", contentType: "application/json", body: `{"reason":"it's \"fine\""}`}},
-		{"reopen", func() error { _, err := c.Reopen(ctx, "01J", "back"); return err },
-			seen{method: "POST", uri: "/prefix/api/v1/incidents/01J/reopen", contentType: "application/json", body: `{"reason":"back"}`}},
-		{"audit", func() error { _, err := c.Audit(ctx, since, 0, ""); return err },
-			seen{method: "GET", uri: "/prefix/api/v1/audit?since=2026-11-22T09%3A00%3A00.0000005Z"}},
-		{"dead letters", func() error { _, err := c.DeadLetters(ctx, 0, ""); return err },
-			seen{method: "GET", uri: "/prefix/api/v1/outbox?state=dead"}},
-		{"replay", func() error { return c.Replay(ctx, 42) },
-			seen{method: "POST", uri: "/prefix/api/v1/outbox/42/replay", contentType: "application/json", body: `{}`}},
-		{"probe", func() error { return c.Probe(ctx) },
-			seen{method: "GET", uri: "/prefix/api/v1/incidents?limit=1"}},
+		{
+			"get", func() error { _, err := c.Get(ctx, "01J"); return err },
+			seen{method: "GET", uri: "/prefix/api/v1/incidents/01J"},
+		},
+		{
+			"get hostile id", func() error { _, err := c.Get(ctx, "../../-/reload?x=1"); return err },
+			seen{method: "GET", uri: "/prefix/api/v1/incidents/..%2F..%2F-%2Freload%3Fx=1"},
+		},
+		{
+			"alerts", func() error {
+				_, err := c.Alerts(ctx, incidentapi.AlertOptions{Suppressed: true, Limit: 2})
+				return err
+			},
+			seen{method: "GET", uri: "/prefix/api/v1/alerts?limit=2&suppressed=true"},
+		},
+		{
+			"dismiss", func() error { _, err := c.Dismiss(ctx, "01J", `it's "fine"`); return err },
+			seen{method: "POST", uri: "/prefix/api/v1/incidents/01J/dismiss", contentType: "application/json", body: `{"reason":"it's \"fine\""}`},
+		},
+		{
+			"reopen", func() error { _, err := c.Reopen(ctx, "01J", "back"); return err },
+			seen{method: "POST", uri: "/prefix/api/v1/incidents/01J/reopen", contentType: "application/json", body: `{"reason":"back"}`},
+		},
+		{
+			"audit", func() error { _, err := c.Audit(ctx, since, 0, ""); return err },
+			seen{method: "GET", uri: "/prefix/api/v1/audit?since=2026-11-22T09%3A00%3A00.0000005Z"},
+		},
+		{
+			"dead letters", func() error { _, err := c.DeadLetters(ctx, 0, ""); return err },
+			seen{method: "GET", uri: "/prefix/api/v1/outbox?state=dead"},
+		},
+		{
+			"replay", func() error { return c.Replay(ctx, 42) },
+			seen{method: "POST", uri: "/prefix/api/v1/outbox/42/replay", contentType: "application/json", body: `{}`},
+		},
+		{
+			"probe", func() error { return c.Probe(ctx) },
+			seen{method: "GET", uri: "/prefix/api/v1/incidents?limit=1"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -73,14 +73,20 @@ func transportError(ctx context.Context, where string, err error) *Error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return &Error{Reason: ReasonCanceled, Err: fmt.Errorf("ask %s: %w", where, context.Canceled)}
 	case errors.As(err, &expired) && expired.Reason == x509.Expired:
-		return &Error{Reason: ReasonTLS, Err: fmt.Errorf("ask %s: its certificate has expired or is not valid yet", where),
-			Hint: expiredHint(expired.Cert)}
+		return &Error{
+			Reason: ReasonTLS, Err: fmt.Errorf("ask %s: its certificate has expired or is not valid yet", where),
+			Hint: expiredHint(expired.Cert),
+		}
 	case errors.As(err, &unknown):
-		return &Error{Reason: ReasonTLS, Err: fmt.Errorf("ask %s: its certificate is signed by an unknown authority", where),
-			Hint: "configure the CA certificate that signed it"}
+		return &Error{
+			Reason: ReasonTLS, Err: fmt.Errorf("ask %s: its certificate is signed by an unknown authority", where),
+			Hint: "configure the CA certificate that signed it",
+		}
 	case errors.As(err, &host):
-		return &Error{Reason: ReasonTLS, Err: fmt.Errorf("ask %s: its certificate is for another name", where),
-			Hint: "use the name in the certificate as address, or set the TLS server name"}
+		return &Error{
+			Reason: ReasonTLS, Err: fmt.Errorf("ask %s: its certificate is for another name", where),
+			Hint: "use the name in the certificate as address, or set the TLS server name",
+		}
 	case errors.As(err, &certErr):
 		return &Error{Reason: ReasonTLS, Err: fmt.Errorf("ask %s: its certificate is not accepted: %w", where, certErr.Err)}
 	case errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch):

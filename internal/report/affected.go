@@ -18,8 +18,10 @@ type affected struct {
 var (
 	serviceLabels = []string{"service", "app", "app_kubernetes_io_name", "deployment", "statefulset", "daemonset", "workload", "job"}
 	nodeLabels    = []string{"node", "nodename", "host", "instance"}
-	subjectLabels = []string{"pod", "container", "deployment", "statefulset", "daemonset", "job_name", "cronjob", "persistentvolumeclaim",
-		"node", "nodename", "device", "mountpoint", "instance", "service", "app", "job"}
+	subjectLabels = []string{
+		"pod", "container", "deployment", "statefulset", "daemonset", "job_name", "cronjob", "persistentvolumeclaim",
+		"node", "nodename", "device", "mountpoint", "instance", "service", "app", "job",
+	}
 )
 
 func affectedBy(inc incident.Incident) affected {
