@@ -20,8 +20,9 @@ func (k Kind) String() string {
 		return "gauge"
 	case KindCounter:
 		return "counter"
+	default:
+		return "unknown"
 	}
-	return "unknown"
 }
 
 // KindOf guesses the kind from a metric's name, by the suffixes that the

@@ -156,7 +156,7 @@ func ofTLS(err error) *Error {
 		record    tls.RecordHeaderError
 		op        *net.OpError
 	)
-	hint := ""
+	var hint string
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		hint = "the server's certificate is not valid now: renew it, or set the clock right"

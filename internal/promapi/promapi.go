@@ -253,7 +253,7 @@ func (c *Client) Federate(ctx context.Context, matches []string, accept string) 
 		return nil, "", c.fail("federate", redact(err))
 	}
 	req.Header.Set("Accept", accept)
-	resp, body, err := c.http.Do(ctx, req)
+	resp, body, err := c.http.Do(ctx, req) //nolint:bodyclose // Do has read and closed it
 	if err != nil {
 		return nil, "", c.fail("federate", err)
 	}
@@ -266,11 +266,12 @@ func (c *Client) Probe(ctx context.Context) (version string, err error) {
 	if _, err := c.Query(ctx, "vector(1)", time.Time{}, 0); err != nil {
 		return "", err
 	}
-	b, err := c.Buildinfo(ctx)
-	if err != nil {
-		return "", nil // it answers queries, and that is what was asked
+	// It answers queries, and that is what was asked: a server that does not tell its
+	// version is as good.
+	if b, err := c.Buildinfo(ctx); err == nil {
+		version = b.Version
 	}
-	return b.Version, nil
+	return version, nil
 }
 
 // Server returns the address without a password, for messages.

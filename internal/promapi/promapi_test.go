@@ -123,7 +123,7 @@ func TestCalls(t *testing.T) {
 		f := newFake(t, says(200, `{"status":"success","data":{"yaml":"global: {}\n"}}`))
 		yaml, err := f.client(t, promapi.Options{}).Config(ctx)
 		require.NoError(t, err)
-		require.Equal(t, "global: {}\n", yaml)
+		require.YAMLEq(t, "global: {}", yaml)
 		require.Equal(t, []string{"GET /status/config"}, f.requests)
 	})
 	t.Run("build information and probe", func(t *testing.T) {
@@ -442,8 +442,14 @@ func certificate(t *testing.T, from, to time.Time, ip net.IP) (tls.Certificate, 
 
 func TestNew(t *testing.T) {
 	for _, o := range []promapi.Options{
-		{}, {URL: "prometheus:9090"}, {URL: "ftp://prometheus"}, {URL: "http://"}, {URL: "http://p?x=1"}, {URL: "http://p#x"},
-		{URL: "http://p", Timeout: -1}, {URL: "http://p", MaxBytes: -1},
+		{},
+		{URL: "prometheus:9090"},
+		{URL: "ftp://prometheus"},
+		{URL: "http://"},
+		{URL: "http://p?x=1"},
+		{URL: "http://p#x"},
+		{URL: "http://p", Timeout: -1},
+		{URL: "http://p", MaxBytes: -1},
 	} {
 		_, err := promapi.New(o)
 		require.Error(t, err, "%+v", o)

@@ -79,7 +79,7 @@ func (e *env) runFor(t *testing.T, d time.Duration) {
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{answer: func(n int) (int, string) { return 200, "up " + strconv.Itoa(n) + "\n" }}
-		time.Sleep(47 * time.Second)
+		<-time.After(47 * time.Second)
 		e := newEnv(t, f, nil)
 		e.runFor(t, 2*time.Minute)
 		require.Equal(t, "/p/federate?match%5B%5D=up&match%5B%5D=%7Bjob%3D%22a%22%7D", f.requests[0].URL.RequestURI())

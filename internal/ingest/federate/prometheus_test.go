@@ -87,9 +87,10 @@ scrape_configs:
 // await waits for a state of real processes, which have no clock of ours.
 func await(t *testing.T, target *ingesttest.Target, ready func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ready(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			require.Fail(t, "not reached", "%s", target.Dump())
-		}
-	}
+	require.Eventually(t, ready, 30*time.Second, 100*time.Millisecond, "%s", dumped{target})
 }
+
+// dumped prints a target as it is when the test has failed.
+type dumped struct{ *ingesttest.Target }
+
+func (d dumped) String() string { return d.Dump() }

@@ -125,6 +125,7 @@ func (s *scrape) walk(p textparse.Parser, app ingest.Appender, now int64, got *o
 				s.append(app, &sr.names[0], now, t, count)
 				s.append(app, &sr.names[1], now, t, sum)
 			}
+		default: // help, units and comments say nothing of samples
 		}
 	}
 }

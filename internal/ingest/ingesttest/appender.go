@@ -34,7 +34,7 @@ func check(labels []ingest.Label) {
 	for i, l := range labels {
 		switch {
 		case l.Name == "" || l.Value == "":
-			panic(fmt.Sprintf("empty label in %s", String(labels)))
+			panic("empty label in " + String(labels))
 		case !utf8.ValidString(l.Name) || !utf8.ValidString(l.Value):
 			panic(fmt.Sprintf("label of %s is not UTF-8", String(labels)))
 		case i > 0 && labels[i-1].Name >= l.Name:

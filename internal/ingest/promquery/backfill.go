@@ -76,14 +76,21 @@ func (q *query) backfill(ctx context.Context, from, to time.Time) error {
 		return nil
 	}
 	err := q.readRange(ctx, first, last)
-	switch promapi.ReasonOf(err) {
-	case promapi.ReasonTooLarge, promapi.ReasonExecution, promapi.ReasonTimeout:
-		if points := last.Sub(first)/interval + 1; points > 1 {
-			middle := first.Add((points/2 - 1) * interval)
-			return errors.Join(q.backfill(ctx, from, middle), q.backfill(ctx, middle, to))
-		}
+	if points := int(last.Sub(first)/interval) + 1; points > 1 && tooMuch(err) {
+		middle := first.Add(interval * time.Duration(points/2-1))
+		return errors.Join(q.backfill(ctx, from, middle), q.backfill(ctx, middle, to))
 	}
 	return err
+}
+
+// tooMuch reports whether a shorter stretch may succeed.
+func tooMuch(err error) bool {
+	switch promapi.ReasonOf(err) {
+	case promapi.ReasonTooLarge, promapi.ReasonExecution, promapi.ReasonTimeout:
+		return true
+	default:
+		return false
+	}
 }
 
 // readRange reads [first, last], and tries again while the server is away.
@@ -118,8 +125,9 @@ func transient(err error) bool {
 	switch promapi.ReasonOf(err) {
 	case promapi.ReasonDown, promapi.ReasonTooMany, promapi.ReasonServer:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // takeRange hands a stretch on. Series that come and go in it are left to the

@@ -43,7 +43,7 @@ func points(t *testing.T, e *env, name string, first, last, step int64) {
 	require.Len(t, s.Samples, int((last-first)/step)+1)
 	for i, p := range s.Samples {
 		require.Equal(t, (first+int64(i)*step)*1000, p.T)
-		require.Equal(t, float64(p.T/1000), p.V)
+		require.InDelta(t, p.T/1000, p.V, 0)
 	}
 }
 

@@ -47,20 +47,16 @@ scrape_configs:
 		s, ok := target.Get(name)
 		return ok && len(s.Samples) >= n
 	}
-	deadline := time.Now().Add(30 * time.Second)
-	for !has(`{__name__="down_ratio"}`, 2) && time.Now().Before(deadline) {
-		time.Sleep(500 * time.Millisecond)
-		require.NoError(t, source.Backfill(t.Context(), time.Now().Add(-time.Minute), time.Now(), func(int, int) {}))
-	}
-	require.True(t, has(`{__name__="down_ratio"}`, 2), target.Dump())
+	require.Eventually(t, func() bool {
+		err := source.Backfill(t.Context(), time.Now().Add(-time.Minute), time.Now(), func(int, int) {})
+		return err == nil && has(`{__name__="down_ratio"}`, 2)
+	}, 30*time.Second, 500*time.Millisecond)
 	before, _ := target.Get(`{__name__="down_ratio"}`)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- source.Run(ctx) }()
-	for !has(`{__name__="down_ratio"}`, len(before.Samples)+3) && time.Now().Before(deadline) {
-		time.Sleep(100 * time.Millisecond)
-	}
+	require.Eventually(t, func() bool { return has(`{__name__="down_ratio"}`, len(before.Samples)+3) }, 30*time.Second, 100*time.Millisecond)
 	cancel()
 	require.NoError(t, <-done)
 
@@ -68,11 +64,11 @@ scrape_configs:
 	require.GreaterOrEqual(t, len(s.Samples), len(before.Samples)+3, target.Dump())
 	for i, p := range s.Samples {
 		require.Zero(t, p.T%1000, "evaluation times are full seconds")
-		require.Equal(t, 1.0, p.V)
+		require.InDelta(t, 1, p.V, 0)
 		require.True(t, i == 0 || p.T > s.Samples[i-1].T)
 	}
 	require.Contains(t, target.Dump(), fmt.Sprintf(`{__name__="up", instance="127.0.0.1:%d", job="gone"} unknown 0@`, port))
 	s, _ = target.Get(`{__name__="now"}`)
-	require.Equal(t, 0.0, s.Samples[len(s.Samples)-1].V)
+	require.InDelta(t, 0, s.Samples[len(s.Samples)-1].V, 0)
 	require.NotContains(t, strings.Join(target.Names(), " "), "none")
 }

@@ -168,7 +168,7 @@ const start = 946684800 // of a synctest bubble
 func TestAlignedTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, func(form url.Values) (int, string) { return vector(form, `{"job":"a"}`, "1") })
-		time.Sleep(47*time.Second + 123*time.Millisecond) // started at an odd time
+		<-time.After(47*time.Second + 123*time.Millisecond) // started at an odd time
 		newEnv(t, f, query("q", "sum by (job) (up)")).runFor(t, 3*time.Minute)
 		// Asked 10 s after each full minute; the first at once, for the minute before.
 		require.Equal(t, []string{strconv.Itoa(start), strconv.Itoa(start + 60), strconv.Itoa(start + 120), strconv.Itoa(start + 180)}, f.times())

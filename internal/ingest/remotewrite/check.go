@@ -78,7 +78,7 @@ func (h *histogram) check() error {
 }
 
 func (h *histogram) checkTypes() error {
-	mixed := false
+	var mixed bool
 	if h.float {
 		mixed = len(h.positive.deltas) > 0 || len(h.negative.deltas) > 0 || h.zeroCount != 0
 	} else {

@@ -120,7 +120,7 @@ func (d *decoder) decodeHistogram(b []byte) error {
 		return err
 	}
 	d.histogram.reset()
-	if _, err := d.histogram.decode(b); err != nil {
+	if err := d.histogram.decode(b); err != nil {
 		return err
 	}
 	d.series.histograms = append(d.series.histograms, d.histogram.sample())

@@ -27,11 +27,11 @@ func printSeries(b *strings.Builder) func(*series) {
 }
 
 func bitsOf(samples []ingest.Sample) string {
-	out := ""
+	var out strings.Builder
 	for _, s := range samples {
-		out += fmt.Sprintf("%x@%d ", math.Float64bits(s.V), s.T)
+		fmt.Fprintf(&out, "%x@%d ", math.Float64bits(s.V), s.T)
 	}
-	return out
+	return out.String()
 }
 
 // TestAgainstRealEncoders encodes random requests with Prometheus's own code and
@@ -209,7 +209,7 @@ func randomHistograms(rnd *rand.Rand) (prompb.Histogram, writev2.Histogram) {
 // or unknown.
 func TestFieldOrder(t *testing.T) {
 	series := []byte{
-		2<<3 | 2, 11, 2<<3 | 0, 5, 1<<3 | 1, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, // sample: time first, then value 1
+		2<<3 | 2, 11, 2 << 3, 5, 1<<3 | 1, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, // sample: time first, then value 1
 		15<<3 | 5, 1, 2, 3, 4, // unknown, 32-bit
 		1 << 3, 1, 1 << 3, 2, // label references, one by one
 		1<<3 | 2, 2, 3, 0, // and two more, packed
@@ -232,8 +232,7 @@ func TestOneofLastWins(t *testing.T) {
 		histZeroCountInt << 3, 0,
 	}
 	var h histogram
-	_, err := h.decode(message)
-	require.NoError(t, err)
+	require.NoError(t, h.decode(message))
 	require.False(t, h.float)
 	require.NoError(t, h.check())
 }

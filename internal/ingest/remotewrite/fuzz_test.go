@@ -90,17 +90,18 @@ func referenceLabels(req *writev2.Request, maxLabels int) string {
 	var b strings.Builder
 	for _, ts := range req.Timeseries {
 		n := len(req.Symbols)
-		text, good := "", len(ts.LabelsRefs)%2 == 0 && len(ts.LabelsRefs) <= 2*maxLabels &&
+		var text strings.Builder
+		good := len(ts.LabelsRefs)%2 == 0 && len(ts.LabelsRefs) <= 2*maxLabels &&
 			int(ts.Metadata.HelpRef) < n && int(ts.Metadata.UnitRef) < n
 		for _, ref := range ts.LabelsRefs {
 			if int(ref) >= n || !utf8.ValidString(req.Symbols[ref]) {
 				good = false
 				break
 			}
-			text += req.Symbols[ref] + "\x00"
+			text.WriteString(req.Symbols[ref] + "\x00")
 		}
 		if good {
-			b.WriteString(text)
+			b.WriteString(text.String())
 		}
 		b.WriteString("\n")
 	}
@@ -145,7 +146,7 @@ func FuzzHistogram(f *testing.F) {
 	f.Add(message)
 	f.Fuzz(func(t *testing.T, message []byte) {
 		var h histogram
-		if _, err := h.decode(message); err != nil {
+		if err := h.decode(message); err != nil {
 			return
 		}
 		ours := h.check()

@@ -131,7 +131,7 @@ func TestDamaged(t *testing.T) {
 	f("protobuf with garbage after it", snappy.Encode(nil, append(bytes.Clone(message), 0xff)), "ends inside a field")
 	f("protobuf with a group", snappy.Encode(nil, append(bytes.Clone(message), 9<<3|3)), "wire type that protobuf 3 does not use")
 	f("field number 0", snappy.Encode(nil, append(bytes.Clone(message), 0)), "number 0")
-	f("series of another wire type", snappy.Encode(nil, append(bytes.Clone(message), 5<<3|0, 1)), "another wire type")
+	f("series of another wire type", snappy.Encode(nil, append(bytes.Clone(message), 5<<3, 1)), "another wire type")
 	f("JSON", snappy.Encode(nil, []byte(`{"timeseries":[]}`)), "malformed at byte 1")
 	// A good series first, then a broken one: nothing may be written.
 	f("second series broken", snappy.Encode(nil, append(bytes.Clone(message), 5<<3|2, 2, 2<<3|2, 9)), "in timeseries[1]")
@@ -258,7 +258,7 @@ func (s *slow) Read(b []byte) (int, error) {
 		s.first = s.first[n:]
 		return n, nil
 	}
-	time.Sleep(s.wait)
+	<-time.After(s.wait)
 	s.wait = 0
 	if len(s.second) == 0 {
 		return 0, io.EOF

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strconv"
 	"testing"
 
@@ -171,18 +169,6 @@ func v1Series(ls labels, samples ...prompb.Sample) prompb.TimeSeries {
 		ts.Labels = append(ts.Labels, prompb.Label{Name: ls[i], Value: ls[i+1]})
 	}
 	return ts
-}
-
-// fromMap gives the labels of a map in an order that is not sorted, as senders do
-// that build label sets from maps.
-func fromMap(m map[string]string) labels {
-	names := slices.Sorted(maps.Keys(m))
-	slices.Reverse(names)
-	var ls labels
-	for _, n := range names {
-		ls = append(ls, n, m[n])
-	}
-	return ls
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -65,12 +65,12 @@ const (
 	resetHintGauge = 3
 )
 
-// decode reads a Histogram message. rest is where it stopped.
-func (h *histogram) decode(b []byte) (rest []byte, err error) {
+// decode reads a Histogram message.
+func (h *histogram) decode(b []byte) error {
 	for len(b) > 0 {
 		num, typ, body, err := tag(b)
 		if err != nil {
-			return b, err
+			return err
 		}
 		switch num {
 		case histNegativeSpans, histNegativeDeltas, histNegativeCounts:
@@ -87,11 +87,11 @@ func (h *histogram) decode(b []byte) (rest []byte, err error) {
 			body, err = skip(body, typ)
 		}
 		if err != nil {
-			return b, err
+			return err
 		}
 		b = body
 	}
-	return b, nil
+	return nil
 }
 
 func (h *histogram) decodeDouble(b []byte, num uint32, typ uint8) ([]byte, error) {

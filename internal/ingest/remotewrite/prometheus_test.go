@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,8 +153,8 @@ remote_write:
 		require.NotZero(t, count)
 		require.Empty(t, others, "every request is answered with 204")
 	}
-	require.Equal(t, 10.0, lastNumber(t, two, `{__name__="latency_seconds_count", `+instance+`, job="target"}`))
-	require.Equal(t, 41.0, lastNumber(t, one, `{__name__="jobs_done", `+instance+`, job="target"}`))
+	require.InDelta(t, 10, lastNumber(t, two, `{__name__="latency_seconds_count", `+instance+`, job="target"}`), 0)
+	require.InDelta(t, 41, lastNumber(t, one, `{__name__="jobs_done", `+instance+`, job="target"}`), 0)
 	for _, r := range []*receiver{one, two} {
 		require.Positive(t, value(t, r.reg, "portent_exporter_remote_write_exemplars_total"))
 		require.Positive(t, value(t, r.reg, "portent_exporter_remote_write_histograms_total"))
@@ -165,17 +166,22 @@ func host(s *httptest.Server) string { return strings.TrimPrefix(s.URL, "http://
 // await waits for a state of real processes, which have no clock of ours.
 func await(t *testing.T, ready func() error) {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
-	for {
+	var last lastError
+	require.Eventually(t, func() bool {
 		err := ready()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			require.NoError(t, err)
-		}
-		time.Sleep(100 * time.Millisecond)
+		last.Store(&err)
+		return err == nil
+	}, 60*time.Second, 100*time.Millisecond, "%s", &last)
+}
+
+// lastError prints why the state was not reached, when the test has failed.
+type lastError struct{ atomic.Pointer[error] }
+
+func (e *lastError) String() string {
+	if err := e.Load(); err != nil {
+		return fmt.Sprint(*err)
 	}
+	return "never asked"
 }
 
 func lastNumber(t *testing.T, r *receiver, name string) float64 {

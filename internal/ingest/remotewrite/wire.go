@@ -114,11 +114,11 @@ func skip(b []byte, typ uint8) ([]byte, error) {
 }
 
 // refs appends the references of a repeated uint32 field, packed or not, up to
-// max in all; more are read and dropped, so that len(out) == max may mean more.
-func refs(into []uint32, b []byte, typ uint8, max int) (out []uint32, rest []byte, err error) {
+// most in all; more are read and dropped, so that len(out) == most may mean more.
+func refs(into []uint32, b []byte, typ uint8, most int) (out []uint32, rest []byte, err error) {
 	if typ == typeVarint {
 		v, rest, err := uvarint(b)
-		if len(into) < max {
+		if len(into) < most {
 			into = append(into, uint32(min(v, math.MaxUint32)))
 		}
 		return into, rest, err
@@ -129,7 +129,7 @@ func refs(into []uint32, b []byte, typ uint8, max int) (out []uint32, rest []byt
 	body, rest, err := lengthed(b)
 	for err == nil && len(body) > 0 {
 		var v uint64
-		if v, body, err = uvarint(body); err == nil && len(into) < max {
+		if v, body, err = uvarint(body); err == nil && len(into) < most {
 			into = append(into, uint32(min(v, math.MaxUint32)))
 		}
 	}
@@ -192,7 +192,9 @@ func zigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
 
 // alias returns b as a string without a copy: it is dead once the buffer of the
 // request is used again.
-func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+func alias(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // the doc comments of series and state say who may hold it, and how long
+}
 
 // MessageError says what is wrong with a protobuf message and where. Nothing of
 // such a message is written.
