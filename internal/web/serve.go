@@ -25,12 +25,46 @@ type state struct {
 	reloading sync.Mutex
 }
 
-// SignalContext returns a context that the first SIGINT or SIGTERM cancels, for a graceful end. After it the signals have
-// their default effect again, so that a second one ends the process at once. stop releases the signals.
+// SignalContext returns a context that the first SIGINT or SIGTERM cancels, for a graceful end. A second one ends the process
+// at once, as if nobody had caught it. stop gives the signals back.
 func SignalContext(parent context.Context) (ctx context.Context, stop context.CancelFunc) {
-	ctx, stop = signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	stopped := make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case sig := <-signals:
+				cancel()
+				if n > 0 {
+					force(sig)
+				}
+			case <-stopped:
+				return
+			}
+		}
+	}()
+	var once sync.Once
+	return ctx, func() {
+		once.Do(func() {
+			signal.Stop(signals)
+			close(stopped)
+			cancel()
+		})
+	}
+}
+
+// force ends the process by the signal, so that its exit status tells what ended it.
+func force(sig os.Signal) {
+	signal.Reset(sig)
+	p, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = p.Signal(sig)
+	}
+	if err != nil {
+		os.Exit(1)
+	}
 }
 
 // Listen opens the sockets, so that an address in use is an error before the process does anything else. Run calls it if
@@ -60,6 +94,9 @@ func (s *Server) Addrs() []net.Addr {
 	}
 	return out
 }
+
+// Close gives the sockets of Listen back, for a process that does not get as far as Run.
+func (s *Server) Close() error { return s.closeListeners() }
 
 func (s *Server) closeListeners() error {
 	var errs []error

@@ -322,6 +322,16 @@ func TestListenFailsForAnAddressInUse(t *testing.T) {
 	require.Empty(t, s.Addrs())
 }
 
+func TestCloseGivesThePortBack(t *testing.T) {
+	s := newServer(t, options())
+	require.NoError(t, s.Listen())
+	address := s.Addrs()[0].String()
+	require.NoError(t, s.Close())
+	l, err := net.Listen("tcp", address)
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+}
+
 func TestSeveralAddressesWithBasicAuth(t *testing.T) {
 	// The password is "portent", hashed with cost 4 so that the test is quick.
 	file := filepath.Join(t.TempDir(), "web.yml")
