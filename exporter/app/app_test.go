@@ -68,7 +68,8 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // ownMetrics returns the metrics that an exporter with everything turned on has about itself.
 func ownMetrics(t *testing.T) (out []*dto.MetricFamily) {
 	t.Helper()
-	a := newApp(t, t.TempDir(), "backfill: {url: 'http://127.0.0.1:1'}\npromql: {servers: [{url: 'http://127.0.0.1:1', queries: [{name: q, expr: up}]}]}")
+	a := newApp(t, t.TempDir(), "backfill: {url: 'http://127.0.0.1:1'}\npromql: {servers: [{url: 'http://127.0.0.1:1', queries: [{name: q, expr: up}]}]}\n"+
+		"federate: {targets: [{url: 'http://127.0.0.1:1', match: [up]}]}")
 	scrape(a.Handler()) // the metrics by route begin with the first request
 	fs, err := a.gather()
 	require.NoError(t, err)

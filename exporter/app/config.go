@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/ingest/federate"
 	"github.com/portent-dev/portent/internal/ingest/promquery"
 	"github.com/portent-dev/portent/internal/ingest/remotewrite"
 	"github.com/portent-dev/portent/internal/web"
@@ -23,6 +24,7 @@ import (
 type Config struct {
 	RemoteWrite remotewrite.Config `yaml:"remote_write"`
 	PromQL      promquery.Config   `yaml:"promql"`
+	Federate    federate.Config    `yaml:"federate"`
 	Detection   Detection          `yaml:"detection"`
 	Export      Export             `yaml:"export"`
 	State       State              `yaml:"state"`
@@ -115,6 +117,7 @@ func Load(path string) (Config, error) {
 		return Config{}, err
 	}
 	c.PromQL.SetDirectory(filepath.Dir(path))
+	c.Federate.SetDirectory(filepath.Dir(path))
 	c.Backfill.HTTPClient.SetDirectory(filepath.Dir(path))
 	return c, nil
 }
@@ -124,6 +127,7 @@ func (c *Config) Validate() error {
 	return errors.Join(
 		web.Invalid("remote_write", keyed(c.RemoteWrite.Validate())),
 		web.Invalid("promql", keyed(c.PromQL.Validate())),
+		web.Invalid("federate", keyed(c.Federate.Validate())),
 		web.Invalid("detection", c.Detection.validate()),
 		web.Invalid("export", c.Export.validate()),
 		web.Invalid("state", c.State.validate()),

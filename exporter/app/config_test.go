@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/ingest/federate"
 	"github.com/portent-dev/portent/internal/ingest/promquery"
 	"github.com/portent-dev/portent/internal/web"
 )
@@ -102,7 +103,7 @@ func TestReferenceIsWhole(t *testing.T) {
 	reference, elements := blocks[0][1], blocks[1][1]
 	c := Config{}
 	require.NoError(t, web.ParseYAML("reference", reference, &c))
-	c.PromQL = promquery.Config{} // an empty list is none
+	c.PromQL, c.Federate = promquery.Config{}, federate.Config{} // an empty list is none
 	require.Equal(t, Default(), c, "the reference does not give the defaults")
 
 	c = Default()
@@ -112,6 +113,12 @@ func TestReferenceIsWhole(t *testing.T) {
 	query.Timeout = model.Duration(30 * time.Second) // follows the interval
 	server.Queries = []promquery.Query{query}
 	require.Equal(t, promquery.Config{Servers: []promquery.Server{server}}, c.PromQL, "the reference of lists does not give the defaults")
+
+	target := federate.DefaultTarget()
+	target.URL, target.Match = c.Federate.Targets[0].URL, c.Federate.Targets[0].Match
+	target.Name, target.Timeout = "localhost:9090", model.Duration(30*time.Second) // follow the address and the interval
+	target.Labels = map[string]string{}
+	require.Equal(t, federate.Config{Targets: []federate.Target{target}}, c.Federate, "the reference of lists does not give the defaults")
 
 	shown := map[string]bool{}
 	for _, b := range [][]byte{reference, elements} {

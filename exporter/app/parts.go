@@ -11,6 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/ingest/federate"
 	"github.com/portent-dev/portent/internal/ingest/promquery"
 	"github.com/portent-dev/portent/internal/ingest/remotewrite"
 )
@@ -22,6 +23,7 @@ type parts struct {
 	families  []family
 	write     *part
 	promql    *part
+	federate  *part
 }
 
 // part is a source of samples: a handler, or something that runs.
@@ -34,13 +36,13 @@ type part struct {
 }
 
 // all returns the parts, for gathering and running.
-func (p *parts) all() []*part { return []*part{p.write, p.promql} }
+func (p *parts) all() []*part { return []*part{p.write, p.promql, p.federate} }
 
 // build makes the parts that c asks for. Nothing runs yet.
 func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	next = &parts{config: c, families: c.Export.families()}
 	if old == nil {
-		old = &parts{write: &part{}, promql: &part{}}
+		old = &parts{write: &part{}, promql: &part{}, federate: &part{}}
 	}
 	if next.selection, err = newSelection(c.Detection.Keep, c.Detection.Drop); err != nil {
 		return nil, fmt.Errorf("detection: %w", err)
@@ -68,6 +70,21 @@ func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("promql: %w", err)
+	}
+	next.federate, err = reuse(old.federate, c.Federate, func(p *part) error {
+		if len(c.Federate.Targets) == 0 {
+			return nil
+		}
+		s, err := federate.New(federate.Options{
+			Config: c.Federate, Target: a.target(a.gate), Registerer: p.reg, Logger: a.component("federate"),
+		})
+		if err == nil {
+			p.run = s.Run
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("federate: %w", err)
 	}
 	return next, nil
 }

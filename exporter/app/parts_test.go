@@ -72,6 +72,26 @@ func TestQueriesAreScored(t *testing.T) {
 	require.Equal(t, n, instant.Load(), "nothing starts after the end")
 }
 
+func TestFederationIsScored(t *testing.T) {
+	now := time.Now().UnixMilli()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/federate" || r.FormValue("match[]") != "up" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		fmt.Fprintf(w, "# TYPE up untyped\nup{instance=\"a\",job=\"x\"} 1 %d\n", now)
+	}))
+	t.Cleanup(server.Close)
+	a := newApp(t, t.TempDir(), fmt.Sprintf("federate: {targets: [{url: '%s', match: [up], interval: 1s, timeout: 1s}]}", server.URL))
+	url, stop := start(t, a.App)
+	require.Eventually(t, func() bool {
+		_, body := httpGet(t, url+"/metrics")
+		return strings.Contains(body, `anomaly_score{metric="up",instance="a",job="x"} 0`+"\n")
+	}, 10*time.Second, 20*time.Millisecond)
+	require.NoError(t, stop())
+}
+
 func TestAServerThatIsDownStopsNothing(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, t.TempDir(), promqlConfig("http://127.0.0.1:1", "backfill: {queries: false}"))
