@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -91,7 +92,7 @@ func TestWaysToProveWhoOneIs(t *testing.T) {
 	identify := func(change func(r *requestBuilder)) (principal, bool) {
 		rb := &requestBuilder{}
 		change(rb)
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		if rb.header != "" {
 			r.Header.Set("Authorization", rb.header)
 		}
@@ -197,9 +198,9 @@ func TestScopesSeparateTenants(t *testing.T) {
 		require.NotContains(t, w.Body.String(), secret, path)
 	}
 	_, err = shop.Dismiss(t.Context(), "01C", "not mine to decide alone")
-	require.Equal(t, incidentapi.ReasonUnauthorized, err.(*incidentapi.Error).Reason)
+	require.Equal(t, incidentapi.ReasonUnauthorized, reasonOf(t, err))
 	_, err = shop.Dismiss(t.Context(), "01B", "guessed the id")
-	require.Equal(t, incidentapi.ReasonNotFound, err.(*incidentapi.Error).Reason)
+	require.Equal(t, incidentapi.ReasonNotFound, reasonOf(t, err))
 	_, err = shop.Dismiss(t.Context(), "01A", "mine")
 	require.NoError(t, err)
 
@@ -213,7 +214,7 @@ func TestGuardOfReload(t *testing.T) {
 	called := 0
 	h := ts.guard(countingHandler(&called))
 	for token, want := range map[string]int{"": 401, viewerToken: 403, approverToken: 403, adminToken: 200} {
-		r := httptest.NewRequest("POST", "/-/reload", nil)
+		r := httptest.NewRequest(http.MethodPost, "/-/reload", nil)
 		r.Header.Set("Authorization", "Bearer "+token)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)

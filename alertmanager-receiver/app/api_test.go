@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -24,6 +25,14 @@ func (ts *testServer) client(t testing.TB, token string) *incidentapi.Client {
 	c, err := incidentapi.New(incidentapi.Options{URL: srv.URL, Token: token})
 	require.NoError(t, err)
 	return c
+}
+
+// reasonOf returns why the client failed.
+func reasonOf(t testing.TB, err error) incidentapi.Reason {
+	t.Helper()
+	var e *incidentapi.Error
+	require.ErrorAs(t, err, &e)
+	return e.Reason
 }
 
 func TestIncidentsThroughTheClient(t *testing.T) {
@@ -102,7 +111,7 @@ func TestActionsThroughTheClient(t *testing.T) {
 	require.Equal(t, "dismissed", inc.Status)
 	require.Equal(t, "known: the load test", inc.Timeline[len(inc.Timeline)-1].Text)
 	_, err = c.Dismiss(ctx, idMemory, "again")
-	require.Equal(t, incidentapi.ReasonConflict, err.(*incidentapi.Error).Reason)
+	require.Equal(t, incidentapi.ReasonConflict, reasonOf(t, err))
 	inc, err = c.Reopen(ctx, idMemory, "it is back")
 	require.NoError(t, err)
 	require.Equal(t, "open", inc.Status)
@@ -112,10 +121,10 @@ func TestActionsThroughTheClient(t *testing.T) {
 
 	for _, reason := range []string{"", " \n\t", strings.Repeat("x", 501)} {
 		_, err = c.Dismiss(ctx, idMemory, reason)
-		require.Equal(t, incidentapi.ReasonBadRequest, err.(*incidentapi.Error).Reason)
+		require.Equal(t, incidentapi.ReasonBadRequest, reasonOf(t, err))
 	}
 	_, err = c.Dismiss(ctx, "nope", "x")
-	require.Equal(t, incidentapi.ReasonNotFound, err.(*incidentapi.Error).Reason)
+	require.Equal(t, incidentapi.ReasonNotFound, reasonOf(t, err))
 
 	audit, err := c.Audit(ctx, time.Time{}, 1000, "")
 	require.NoError(t, err)
@@ -138,7 +147,7 @@ func TestOutboxThroughTheClient(t *testing.T) {
 	require.Contains(t, dead.Tasks[0].LastError, "You do not have permission")
 	require.NoError(t, c.Replay(ctx, dead.Tasks[0].ID))
 	err = c.Replay(ctx, dead.Tasks[0].ID)
-	require.Equal(t, incidentapi.ReasonNotFound, err.(*incidentapi.Error).Reason, "it is not dead any more")
+	require.Equal(t, incidentapi.ReasonNotFound, reasonOf(t, err), "it is not dead any more")
 	dead, err = c.DeadLetters(ctx, 10, "")
 	require.NoError(t, err)
 	require.Empty(t, dead.Tasks)
@@ -204,7 +213,7 @@ func FuzzQuery(f *testing.F) {
 	ts := newTestServer(f, nil)
 	f.Fuzz(func(t *testing.T, query string) {
 		for _, path := range []string{"/api/v1/incidents", "/api/v1/alerts", "/api/v1/audit", "/api/v1/outbox", "/"} {
-			req := httptest.NewRequest("GET", path, nil)
+			req := httptest.NewRequest(http.MethodGet, path, nil)
 			req.URL.RawQuery = query
 			w := httptest.NewRecorder()
 			ts.mux.ServeHTTP(w, req)

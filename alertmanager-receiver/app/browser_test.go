@@ -49,7 +49,7 @@ func TestPagesInABrowser(t *testing.T) {
 		for _, scheme := range []string{"light", "dark"} {
 			for _, p := range pages {
 				t.Run(fmt.Sprintf("%s/%d/%s", p.name, width, scheme), func(t *testing.T) {
-					tab := openTab(t, browser)
+					tab := openTab(browser, t)
 					_, err := chromedp.Run(tab.ctx, scheming(scheme))
 					require.NoError(t, err)
 					require.NoError(t, chromedp.Do(tab.ctx, chromedp.EmulateViewport(width, 844), chromedp.Navigate(p.url)))
@@ -75,7 +75,7 @@ func TestPagesByKeyboard(t *testing.T) {
 	fill(t, ts)
 	srv := httptest.NewServer(ts.mux)
 	defer srv.Close()
-	tab := openTab(t, startBrowser(t))
+	tab := openTab(startBrowser(t), t)
 	read := func(js string) string {
 		t.Helper()
 		v, err := chromedp.Run(tab.ctx, chromedp.Evaluate[string](js))
@@ -180,7 +180,7 @@ type tab struct {
 	seen []string
 }
 
-func openTab(t *testing.T, browser context.Context) *tab {
+func openTab(browser context.Context, t *testing.T) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)

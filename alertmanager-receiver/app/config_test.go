@@ -107,10 +107,10 @@ func keys(t reflect.Type, path string) []string {
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		p := strings.TrimPrefix(path+"."+name, ".")
 		ft := f.Type
-		for ft.Kind() == reflect.Slice || ft.Kind() == reflect.Pointer {
-			if ft.Kind() == reflect.Slice {
-				p += "[]"
-			}
+		if ft.Kind() == reflect.Slice {
+			p, ft = p+"[]", ft.Elem()
+		}
+		if ft.Kind() == reflect.Pointer {
 			ft = ft.Elem()
 		}
 		if ft.Kind() == reflect.Struct && !strings.Contains(ft.PkgPath(), "jira") { // Jira has a page of its own

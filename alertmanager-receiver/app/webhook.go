@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -61,12 +62,20 @@ func (s *server) serveWebhook(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	var err error
-	if n.Body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit)); err != nil {
+	if n.Body, err = readBody(http.MaxBytesReader(w, r.Body, limit), min(r.ContentLength, limit)); err != nil {
 		s.unreadable(w, r, n, err, limit)
 		return
 	}
 	s.metrics.bodyBytes.Observe(float64(len(n.Body)))
 	s.accept(w, r, n)
+}
+
+// readBody reads everything, into a buffer of the announced length (below 0: none was announced) if that holds
+// it, as growing one copies it several times over.
+func readBody(r io.Reader, length int64) ([]byte, error) {
+	b := bytes.NewBuffer(make([]byte, 0, max(length, 0)+bytes.MinRead))
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 // accept checks and stores a notification that was read whole.

@@ -197,7 +197,7 @@ func TestWebhookIsBusy(t *testing.T) {
 
 func TestWebhookCutConnectionIsWorthAnotherTry(t *testing.T) {
 	ts := newTestServer(t, nil)
-	req := httptest.NewRequest("POST", hook, io.MultiReader(strings.NewReader(notice("A")[:50]), failingReader{}))
+	req := httptest.NewRequest(http.MethodPost, hook, io.MultiReader(strings.NewReader(notice("A")[:50]), failingReader{}))
 	w := httptest.NewRecorder()
 	ts.mux.ServeHTTP(w, req)
 	requireError(t, w, 503, "read the body")
@@ -218,7 +218,7 @@ func TestWebhookToken(t *testing.T) {
 		require.Equal(t, want, w.Code, header)
 	}
 	require.InDelta(t, 4, ts.outcome(outcomeDenied), 0)
-	req := httptest.NewRequest("POST", hook, strings.NewReader(notice("A")))
+	req := httptest.NewRequest(http.MethodPost, hook, strings.NewReader(notice("A")))
 	req.SetBasicAuth("alertmanager", token)
 	w := httptest.NewRecorder()
 	ts.mux.ServeHTTP(w, req)
@@ -266,7 +266,7 @@ func FuzzWebhook(f *testing.F) {
 	ts := newTestServer(f, nil)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		w := httptest.NewRecorder()
-		ts.mux.ServeHTTP(w, httptest.NewRequest("POST", hook, bytes.NewReader(body)))
+		ts.mux.ServeHTTP(w, httptest.NewRequest(http.MethodPost, hook, bytes.NewReader(body)))
 		require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, w.Code, w.Body.String())
 		require.True(t, json.Valid(w.Body.Bytes()))
 	})

@@ -55,6 +55,6 @@ func webTLS(path string) bool {
 	var c struct {
 		TLS *yaml.Node `yaml:"tls_server_config"`
 	}
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(path) //nolint:gosec // the path of --web.config.file
 	return path != "" && err == nil && yaml.Unmarshal(b, &c) == nil && c.TLS != nil
 }

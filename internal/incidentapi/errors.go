@@ -55,8 +55,9 @@ func (e *Error) Retry() bool {
 	switch e.Reason {
 	case ReasonTimeout, ReasonUnreachable, ReasonUnavailable:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // transportError names what went wrong before an answer came.
