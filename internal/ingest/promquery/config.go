@@ -3,7 +3,9 @@ package promquery
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -28,8 +30,12 @@ type Server struct {
 	// works on 20 by default, and others want some of them.
 	MaxConcurrent int `yaml:"max_concurrent,omitempty"`
 	// MaxBytes bounds one answer. Default 64 MiB.
-	MaxBytes int64   `yaml:"max_bytes,omitempty"`
-	Queries  []Query `yaml:"queries"`
+	MaxBytes int64 `yaml:"max_bytes,omitempty"`
+	// Labels are put on each result that has not such a label itself, as Prometheus
+	// does with external labels, which it leaves out of its answers: where several
+	// servers are asked, they tell the clusters apart.
+	Labels  map[string]string `yaml:"labels,omitempty"`
+	Queries []Query           `yaml:"queries"`
 }
 
 // Kind says how the results of a query behave.
@@ -152,6 +158,15 @@ func (s *Server) validate() (errs []error) {
 	}
 	if s.MaxBytes < 1 {
 		errs = append(errs, fmt.Errorf("max_bytes: must be above 0, is %d", s.MaxBytes))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
+		value := s.Labels[name]
+		switch {
+		case !model.UTF8Validation.IsValidLabelName(name), name == ingest.MetricName:
+			errs = append(errs, fmt.Errorf("labels.%s: cannot be a label", name))
+		case value == "" || !model.LabelValue(value).IsValid():
+			errs = append(errs, fmt.Errorf("labels.%s: must have a value of UTF-8 text", name))
+		}
 	}
 	if len(s.Queries) == 0 {
 		errs = append(errs, errors.New("queries: must hold at least one"))

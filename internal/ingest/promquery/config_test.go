@@ -38,6 +38,7 @@ func TestConfig(t *testing.T) {
 	require.Equal(t, "/etc/portent/secrets/password", first.HTTPClient.BasicAuth.PasswordFile)
 	require.True(t, first.HTTPClient.FollowRedirects, "the defaults of prometheus/common")
 	require.Equal(t, 2, first.MaxConcurrent)
+	require.Equal(t, map[string]string{"cluster": "c1"}, first.Labels)
 	require.Equal(t, promquery.Query{
 		Name: "checkout_error_ratio", Expr: first.Queries[0].Expr, Interval: model.Duration(30 * time.Second),
 		Offset: model.Duration(20 * time.Second), Timeout: model.Duration(10 * time.Second), MaxSeries: 50, Kind: promquery.KindGauge,
@@ -75,6 +76,8 @@ func TestInvalid(t *testing.T) {
 		"queries":            "servers[0].queries: must hold at least one",
 		"max-concurrent":     "servers[0].max_concurrent: must be above 0, is 0",
 		"max-bytes":          "servers[0].max_bytes: must be above 0, is -1",
+		"labels-name":        "servers[0].labels.__name__: cannot be a label",
+		"labels-empty":       "servers[0].labels.cluster: must have a value",
 		"http-client":        "at most one of bearer_token & bearer_token_file",
 	}
 	files, err := filepath.Glob("testdata/invalid-*.yml")

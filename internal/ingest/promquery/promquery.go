@@ -43,7 +43,8 @@ type Source struct {
 type query struct {
 	Query
 	api      *promapi.Client
-	slots    chan struct{} // room among the server's queries in work
+	slots    chan struct{}     // room among the server's queries in work
+	added    map[string]string // Server.Labels
 	target   ingest.Target
 	metrics  *queryMetrics
 	counters *ingest.Counters
@@ -85,7 +86,7 @@ func New(o Options) (*Source, error) {
 				return nil, fmt.Errorf("servers[%d].url: %w", i, err)
 			}
 			s.queries = append(s.queries, &query{
-				Query: q, api: api, slots: slots, target: o.Target,
+				Query: q, api: api, slots: slots, added: server.Labels, target: o.Target,
 				metrics: metrics.of(q.Name), counters: counters,
 				logger: o.Logger.With("query", q.Name, "server", api.Server()),
 			})

@@ -190,6 +190,27 @@ func TestSamples(t *testing.T) {
 	})
 }
 
+func TestLabels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, func(form url.Values) (int, string) {
+			return vector(form, `{"cluster":"theirs"}`, "1", `{"cluster":"","job":"a"}`, "2")
+		})
+		server := promquery.DefaultServer()
+		server.URL, server.Queries, server.Labels = "http://prometheus:9090", []promquery.Query{query("q", "x")}, map[string]string{"cluster": "ours", "zone": "z"}
+		target := new(ingesttest.Target)
+		s, err := promquery.New(promquery.Options{
+			Config: promquery.Config{Servers: []promquery.Server{server}}, Target: target,
+			Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Client: f.client,
+		})
+		require.NoError(t, err)
+		(&env{source: s}).runFor(t, time.Second)
+		require.Equal(t, []string{
+			`{__name__="q", cluster="ours", job="a", zone="z"}`,
+			`{__name__="q", cluster="theirs", zone="z"}`,
+		}, target.Names())
+	})
+}
+
 func TestScalarAndHistogram(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, func(form url.Values) (int, string) {

@@ -81,11 +81,16 @@ func (q *query) series(metric model.Metric, suffix string, samples []ingest.Samp
 	if !named {
 		name = q.Name
 	}
-	labels := make([]ingest.Label, 0, len(metric)+1)
+	labels := make([]ingest.Label, 0, len(metric)+len(q.added)+1)
 	labels = append(labels, ingest.Label{Name: ingest.MetricName, Value: name + suffix})
 	for n, v := range metric {
 		if n != model.MetricNameLabel && n != "" && v != "" {
 			labels = append(labels, ingest.Label{Name: string(n), Value: string(v)})
+		}
+	}
+	for n, v := range q.added {
+		if metric[model.LabelName(n)] == "" {
+			labels = append(labels, ingest.Label{Name: n, Value: v})
 		}
 	}
 	slices.SortFunc(labels, func(a, b ingest.Label) int { return strings.Compare(a.Name, b.Name) })

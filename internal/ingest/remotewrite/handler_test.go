@@ -230,6 +230,22 @@ func TestBodyOverTheWire(t *testing.T) {
 		require.Equal(t, 204, a.status, a.message)
 		require.Equal(t, "1/0/0", a.written)
 	})
+	t.Run("too slow", func(t *testing.T) {
+		r := newReceiver(t, remotewrite.Config{ReadTimeout: model.Duration(50 * time.Millisecond)})
+		server := httptest.NewServer(r)
+		defer server.Close()
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: "+typeV2+"\r\nContent-Length: 1000\r\n\r\n"+string(body))
+		require.NoError(t, err)
+		answer := make([]byte, 4096) // the rest of the body never comes
+		n, err := conn.Read(answer)
+		require.NoError(t, err)
+		require.Contains(t, string(answer[:n]), " 503 ")
+		require.Contains(t, string(answer[:n]), "i/o timeout")
+		require.Empty(t, r.target.Dump())
+	})
 	t.Run("broken off", func(t *testing.T) {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
 		require.NoError(t, err)
