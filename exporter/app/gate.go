@@ -97,8 +97,10 @@ func (g *gate) release() {
 		}
 		g.held = newHeld()
 		g.bytes.Store(0)
+		g.open++ // an exchange waits for it
 		g.mu.Unlock()
 		g.pass(h.order)
+		g.ended()
 	}
 }
 

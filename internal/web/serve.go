@@ -156,7 +156,7 @@ func (s *Server) servers() []*http.Server {
 	for i := range out {
 		out[i] = &http.Server{
 			Handler:           s.handler,
-			ReadHeaderTimeout: readHeaderTimeout,
+			ReadHeaderTimeout: min(readHeaderTimeout, s.opts.ReadTimeout),
 			ReadTimeout:       s.opts.ReadTimeout,
 			WriteTimeout:      s.opts.WriteTimeout,
 			IdleTimeout:       idleTimeout,

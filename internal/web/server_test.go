@@ -380,6 +380,34 @@ func TestHeadersAreBounded(t *testing.T) {
 	require.NoError(t, stop())
 }
 
+func TestSlowHeadersAreCutOff(t *testing.T) {
+	o := options()
+	o.ReadTimeout = 50 * time.Millisecond
+	addrs, stop := start(t, newServer(t, o))
+	// A slowloris: one more header line now and then, for ever.
+	c, err := net.Dial("tcp", addrs[0].String())
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = io.WriteString(c, "GET /-/healthy HTTP/1.1\r\nHost: x\r\n")
+	require.NoError(t, err)
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+	closed := make(chan error, 1)
+	go func() {
+		_, err := io.ReadAll(c)
+		closed <- err
+	}()
+	for {
+		select {
+		case err := <-closed:
+			require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the server hung up")
+			require.NoError(t, stop())
+			return
+		case <-time.After(5 * time.Millisecond):
+			_, _ = io.WriteString(c, "X-More: 1\r\n") // fails once the server has hung up
+		}
+	}
+}
+
 func TestSlowBodyIsCutOff(t *testing.T) {
 	o := options()
 	o.ReadTimeout = 50 * time.Millisecond

@@ -83,7 +83,7 @@ func TestClientCertificates(t *testing.T) {
 	o := options()
 	o.WebConfig = flags(file, "127.0.0.1:0")
 	addrs, stop := start(t, newServer(t, o))
-	get := func(scheme string, certs ...string) (*http.Response, error) {
+	get := func(scheme string, certs ...string) (status int, err error) {
 		roots := x509.NewCertPool()
 		require.True(t, roots.AppendCertsFromPEM(ours.pem))
 		c := &tls.Config{RootCAs: roots}
@@ -94,21 +94,22 @@ func TestClientCertificates(t *testing.T) {
 		}
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: c, DisableKeepAlives: true}}
 		resp, err := client.Get(scheme + "://" + addrs[0].String() + "/-/healthy")
-		if err == nil {
-			resp.Body.Close()
+		if err != nil {
+			return 0, err
 		}
-		return resp, err
+		defer resp.Body.Close()
+		return resp.StatusCode, nil
 	}
-	resp, err := get("https", good, goodKey)
+	status, err := get("https", good, goodKey)
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Equal(t, http.StatusOK, status)
 	_, err = get("https")
 	require.ErrorContains(t, err, "certificate required")
 	_, err = get("https", foreign, foreignKey)
 	require.ErrorContains(t, err, "unknown certificate authority")
-	resp, err = get("http")
+	status, err = get("http")
 	require.NoError(t, err)
-	require.Equal(t, http.StatusBadRequest, resp.StatusCode, "plain HTTP on a TLS port")
+	require.Equal(t, http.StatusBadRequest, status, "plain HTTP on a TLS port")
 
 	// What is wrong in the file is found before anything listens.
 	require.NoError(t, os.Remove(filepath.Join(dir, "server.key")))
