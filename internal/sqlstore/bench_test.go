@@ -115,7 +115,7 @@ func many(b *testing.B, s *sqlstore.Store, n int) {
 	}
 }
 
-// BenchmarkQueries100k asks what pages and API ask, of 100 000 incidents with a
+// BenchmarkQueries asks what pages and API ask, of 100 000 incidents with a
 // million alerts. It takes minutes to fill, so it wants PORTENT_BENCH_LARGE=1;
 // without it there are 10 000.
 func BenchmarkQueries(b *testing.B) {

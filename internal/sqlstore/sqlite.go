@@ -23,7 +23,7 @@ import (
 const pageSize = 4096
 
 var sqliteDialect = dialect{
-	name: "sqlite", goose: goose.DialectSQLite3, onlyProcess: true,
+	name: "sqlite", goose: goose.DialectSQLite3, onlyProcess: true, anonymous: true,
 	size:      `SELECT (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())`,
 	maxParams: 32766, // SQLITE_MAX_VARIABLE_NUMBER since 3.32
 	classify:  classifySQLite,

@@ -128,7 +128,11 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, head, tail string, rows 
 				b.WriteByte(sep)
 				sep = ','
 				args = append(args, v)
-				b.WriteString("$" + strconv.Itoa(len(args)))
+				if s.d.anonymous {
+					b.WriteByte('?')
+				} else {
+					b.WriteString("$" + strconv.Itoa(len(args)))
+				}
 			}
 			b.WriteByte(')')
 		}
