@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -177,32 +178,33 @@ func TestGateExchangeGivesUpOnABatchThatStaysOpen(t *testing.T) {
 }
 
 func TestGateReleaseAndExchangeAtOnce(t *testing.T) {
-	for range 20 {
-		g := newGate(newEngine(t, detect.Options{}))
-		g.hold()
-		const series = 3 * releaseBatch
-		for i := range series {
-			write(g, fmt.Sprint("m", i), 1000, 1)
-		}
-		var before uint64
-		var wg sync.WaitGroup
-		wg.Go(g.release)
-		wg.Go(func() {
-			err := g.exchange(func(old *detect.Engine) (*detect.Engine, error) {
-				e := newEngine(t, detect.Options{})
-				before = old.Stats().Accepted
-				return e, transfer(old, e)
-			})
-			if err != nil {
-				panic(err)
-			}
-		})
-		wg.Wait()
-		require.EqualValues(t, series, before+g.engine.Load().Stats().Accepted)
-		require.Len(t, newest(g.engine.Load()), series)
-		require.Zero(t, g.holds)
-		require.Zero(t, g.open)
+	g := newGate(newEngine(t, detect.Options{}))
+	g.hold()
+	const series = 30 * releaseBatch
+	for i := range series {
+		write(g, fmt.Sprint("m", i), 1000, 1)
 	}
+	var before uint64
+	var wg sync.WaitGroup
+	wg.Go(g.release)
+	for g.bytes.Load() > 0 { // until it hands on
+		runtime.Gosched()
+	}
+	wg.Go(func() {
+		err := g.exchange(func(old *detect.Engine) (*detect.Engine, error) {
+			e := newEngine(t, detect.Options{})
+			before = old.Stats().Accepted
+			return e, transfer(old, e)
+		})
+		if err != nil {
+			panic(err)
+		}
+	})
+	wg.Wait()
+	require.EqualValues(t, series, before+g.engine.Load().Stats().Accepted)
+	require.Len(t, newest(g.engine.Load()), series)
+	require.Zero(t, g.holds)
+	require.Zero(t, g.open)
 }
 
 func TestGateHoldsForTheHistoryOverAnExchange(t *testing.T) {
