@@ -346,4 +346,10 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // Close gives up what New opened when Run is not to be called.
-func (a *App) Close() error { return a.db.Close() }
+func (a *App) Close() error {
+	var err error
+	if a.web != nil {
+		err = a.web.Close()
+	}
+	return errors.Join(err, a.db.Close())
+}
