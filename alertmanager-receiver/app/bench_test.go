@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/portent-dev/portent/internal/incident"
 )
 
 // groupOf is a notification of three alerts, 2 kB, as a usual group is; every call is another one.
@@ -98,4 +100,41 @@ func benchmarkWebhook(b *testing.B, url string) {
 	b.ReportMetric(at(.95), "p95-ms")
 	b.ReportMetric(at(.99), "p99-ms")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkPages asks for pages and lists while 20,000 incidents of three alerts are stored.
+func BenchmarkPages(b *testing.B) {
+	const incidents = 20_000
+	ts := newTestServer(b, nil)
+	var last string
+	for from := 0; from < incidents; from += 1000 {
+		c := incident.Change{}
+		for i := from; i < from+1000; i++ {
+			last = fmt.Sprintf("01J%08d", i)
+			inc := incident.Incident{
+				ID: last, Key: last, Status: incident.StatusResolved, Severity: incident.SeverityWarning, Title: "[Auto] Kube pod not ready - shop namespace", Summary: "3 alerts",
+				StartedAt: t0.Add(time.Duration(i-incidents) * time.Minute), EndedAt: t0.Add(time.Duration(i-incidents+5) * time.Minute), UpdatedAt: t0, Total: 3,
+			}
+			if i%100 == 0 {
+				inc.Status, inc.EndedAt = incident.StatusOpen, time.Time{}
+			}
+			for j := range 3 {
+				a := testAlert("KubePodNotReady", 0, time.Minute, "namespace", "shop", "pod", fmt.Sprintf("web-%d-%d", i, j), "severity", "warning")
+				a.StartsAt, a.IncidentID = inc.StartedAt, inc.ID
+				c.Alerts = append(c.Alerts, a)
+			}
+			c.Incidents = append(c.Incidents, inc)
+		}
+		require.NoError(b, ts.db.Apply(b.Context(), c))
+	}
+	for _, x := range []struct{ name, path string }{
+		{"open", "/"}, {"all", "/?status=all"}, {"incident", "/incidents/" + last}, {"api-100", "/api/v1/incidents"}, {"api-1000", "/api/v1/incidents?limit=1000"},
+	} {
+		b.Run(x.name, func(b *testing.B) {
+			for b.Loop() {
+				require.Equal(b, 200, ts.send(b, "GET", x.path, "").Code)
+			}
+			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/page")
+		})
+	}
 }

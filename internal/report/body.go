@@ -99,6 +99,7 @@ func timeline(inc incident.Incident) ticket.Doc {
 	return ticket.Doc{ticket.Heading(3, ticket.Text("Timeline")), ticket.List(items...)}
 }
 
+// linkList leads to other systems. The tracker itself adds the link to the incident (Draft.IncidentURL).
 func (p *Plain) linkList(inc incident.Incident) ticket.Doc {
 	var items [][]ticket.Span
 	add := func(text, url string) {
@@ -106,7 +107,6 @@ func (p *Plain) linkList(inc incident.Incident) ticket.Doc {
 			items = append(items, []ticket.Span{ticket.Link(text, url)})
 		}
 	}
-	add("Incident in Portent", p.links.Incident(inc.ID))
 	if lead, ok := leadAlert(inc); ok {
 		add("Graph of "+name(lead)+" in Prometheus", p.links.Graph(lead, inc.StartedAt, latest(inc)))
 		add("Alert in Alertmanager, to see or silence it", p.links.Alertmanager(lead))
