@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,7 +76,7 @@ func TestAlertmanagerPairSendsTwice(t *testing.T) {
 	eventually(t, "a resolved incident with a closed issue", func() string {
 		all, issues := incidents(t, receiver), jira.Issues()
 		if len(all) != 1 || all[0].Status != "resolved" || len(issues) != 1 || issues[0].Category != "done" {
-			return fmt.Sprintf("incidents %+v, issues %+v", all, issues)
+			return fmt.Sprintf("incidents: %+v, issues: %s", all, describe(issues))
 		}
 		return ""
 	})
@@ -109,6 +110,7 @@ trackers:
     type: jira
     jira: {url: "%s", email: "%s", token: "%s", project: OPS, search_lag: %s}
 outbox: {call_timeout: 5s}
+triage: {resolve_after: 5s}
 `
 
 // fire posts an alert to an Alertmanager that begins now, or that ended.
@@ -153,6 +155,15 @@ func acknowledged(t testing.TB, alertmanager *servertest.Server) {
 	})
 }
 
+// describe names issues without their texts.
+func describe(issues []jiratest.Issue) string {
+	var all []string
+	for _, i := range issues {
+		all = append(all, fmt.Sprintf("%s (%s, %v)", i.Key, i.Status, i.Labels))
+	}
+	return strings.Join(all, "; ")
+}
+
 // oneIssue waits until the receiver knows of a ticket, and checks that there is one and stays one.
 func oneIssue(t testing.TB, jira *jiratest.Server, receiver *servertest.Server, watch time.Duration) {
 	t.Helper()
@@ -167,7 +178,7 @@ func oneIssue(t testing.TB, jira *jiratest.Server, receiver *servertest.Server, 
 	})
 	always(t, "one issue", watch, func() string {
 		if issues := jira.Issues(); len(issues) != 1 || issues[0].Key != key {
-			return fmt.Sprintf("issues: %+v, the incident knows %s", issues, key)
+			return fmt.Sprintf("issues: %s, the incident knows %s", describe(issues), key)
 		}
 		return ""
 	})

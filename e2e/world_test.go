@@ -130,7 +130,7 @@ receivers:
 `
 
 // receiverConfig files tickets in the receiver itself.
-const receiverConfig = "trackers: [{name: local, type: local}]\n"
+const receiverConfig = "trackers: [{name: local, type: local}]\ntriage: {resolve_after: 5s}\n"
 
 // quickRules are the rules that we ship, with seconds in the place of minutes.
 func quickRules(t testing.TB) string {

@@ -42,6 +42,7 @@ type Stack struct {
 	processes []*serverkit.Process
 	ended     chan *serverkit.Process // the first process that ended by itself
 	stop      sync.Once
+	stopped   chan struct{}
 }
 
 const (
@@ -69,7 +70,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{out: o.Out, data: o.Data, unlock: unlock, ended: make(chan *serverkit.Process, 1)}
+	s := &Stack{out: o.Out, data: o.Data, unlock: unlock, ended: make(chan *serverkit.Process, 1), stopped: make(chan struct{})}
 	if err := s.start(ctx, o); err != nil {
 		s.Stop()
 		return nil, err
@@ -143,10 +144,12 @@ func (s *Stack) watch(p *serverkit.Process) {
 	}()
 }
 
-// Wait waits until ctx ends, which is no error, or one of the processes does, which is. It stops nothing.
+// Wait waits until ctx ends or Stop was called, which is no error, or one of the processes ends, which is. It stops nothing.
 func (s *Stack) Wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
+		return nil
+	case <-s.stopped:
 		return nil
 	case p := <-s.ended:
 		return fmt.Errorf("%s ended: %w; the end of %s:\n%s", p.Name, p.Err(), p.LogFile, serverkit.Tail(p.LogFile, 15))
@@ -166,6 +169,7 @@ func (s *Stack) Stop() {
 			fmt.Fprintf(s.out, "%v\n", err)
 		}
 		s.unlock()
+		close(s.stopped)
 	})
 }
 
