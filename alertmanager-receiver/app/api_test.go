@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
+	"github.com/portent-dev/portent/internal/audit"
 	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/incidentapi"
 )
@@ -133,6 +134,41 @@ func TestActionsThroughTheClient(t *testing.T) {
 	require.Equal(t, idMemory, last.Subject)
 	require.Equal(t, audit.Records[len(audit.Records)-2].Hash, last.Prev)
 	require.Nil(t, audit.Next)
+}
+
+// Whoever reads the chain through the API can check it without the database.
+func TestAuditChainHoldsOverTheWire(t *testing.T) {
+	ts := newTestServer(t, nil)
+	fill(t, ts)
+	for i := range 7 {
+		require.NoError(t, ts.db.Apply(t.Context(), incident.Change{Records: []audit.Entry{{
+			At: t0.Add(time.Duration(i) * 1234567 * time.Nanosecond), Actor: "O'Neil <\u2028&>", Action: "incident.dismissed", Subject: "01J",
+			Detail: json.RawMessage(`{"z":1.50,"a":"<b> & \"c\" \u00e9","n":12345678901234567890,"o":{"y":null,"b":[true]}}`),
+		}}}))
+	}
+	c := ts.client(t, "")
+	var head audit.Head
+	for cursor := ""; ; {
+		page, err := c.Audit(t.Context(), time.Time{}, 3, cursor)
+		require.NoError(t, err)
+		next := audit.Head{}
+		head, err = audit.Verify(head, func(yield func(audit.Record, error) bool) {
+			for _, r := range page.Records {
+				rec := audit.Record{Seq: r.Seq, Entry: audit.Entry{At: r.At, Actor: r.Actor, Action: r.Action, Subject: r.Subject, Detail: r.Detail}, Prev: r.Prev, Hash: r.Hash}
+				next = rec.Head()
+				if !yield(rec, nil) {
+					return
+				}
+			}
+		}, audit.Head{Seq: page.Records[len(page.Records)-1].Seq, Hash: page.Records[len(page.Records)-1].Hash})
+		require.NoError(t, err)
+		require.Equal(t, next, head)
+		if page.Next == nil {
+			break
+		}
+		cursor = *page.Next
+	}
+	require.GreaterOrEqual(t, head.Seq, int64(8))
 }
 
 func TestOutboxThroughTheClient(t *testing.T) {

@@ -306,3 +306,33 @@ func TestConcurrentIntake(t *testing.T) {
 	require.NotEmpty(t, page.Alerts)
 	require.Nil(t, page.Next)
 }
+
+// Basic auth is asked for by the web configuration; the access list gives its users their roles.
+func TestUsersOfTheWebConfiguration(t *testing.T) {
+	o, _ := options(t, "access:\n  - {name: Alice, role: viewer, user: alice}\n  - {name: ghost, role: admin, user: ghost}\n")
+	file := filepath.Join(t.TempDir(), "web.yml")
+	// bcrypt of alices-password, cost 4, made once for this test
+	require.NoError(t, os.WriteFile(file, []byte("basic_auth_users:\n  alice: $2a$04$WCCNP1IAlcAjyP7GPhHdFeaZbRFsONBapBHmqidQ.YOs2cN3LiO0i\n"), 0o600))
+	o.WebConfig.WebConfigFile = &file
+	_, url := running(t, o)
+	ask := func(method, path, user, password string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, url+path, nil)
+		require.NoError(t, err)
+		if user != "" {
+			req.SetBasicAuth(user, password)
+		}
+		return do(t, req)
+	}
+	code, _ := ask(http.MethodGet, "/api/v1/incidents", "", "")
+	require.Equal(t, 401, code)
+	code, _ = ask(http.MethodGet, "/api/v1/incidents", "alice", "wrong")
+	require.Equal(t, 401, code)
+	code, _ = ask(http.MethodGet, "/api/v1/incidents", "ghost", "")
+	require.Equal(t, 401, code, "a name of the access list that the web configuration does not know")
+	code, body := ask(http.MethodGet, "/", "alice", "alices-password")
+	require.Equal(t, 200, code)
+	require.Contains(t, body, "Signed in as Alice (viewer)")
+	code, body = ask(http.MethodPost, "/-/reload", "alice", "alices-password")
+	require.Equal(t, 403, code)
+	require.Contains(t, body, "it needs role admin")
+}
