@@ -3,7 +3,6 @@ package remotewrite
 import (
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/portent-dev/portent/internal/ingest"
 )
@@ -37,6 +36,9 @@ type LimitError struct{ What string }
 func (e *LimitError) Error() string { return e.What }
 
 func (d *decoder) start(message []byte) {
+	// Labels of an earlier message alias a buffer that has changed since: putV1 must
+	// not take them for valid.
+	clear(d.series.labels[:cap(d.series.labels)])
 	d.whole = message
 	d.items = 0
 	d.families = d.families[:0]
@@ -141,5 +143,3 @@ func (d *decoder) put(name, value string, valid bool) {
 		s.labels = append(s.labels, ingest.Label{Name: name, Value: value})
 	}
 }
-
-func validUTF8(b []byte) bool { return utf8.Valid(b) }

@@ -1,6 +1,11 @@
 package remotewrite
 
-import "errors"
+import (
+	"errors"
+	"unicode/utf8"
+
+	"github.com/portent-dev/portent/internal/ingest"
+)
 
 // errWrongSchema is the answer to a 2.0 message sent as 1.0. Its fields have
 // other numbers on purpose, so it decodes to nothing; to answer "written" would
@@ -76,7 +81,7 @@ func (d *decoder) seriesV1(b []byte) error {
 		case 1:
 			var name, value []byte
 			if name, value, err = labelV1(body); err == nil {
-				d.put(alias(name), alias(value), validUTF8(name) && validUTF8(value))
+				d.putV1(alias(name), alias(value))
 			}
 		case 2:
 			err = d.sample(body)
@@ -93,8 +98,20 @@ func (d *decoder) seriesV1(b []byte) error {
 	return nil
 }
 
-// labelV1 decodes a prometheus.Label.
+// labelV1 decodes a prometheus.Label. Nearly every label is its name and its value,
+// each shorter than 128 bytes; that is read without a loop, which makes the decoder
+// a quarter faster (BenchmarkDecode/v1).
 func labelV1(b []byte) (name, value []byte, err error) {
+	if len(b) >= 4 && b[0] == 1<<3|typeBytes && b[1] < 0x80 {
+		if at := 2 + int(b[1]); at+2 <= len(b) && b[at] == 2<<3|typeBytes && b[at+1] < 0x80 && at+2+int(b[at+1]) == len(b) {
+			return b[2:at], b[at+2:], nil
+		}
+	}
+	return labelFields(b)
+}
+
+// labelFields decodes a label whatever its form.
+func labelFields(b []byte) (name, value []byte, err error) {
 	for len(b) > 0 {
 		num, typ, rest, err := tag(b)
 		if err != nil {
@@ -123,6 +140,18 @@ func labelV1(b []byte) (name, value []byte, err error) {
 	return name, value, nil
 }
 
+// putV1 adds a label after a look at its text. What stands in the same place of the
+// series before is valid, and in most series most labels are the same: to compare
+// is cheaper than to look at every byte again (BenchmarkDecode/v1: an eighth).
+func (d *decoder) putV1(name, value string) {
+	var before ingest.Label
+	if n := len(d.series.labels); n < cap(d.series.labels) {
+		before = d.series.labels[:n+1][n] // of this message or empty; see start
+	}
+	valid := (name == before.Name || utf8.ValidString(name)) && (value == before.Value || utf8.ValidString(value))
+	d.put(name, value, valid)
+}
+
 // exemplarV1 checks a prometheus.Exemplar; nothing of it is kept.
 func (d *decoder) exemplarV1(b []byte) error {
 	if err := d.count(); err != nil {
@@ -141,7 +170,7 @@ func (d *decoder) exemplarV1(b []byte) error {
 			if body, rest, err = lengthed(rest); err == nil {
 				name, value, err = labelV1(body)
 			}
-			if !validUTF8(name) || !validUTF8(value) {
+			if !utf8.Valid(name) || !utf8.Valid(value) {
 				fault = errNotUTF8
 			} else if len(name) == 0 {
 				fault = errExemplarName
