@@ -16,6 +16,7 @@ import (
 // statusError is a request that is answered with an error; nothing of it was written.
 type statusError struct {
 	status int
+	why    refusal
 	err    error
 	hint   string
 }
@@ -48,7 +49,7 @@ func (h *handler) load(w http.ResponseWriter, r *http.Request, st *state) (relea
 	c := &h.config
 	if r.ContentLength > c.MaxBodyBytes {
 		w.Header().Set("Connection", "close") // or the server would read on to keep the connection
-		return nil, tooLarge("the request body has %d bytes, more than max_body_bytes (%d)", r.ContentLength, c.MaxBodyBytes)
+		return nil, tooLarge(refusedBody, "the request body has %d bytes, more than max_body_bytes (%d)", r.ContentLength, c.MaxBodyBytes)
 	}
 	// Not every ResponseWriter can do this (a test's recorder cannot). Then the
 	// server's own timeout is all there is.
@@ -62,7 +63,7 @@ func (h *handler) load(w http.ResponseWriter, r *http.Request, st *state) (relea
 	}
 	if declared > uint64(c.MaxDecompressedBytes) {
 		w.Header().Set("Connection", "close")
-		return nil, tooLarge("the request declares %d bytes after decompression, more than max_decompressed_bytes (%d)", declared, c.MaxDecompressedBytes)
+		return nil, tooLarge(refusedDecompressed, "the request declares %d bytes after decompression, more than max_decompressed_bytes (%d)", declared, c.MaxDecompressedBytes)
 	}
 	expected := r.ContentLength
 	if expected < 0 {
@@ -83,24 +84,26 @@ func (h *handler) load(w http.ResponseWriter, r *http.Request, st *state) (relea
 	_ = control.SetReadDeadline(time.Time{})
 	h.metrics.receivedBytes.Add(float64(len(st.compressed)))
 	if declared > maxSnappyRatio*uint64(len(st.compressed)) {
-		return nil, corrupt(fmt.Errorf("snappy: the body declares %d bytes, more than its %d bytes can hold", declared, len(st.compressed)))
+		return nil, corrupt(refusedSnappy, fmt.Errorf("snappy: the body declares %d bytes, more than its %d bytes can hold", declared, len(st.compressed)))
 	}
 	if uint64(cap(st.raw)) < declared {
 		st.raw = make([]byte, declared)
 	}
 	message, err := snappy.Decode(st.raw[:cap(st.raw)], st.compressed)
 	if err != nil {
-		return nil, corrupt(fmt.Errorf("%w (a body of %d bytes that declares %d)", err, len(st.compressed), declared))
+		return nil, corrupt(refusedSnappy, fmt.Errorf("%w (a body of %d bytes that declares %d)", err, len(st.compressed), declared))
 	}
 	st.message = message
 	return func() { h.release(weight) }, nil
 }
 
-func tooLarge(format string, args ...any) error {
-	return &statusError{http.StatusRequestEntityTooLarge, fmt.Errorf(format, args...), hintSmaller}
+func tooLarge(why refusal, format string, args ...any) error {
+	return &statusError{http.StatusRequestEntityTooLarge, why, fmt.Errorf(format, args...), hintSmaller}
 }
 
-func corrupt(err error) error { return &statusError{http.StatusBadRequest, err, hintCorrupt} }
+func corrupt(why refusal, err error) error {
+	return &statusError{http.StatusBadRequest, why, err, hintCorrupt}
+}
 
 // readError tells apart why a body could not be read. A connection that broke or
 // a sender that was too slow may try again; a body beyond the limit may not.
@@ -108,11 +111,11 @@ func (h *handler) readError(err error) error {
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
-		return tooLarge("the request body has more than max_body_bytes (%d)", limit.Limit)
+		return tooLarge(refusedBody, "the request body has more than max_body_bytes (%d)", limit.Limit)
 	case errors.Is(err, snappy.ErrCorrupt), errors.Is(err, errShort):
-		return corrupt(err)
+		return corrupt(refusedSnappy, err)
 	}
-	return &statusError{http.StatusServiceUnavailable, fmt.Errorf("read request body: %w", err), hintAgain}
+	return &statusError{http.StatusServiceUnavailable, refusedUnread, fmt.Errorf("read request body: %w", err), hintAgain}
 }
 
 // acquire waits for room in memory.
@@ -122,6 +125,7 @@ func (h *handler) acquire(ctx context.Context, bytes int64) error {
 	if err := h.room.Acquire(ctx, bytes); err != nil {
 		return &statusError{
 			http.StatusServiceUnavailable,
+			refusedNoRoom,
 			fmt.Errorf("too many requests are in work: no room for %d more bytes in max_in_flight_bytes (%d)", bytes, h.config.MaxInFlightBytes),
 			hintAgain,
 		}

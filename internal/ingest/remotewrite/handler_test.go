@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -395,6 +396,63 @@ portent_exporter_samples_rejected_total{reason="too_far_ahead",source="remote_wr
 	lint, err := testutil.GatherAndLint(r.reg)
 	require.NoError(t, err)
 	require.Empty(t, lint)
+}
+
+// TestRefusals makes each refusal once.
+func TestRefusals(t *testing.T) {
+	good := encodeV2(t, newV2().sample(labels{"__name__", "up"}, 1, 1).sample(labels{"__name__", "up"}, 2, 1).request())
+	r := newReceiver(t, remotewrite.Config{
+		MaxBodyBytes: 1000, MaxDecompressedBytes: 1000, MaxInFlightBytes: 2000, MaxSamples: 10, QueueTimeout: model.Duration(20 * time.Millisecond),
+	})
+	r.post(t, "image/png", good)
+	r.post(t, typeV2, make([]byte, 1001))
+	r.post(t, typeV2, snappy.Encode(nil, make([]byte, 1001)))
+	r.post(t, typeV2, []byte("\x05no"))
+	r.post(t, typeV2, snappy.Encode(nil, []byte{0}))
+	var many writev2.TimeSeries
+	many.Samples = make([]writev2.Sample, 11)
+	r.postV2(t, &writev2.Request{Symbols: []string{""}, Timeseries: []writev2.TimeSeries{many}})
+	r.do(t, httptest.NewRequest(http.MethodPut, "/", nil))
+	broken := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(bytes.NewReader(good[:3]), iotest.ErrReader(errors.New("gone"))))
+	broken.ContentLength = 500
+	r.do(t, broken)
+	wait := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		req := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(bytes.NewReader(good[:3]), blocked{wait}))
+		req.ContentLength = 1000
+		rec := httptest.NewRecorder()
+		r.ServeHTTP(rec, req)
+	}()
+	require.Eventually(t, func() bool { return value(t, r.reg, "portent_exporter_remote_write_in_flight_bytes") > 1000 }, 10*time.Second, time.Millisecond)
+	busy := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(good))
+	busy.ContentLength = 1000
+	require.Equal(t, http.StatusServiceUnavailable, r.do(t, busy).status)
+	close(wait)
+	<-done
+
+	require.NoError(t, testutil.GatherAndCompare(r.reg, strings.NewReader(`
+# HELP portent_exporter_remote_write_requests_refused_total Remote-write requests of which nothing was looked at or written, by reason.
+# TYPE portent_exporter_remote_write_requests_refused_total counter
+portent_exporter_remote_write_requests_refused_total{reason="body_bytes"} 1
+portent_exporter_remote_write_requests_refused_total{reason="content_type"} 1
+portent_exporter_remote_write_requests_refused_total{reason="decompressed_bytes"} 1
+portent_exporter_remote_write_requests_refused_total{reason="method"} 1
+portent_exporter_remote_write_requests_refused_total{reason="no_room"} 1
+portent_exporter_remote_write_requests_refused_total{reason="protobuf"} 1
+portent_exporter_remote_write_requests_refused_total{reason="samples"} 1
+portent_exporter_remote_write_requests_refused_total{reason="snappy"} 1
+portent_exporter_remote_write_requests_refused_total{reason="unread"} 2
+`), "portent_exporter_remote_write_requests_refused_total"))
+}
+
+// blocked gives nothing until it is told to, and then an error.
+type blocked struct{ until chan struct{} }
+
+func (b blocked) Read([]byte) (int, error) {
+	<-b.until
+	return 0, errors.New("gone")
 }
 
 func TestOptions(t *testing.T) {

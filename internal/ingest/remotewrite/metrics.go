@@ -7,8 +7,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// refusal says why a request was refused as a whole, before it was known how many
+// samples it holds. It is a metric label; the set is closed.
+type refusal string
+
+const (
+	notRefused          refusal = "" // written, or written in part
+	refusedMethod       refusal = "method"
+	refusedContent      refusal = "content_type"       // or its encoding
+	refusedBody         refusal = "body_bytes"         // over max_body_bytes
+	refusedDecompressed refusal = "decompressed_bytes" // over max_decompressed_bytes
+	refusedItems        refusal = "samples"            // over max_samples
+	refusedSnappy       refusal = "snappy"             // damaged, or empty
+	refusedMessage      refusal = "protobuf"           // damaged, or of another schema
+	refusedNoRoom       refusal = "no_room"            // over max_in_flight_bytes for queue_timeout
+	refusedUnread       refusal = "unread"             // the body stopped coming
+)
+
+var refusals = [...]refusal{
+	refusedMethod, refusedContent, refusedBody, refusedDecompressed, refusedItems,
+	refusedSnappy, refusedMessage, refusedNoRoom, refusedUnread,
+}
+
 type metrics struct {
 	requests      map[protocol]map[int]prometheus.Counter // read-only after newMetrics
+	refused       map[refusal]prometheus.Counter          // read-only after newMetrics
 	duration      prometheus.Histogram
 	receivedBytes prometheus.Counter
 	inFlight      prometheus.Gauge
@@ -33,7 +56,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		Name: prefix + "requests_total",
 		Help: "Remote-write requests answered, by version of the protocol and HTTP status.",
 	}, []string{"protocol", "code"})
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: prefix + "requests_refused_total",
+		Help: "Remote-write requests of which nothing was looked at or written, by reason.",
+	}, []string{"reason"})
 	m := &metrics{
+		refused:  make(map[refusal]prometheus.Counter),
 		requests: make(map[protocol]map[int]prometheus.Counter),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    prefix + "request_duration_seconds",
@@ -79,6 +107,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			m.requests[p][status] = requests.WithLabelValues(string(p), strconv.Itoa(status))
 		}
 	}
-	reg.MustRegister(requests, m.duration, m.receivedBytes, m.inFlight, m.histograms, m.exemplars, m.families, m.familiesDropped, m.native, m.nativeDropped)
+	for _, why := range refusals {
+		m.refused[why] = refused.WithLabelValues(string(why))
+	}
+	reg.MustRegister(requests, refused, m.duration, m.receivedBytes, m.inFlight, m.histograms, m.exemplars, m.families, m.familiesDropped, m.native, m.nativeDropped)
 	return m
 }

@@ -101,9 +101,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
-		err = &statusError{http.StatusMethodNotAllowed, errors.New("method " + cut(r.Method) + " is not allowed: want POST"), ""}
+		err = &statusError{http.StatusMethodNotAllowed, refusedMethod, errors.New("method " + cut(r.Method) + " is not allowed: want POST"), ""}
 	case err != nil:
-		err = &statusError{http.StatusUnsupportedMediaType, err, "remote write 1.0 and 2.0 are served here"}
+		err = &statusError{http.StatusUnsupportedMediaType, refusedContent, err, "remote write 1.0 and 2.0 are served here"}
 	default:
 		written, err = h.serve(w, r, proto)
 	}
@@ -141,9 +141,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, proto protocol) 
 		b.rollback()
 		var limit *LimitError
 		if errors.As(err, &limit) {
-			return tally{}, tooLarge("%w", err)
+			return tally{}, tooLarge(refusedItems, "%w", err)
 		}
-		return tally{}, corrupt(err)
+		return tally{}, corrupt(refusedMessage, err)
 	}
 	h.families.learn(st.decoder.families)
 	written := b.commit(h.counters)
@@ -154,6 +154,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, proto protocol) 
 	}
 	return written, &statusError{
 		http.StatusBadRequest,
+		notRefused,
 		errors.New(b.report.message(b.sent, written)),
 		"the rest of the request was written; do not send it again",
 	}
@@ -168,6 +169,9 @@ func (h *handler) answer(w http.ResponseWriter, err error) int {
 	var se *statusError
 	if !errors.As(err, &se) {
 		panic("BUG: remote write error without a status: " + err.Error())
+	}
+	if se.why != notRefused {
+		h.metrics.refused[se.why].Inc()
 	}
 	if se.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
