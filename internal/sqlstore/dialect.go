@@ -29,6 +29,8 @@ type dialect struct {
 	snapshot sql.IsolationLevel
 	// size is the query for the size of the database in bytes.
 	size string
+	// used is the query for the bytes in use, where the store bounds them.
+	used string
 	// maxParams is how many parameters a statement may have.
 	maxParams int
 	// classify returns an error of package incident and what to do, or nil.

@@ -103,7 +103,7 @@ func TestKill(t *testing.T) {
 func TestFull(t *testing.T) {
 	dsn := sqliteDSN(t)
 	o := options(dsn)
-	o.MaxBytes = 1 << 20
+	o.MaxBytes = 2 << 20
 	s, err := sqlstore.Open(t.Context(), o)
 	require.NoError(t, err)
 	stored := 0
@@ -113,31 +113,46 @@ func TestFull(t *testing.T) {
 		}
 	}
 	require.ErrorIs(t, err, incident.ErrFull)
-	require.ErrorContains(t, err, "free space on the disk, or raise the size limit")
+	require.ErrorContains(t, err, "raise the limit or shorten the retention")
 	require.Greater(t, stored, 100)
-	require.ErrorIs(t, s.Apply(t.Context(), incident.Change{Incidents: []incident.Incident{incidenttest.NewIncident(1)}, Alerts: manyAlerts(2000)}), incident.ErrFull)
-	require.Equal(t, 2.0, counter(t, o.Registerer, "portent_receiver_store_errors_total", "full"))
+	require.ErrorIs(t, s.Ready(t.Context()), incident.ErrFull)
 
-	// What is there can be read, and made room of.
-	n, err := s.Pending(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, stored, n)
+	// What was acknowledged can be processed still, in the reserve.
 	ns, err := s.Next(t.Context(), 50)
 	require.NoError(t, err)
-	var done []int64
+	c := incident.Change{Incidents: []incident.Incident{incidenttest.NewIncident(1)}, Alerts: manyAlerts(100)}
 	for _, n := range ns {
-		done = append(done, n.ID)
+		c.Done = append(c.Done, n.ID)
 	}
+	require.NoError(t, s.Apply(t.Context(), c))
+
+	// The reserve has an end too, and what fails there is not half done.
+	err = s.Apply(t.Context(), incident.Change{Incidents: []incident.Incident{incidenttest.NewIncident(2)}, Alerts: manyAlerts(2000)})
+	require.ErrorIs(t, err, incident.ErrFull)
+	require.ErrorContains(t, err, "free space on the disk, or raise the size limit")
+	require.Equal(t, 3.0, counter(t, o.Registerer, "portent_receiver_store_errors_total", "full"))
+	_, err = s.Get(t.Context(), incidenttest.NewIncident(2).ID)
+	require.ErrorIs(t, err, incident.ErrNotFound)
+	n, err := s.Pending(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, stored-50, n, "nothing that was acknowledged is lost")
 	require.NoError(t, s.Close())
 
+	// Retention makes room.
 	o = options(dsn)
 	o.MaxBytes, o.KeepBodies = 2<<20, time.Nanosecond
 	s, err = sqlstore.Open(t.Context(), o)
 	require.NoError(t, err)
 	n, err = s.Pending(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, stored, n, "nothing that was acknowledged is lost")
-	require.NoError(t, s.Apply(t.Context(), incident.Change{Done: done}))
+	require.Equal(t, stored-50, n)
+	ns, err = s.Next(t.Context(), 200)
+	require.NoError(t, err)
+	c = incident.Change{}
+	for _, n := range ns {
+		c.Done = append(c.Done, n.ID)
+	}
+	require.NoError(t, s.Apply(t.Context(), c))
 	require.NoError(t, s.Maintain(t.Context(), time.Now().Add(time.Hour)))
 	require.NoError(t, s.Put(t.Context(), note(-1)))
 	require.NoError(t, s.Ready(t.Context()))

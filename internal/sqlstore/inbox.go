@@ -97,8 +97,10 @@ func (s *Store) commitBatch(batch []*putRequest, n int) error {
 	ctx := context.Background()
 	var stored int64
 	err := s.write(ctx, "notifications", func(tx *sql.Tx) error {
-		var err error
-		stored, err = s.insertNotes(ctx, tx, rows)
+		err := s.checkReserve(ctx, tx)
+		if err == nil {
+			stored, err = s.insertNotes(ctx, tx, rows)
+		}
 		return err
 	})
 	s.metrics.commit.Observe(time.Since(start).Seconds())
@@ -109,6 +111,26 @@ func (s *Store) commitBatch(batch []*putRequest, n int) error {
 	}
 	return err
 }
+
+// checkReserve refuses what is new before a bounded database is full: the rest
+// is for processing what was acknowledged, and for making room.
+func (s *Store) checkReserve(ctx context.Context, tx *sql.Tx) error {
+	if s.o.MaxBytes == 0 || s.d.used == "" {
+		return nil
+	}
+	var used int64
+	if err := tx.QueryRowContext(ctx, s.d.used).Scan(&used); err != nil {
+		return err
+	}
+	if most := s.o.MaxBytes - reserve(s.o.MaxBytes); used > most {
+		return fmt.Errorf("%w: %d bytes are used and %d of %d are for new notifications; raise the limit or shorten the retention", incident.ErrFull, used, most, s.o.MaxBytes)
+	}
+	return nil
+}
+
+// reserve is a tenth of the limit, or 8 MiB where that is more, which is some
+// thousand alerts; never more than half.
+func reserve(maxBytes int64) int64 { return min(max(maxBytes/10, 8<<20), maxBytes/2) }
 
 func (s *Store) insertNotes(ctx context.Context, tx *sql.Tx, rows [][]any) (stored int64, err error) {
 	return s.insert(ctx, tx, `INSERT INTO notifications (source, received_at, clock, digest, body, state, reason, done_at)`,

@@ -24,7 +24,9 @@ const pageSize = 4096
 
 var sqliteDialect = dialect{
 	name: "sqlite", goose: goose.DialectSQLite3, onlyProcess: true, anonymous: true,
-	size:      `SELECT (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())`,
+	size: `SELECT (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())`,
+	used: `SELECT ((SELECT page_count FROM pragma_page_count()) - (SELECT freelist_count FROM pragma_freelist_count()))
+		* (SELECT page_size FROM pragma_page_size())`,
 	maxParams: 32766, // SQLITE_MAX_VARIABLE_NUMBER since 3.32
 	classify:  classifySQLite,
 }

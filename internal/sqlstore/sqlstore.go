@@ -64,7 +64,9 @@ type Options struct {
 	// alerts that were kept out are kept. Zero: DefaultKeepIncidents.
 	KeepIncidents time.Duration
 	// MaxBytes bounds the size of an SQLite database; what would exceed it is
-	// refused with incident.ErrFull. Zero: no bound but the disk.
+	// refused with incident.ErrFull. Notifications are refused a tenth (at least
+	// 8 MiB, at most half) before, so that those which were acknowledged can be
+	// processed. Zero: no bound but the disk.
 	MaxBytes int64
 }
 
@@ -141,9 +143,12 @@ func (s *Store) closeConnections() error {
 	return errors.Join(errs...)
 }
 
-// Ready reports whether the store can be written to now, by writing.
+// Ready reports whether Put would store a notification now, by writing.
 func (s *Store) Ready(ctx context.Context) error {
 	return s.write(ctx, "probe", func(tx *sql.Tx) error {
+		if err := s.checkReserve(ctx, tx); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, `UPDATE probe SET at = $1 WHERE id = 1`, nano(time.Now()))
 		return err
 	})

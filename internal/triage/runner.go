@@ -43,9 +43,10 @@ type RunnerOptions struct {
 }
 
 const (
-	// batchSize bounds the notifications of one transaction: at 500 a second of
-	// work each costs a fiftieth of a write to disk.
-	batchSize = 256
+	// batchSize bounds the notifications of one transaction. Intake waits for it
+	// where the store has one writer; more than this saves little, since a commit
+	// costs about as much as judging ten notifications.
+	batchSize = 64
 	// pollEvery bounds how late a notification is seen that another process stored.
 	pollEvery = 250 * time.Millisecond
 	// quietAfter is when a replay counts as over.

@@ -43,7 +43,7 @@ func alertNames(as []incident.Alert) string {
 
 // A world is a Triage with a store that is a map.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	tr        *triage.Triage
 	policy    triage.Policy
 	route     triage.Route
