@@ -58,6 +58,19 @@ func distinct(inc incident.Incident, keys ...string) []string {
 	return out
 }
 
+// shared returns the value of a label that all alerts of the incident have in common, empty when there is none.
+func shared(inc incident.Incident, key string) string {
+	v := ""
+	for i, a := range inc.Alerts {
+		x := value(a.Labels[key])
+		if x == "" || i > 0 && x != v {
+			return ""
+		}
+		v = x
+	}
+	return v
+}
+
 func first(labels map[string]string, keys []string) string {
 	for _, k := range keys {
 		if v := labels[k]; v != "" {

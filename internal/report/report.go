@@ -51,12 +51,16 @@ func New(o Options) (*Plain, error) {
 }
 
 // Title returns one line of at most 200 runes that says what happens where:
-// "[Auto] Memory pressure - frontend-api namespace (Cluster: prod-us-east-1)".
+// "[Auto] Memory pressure - frontend-api namespace (Cluster: prod-us-east-1)". The label metric, where all
+// alerts share one, follows the name: "[Auto] Series far out: shop_queue_length - shop service".
 func (p *Plain) Title(inc incident.Incident) string {
 	a := affectedBy(inc)
 	what := "Alerts"
 	if n := leadName(inc); n != "" {
 		what = humanize(n)
+		if m := shared(inc, "metric"); m != "" { // alerts on anomalies say which series by it
+			what += ": " + m
+		}
 	}
 	return ticket.Cut("[Auto] "+what+a.where()+a.clusterSuffix(), maxTitle)
 }

@@ -74,6 +74,8 @@ func TestTitle(t *testing.T) {
 		{"words", of(alert("Payment of the Shop is slow", 0)), "[Auto] Payment of the Shop is slow"},
 		{"two namespaces, two clusters", of(alert("A1", 0, "namespace", "b", "cluster", "x"), alert("A1", 1, "namespace", "a", "cluster", "y")), "[Auto] A1 - a and b namespaces (Clusters: x, y)"},
 		{"many", of(alert("A", 0, "namespace", "a"), alert("A", 1, "namespace", "b"), alert("A", 2, "namespace", "c")), "[Auto] A - 3 namespaces"},
+		{"the series of an anomaly", of(alert("SeriesFarOut", 0, "metric", "shop_queue_length", "service", "shop"), alert("SeriesFarOut", 1, "metric", "shop_queue_length", "service", "shop")), "[Auto] Series far out: shop_queue_length - shop service"},
+		{"different series", of(alert("SeriesFarOut", 0, "metric", "a"), alert("SeriesFarOut", 1, "metric", "b")), "[Auto] Series far out"},
 		{"no name", of(incident.Alert{}), "[Auto] Alerts"},
 		{"no alert", of(), "[Auto] Alerts"},
 		{"no label, not ASCII", of(alert("Überlast", 0)), "[Auto] Überlast"},
