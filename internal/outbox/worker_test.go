@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -82,7 +83,7 @@ func (f *fake) do(ctx context.Context, op, key string, effect func() error) erro
 
 func (f *fake) Create(ctx context.Context, d ticket.Draft) (t ticket.Ticket, err error) {
 	err = f.do(ctx, "create", d.Key, func() error {
-		t = ticket.Ticket{Ref: ticket.Ref{Key: fmt.Sprintf("OPS-%d", len(f.tickets)+1), ID: fmt.Sprint(10000 + len(f.tickets)), URL: "https://t"}, State: ticket.Open, Status: "To Do"}
+		t = ticket.Ticket{Ref: ticket.Ref{Key: fmt.Sprintf("OPS-%d", len(f.tickets)+1), ID: strconv.Itoa(10000 + len(f.tickets)), URL: "https://t"}, State: ticket.Open, Status: "To Do"}
 		f.tickets = append(f.tickets, &made{Ticket: t, draft: d.Key, at: time.Now()})
 		return nil
 	})
@@ -182,14 +183,18 @@ func (r *rig) start() *outbox.Worker {
 func (r *rig) add(id string, kinds ...incident.TaskKind) {
 	var c incident.Change
 	for i, k := range kinds {
-		var payload any = ticket.Draft{Key: "portent-" + id, Title: "t"}
+		var payload any
 		switch k {
+		case incident.TaskCreate:
+			payload = ticket.Draft{Key: "portent-" + id, Title: "t"}
 		case incident.TaskResolve:
 			payload = ticket.Update{Key: fmt.Sprintf("%s-%d", id, i), State: ticket.Resolved}
 		case incident.TaskReopen:
 			payload = ticket.Update{Key: fmt.Sprintf("%s-%d", id, i), State: ticket.Open}
 		case incident.TaskUpdate:
 			payload = ticket.Update{Key: fmt.Sprintf("%s-%d", id, i)}
+		default:
+			r.t.Fatalf("no payload for %s", k)
 		}
 		b, err := json.Marshal(payload)
 		require.NoError(r.t, err)
@@ -210,7 +215,7 @@ func (r *rig) drained(within time.Duration) time.Duration {
 	start := time.Now()
 	for r.stats().Todo["jira"] > 0 {
 		require.Less(r.t, time.Since(start), within, "tasks left: %v", r.tasks(""))
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 	}
 	return time.Since(start)
 }
@@ -345,7 +350,7 @@ func TestStormsOfErrors(t *testing.T) {
 		for _, m := range r.f.tickets {
 			require.Equal(t, ticket.Resolved, m.State)
 		}
-		require.Equal(t, 80, len(r.f.comment), "every update arrived")
+		require.Len(t, r.f.comment, 80, "every update arrived")
 	})
 }
 
@@ -563,7 +568,7 @@ func TestStopLetsCallsEnd(t *testing.T) {
 		r.f.delay = 5 * time.Second
 		r.add("a", incident.TaskCreate)
 		r.start()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		r.stop()
 		require.Empty(t, r.stats().Todo, "the call ended and was written")
 		r.once("a")
@@ -571,7 +576,7 @@ func TestStopLetsCallsEnd(t *testing.T) {
 		r.f.delay = time.Hour
 		r.add("b", incident.TaskCreate)
 		r.start()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		start := time.Now()
 		r.stop()
 		require.LessOrEqual(t, time.Since(start), 11*time.Second, "a call that hangs is broken off")
@@ -586,7 +591,7 @@ func TestTrackersCanBeReplaced(t *testing.T) {
 		w := r.start()
 		w.SetTrackers(nil)
 		r.add("a", incident.TaskCreate)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		require.Equal(t, map[string]int{"jira": 1}, r.stats().Todo, "a task of an unknown tracker waits")
 		require.NoError(t, testutil.GatherAndCompare(r.reg, strings.NewReader(`
 # HELP portent_outbox_orphaned Tasks that wait for a tracker that is not configured.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/portent-dev/portent/internal/audit"
@@ -54,26 +55,34 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, c incident.Change) error 
 // noteStates takes the processed notifications out of the inbox. One that is
 // not there any more was processed by somebody else.
 func noteStates(ctx context.Context, tx *sql.Tx, c incident.Change) error {
-	if len(c.Done)+len(c.Aside) == 0 {
-		return nil
-	}
-	now := nano(time.Now())
-	mark, err := tx.PrepareContext(ctx, `UPDATE notifications SET state = $1, done_at = $2, reason = $3 WHERE id = $4 AND state = 0`)
-	if err != nil {
+	if err := setNotes(ctx, tx, c.Done, noteDone, ""); err != nil {
 		return err
 	}
-	defer mark.Close()
-	set := func(id int64, state int, reason string) error {
-		return one(fmt.Sprintf("notification %d is not pending", id))(mark.ExecContext(ctx, state, now, text(reason), id))
-	}
-	for _, id := range c.Done {
-		if err := set(id, noteDone, ""); err != nil {
+	for id, reason := range c.Aside {
+		if err := setNotes(ctx, tx, []int64{id}, noteAside, reason); err != nil {
 			return err
 		}
 	}
-	for id, reason := range c.Aside {
-		if err := set(id, noteAside, reason); err != nil {
+	return nil
+}
+
+func setNotes(ctx context.Context, tx *sql.Tx, ids []int64, state int, reason string) error {
+	for part := range slices.Chunk(ids, maxRows) {
+		var w where
+		w.add("state = ?", notePending)
+		inList(&w, "id", part)
+		n := len(w.args)
+		w.args = append(w.args, state, nano(time.Now()), text(reason))
+		res, err := tx.ExecContext(ctx, fmt.Sprintf(`UPDATE notifications SET state = $%d, done_at = $%d, reason = $%d`, n+1, n+2, n+3)+w.String(), w.args...)
+		if err != nil {
 			return err
+		}
+		met, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if met != int64(len(part)) {
+			return fmt.Errorf("%d of %d notifications are not pending: %w", int64(len(part))-met, len(part), incident.ErrConflict)
 		}
 	}
 	return nil

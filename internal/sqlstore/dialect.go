@@ -33,8 +33,8 @@ type dialect struct {
 	used string
 	// maxParams is how many parameters a statement may have.
 	maxParams int
-	// classify returns an error of package incident and what to do, or nil.
-	classify func(error) (class error, hint string)
+	// classify returns what to do and an error of package incident, or nil.
+	classify func(error) (hint string, class error)
 }
 
 //go:embed migrations

@@ -54,7 +54,7 @@ func (s *Store) get(ctx context.Context, id string) (incident.Incident, error) {
 	if err != nil {
 		return incident.Incident{}, err
 	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
+	defer tx.Rollback()
 	rows, err := tx.QueryContext(ctx, `SELECT `+incidentColumns+` FROM incidents WHERE id = $1`, text(id))
 	is, err := scanIncidents(rows, err)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *Store) list(ctx context.Context, q incident.Query) ([]incident.Incident
 	if err != nil {
 		return nil, "", err
 	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
+	defer tx.Rollback()
 	n := limit(q.Limit)
 	w.args = append(w.args, n+1)
 	// The inner query walks an index alone; only the rows of the page are read.
@@ -127,6 +127,7 @@ func (s *Store) list(ctx context.Context, q incident.Query) ([]incident.Incident
 // Counts counts incidents by status.
 func (s *Store) Counts(ctx context.Context) (map[incident.Status]int, error) {
 	out := map[incident.Status]int{incident.StatusOpen: 0, incident.StatusResolved: 0, incident.StatusDismissed: 0}
+	//nolint:sqlclosecheck // eachRow closes them
 	rows, err := s.r.QueryContext(ctx, `SELECT status, COUNT(*) FROM incidents WHERE merged_into = '' GROUP BY status`)
 	err = eachRow(rows, err, func() error {
 		var status incident.Status

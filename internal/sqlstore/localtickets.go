@@ -52,7 +52,7 @@ func (s *Store) readLocalTicket(ctx context.Context, cond string, arg any) (loca
 	if err != nil {
 		return local.Ticket{}, err
 	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
+	defer tx.Rollback()
 	var t local.Ticket
 	var draft string
 	var created, updated int64

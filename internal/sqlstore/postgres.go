@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,28 +55,28 @@ func (s *Store) openPostgres(ctx context.Context, dsn string) error {
 }
 
 // Codes: https://www.postgresql.org/docs/15/errcodes-appendix.html
-func classifyPostgres(err error) (error, string) {
+func classifyPostgres(err error) (hint string, class error) {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
 		case e.Code == "23505", e.Code == "40001", e.Code == "40P01": // unique, serialization, deadlock
-			return incident.ErrConflict, ""
+			return "", incident.ErrConflict
 		case e.Code == "53100": // disk full
-			return incident.ErrFull, "free space on the database server"
+			return "free space on the database server", incident.ErrFull
 		case e.Code == "55P03", e.Code == "57014": // lock not available, query cancelled
-			return incident.ErrLocked, "another session holds a lock: look at pg_locks"
-		case e.Code[:2] == "XX", e.Code == "58P01": // data or index corrupted, internal, undefined file
-			return incident.ErrDamaged, "the database server reports damage: check its log and restore a backup"
-		case e.Code[:2] == "08", e.Code[:2] == "28", e.Code[:2] == "53", e.Code[:2] == "57", e.Code == "25006", e.Code == "3D000":
+			return "another session holds a lock: look at pg_locks", incident.ErrLocked
+		case strings.HasPrefix(e.Code, "XX"), e.Code == "58P01": // data or index corrupted, internal, undefined file
+			return "the database server reports damage: check its log and restore a backup", incident.ErrDamaged
+		case slices.ContainsFunc([]string{"08", "28", "53", "57", "25006", "3D000"}, func(p string) bool { return strings.HasPrefix(e.Code, p) }):
 			// connection, authorisation, resources, shutdown, read-only standby, no such database
-			return incident.ErrClosed, ""
+			return "", incident.ErrClosed
 		}
-		return nil, ""
+		return "", nil
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return incident.ErrClosed, "the database server must run and be reachable"
+		return "the database server must run and be reachable", incident.ErrClosed
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
-		return incident.ErrClosed, "the database server must run and be reachable"
+		return "the database server must run and be reachable", incident.ErrClosed
 	}
-	return nil, ""
+	return "", nil
 }

@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -126,7 +127,7 @@ func (p *postgresServer) start(bin string) error {
 		if err = db.PingContext(context.Background()); err == nil || time.Since(start) > 20*time.Second {
 			return err
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
@@ -150,5 +151,5 @@ func (p *postgresServer) unprivileged() (*syscall.SysProcAttr, error) {
 		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 		return attr, os.Chown(p.dir, uid, gid)
 	}
-	return nil, fmt.Errorf("neither user postgres nor nobody exists to run PostgreSQL as")
+	return nil, errors.New("neither user postgres nor nobody exists to run PostgreSQL as")
 }

@@ -99,7 +99,7 @@ func lockProcess(ctx context.Context, path string) (release func() error, err er
 	// The transaction must outlive ctx.
 	tx, err := db.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
-		if class, _ := classifySQLite(err); errors.Is(class, incident.ErrLocked) {
+		if _, class := classifySQLite(err); errors.Is(class, incident.ErrLocked) {
 			err = fmt.Errorf("%w: another process uses this database; stop it, or use PostgreSQL for several replicas", incident.ErrLocked)
 		}
 		return nil, errors.Join(err, db.Close())
@@ -142,28 +142,28 @@ func checkSQLite(ctx context.Context, db *sql.DB, warn func(string, ...any)) err
 
 const damagedHint = "move the file and its -wal and -shm away and restore a backup, or save what can be read with: sqlite3 FILE .recover"
 
-func classifySQLite(err error) (error, string) {
+func classifySQLite(err error) (hint string, class error) {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
-		return nil, ""
+		return "", nil
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
-		return incident.ErrFull, "free space on the disk, or raise the size limit of the store"
+		return "free space on the disk, or raise the size limit of the store", incident.ErrFull
 	case sqlite3.SQLITE_IOERR:
-		return incident.ErrClosed, "look at the disk and the system log; SQLite's extended code is " + strconv.Itoa(e.Code())
+		return "look at the disk and the system log; SQLite's extended code is " + strconv.Itoa(e.Code()), incident.ErrClosed
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return incident.ErrLocked, "another process writes to the database for longer than 5 s: find it with lsof or fuser"
+		return "another process writes to the database for longer than 5 s: find it with lsof or fuser", incident.ErrLocked
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return incident.ErrDamaged, damagedHint
+		return damagedHint, incident.ErrDamaged
 	case sqlite3.SQLITE_CONSTRAINT:
 		if e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY {
-			return incident.ErrConflict, ""
+			return "", incident.ErrConflict
 		}
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		return incident.ErrClosed, "the file and its folder must be writable by this user"
+		return "the file and its folder must be writable by this user", incident.ErrClosed
 	case sqlite3.SQLITE_INTERRUPT:
-		return context.Canceled, ""
+		return "", context.Canceled
 	}
-	return nil, ""
+	return "", nil
 }

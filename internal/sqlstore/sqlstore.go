@@ -208,7 +208,7 @@ func (s *Store) classify(err error) error {
 	if errors.Is(err, sql.ErrConnDone) || strings.Contains(err.Error(), "sql: database is closed") {
 		return fmt.Errorf("%w: %w", incident.ErrClosed, err)
 	}
-	if class, hint := s.d.classify(err); class != nil {
+	if hint, class := s.d.classify(err); class != nil {
 		if hint == "" {
 			return fmt.Errorf("%w: %w", class, err)
 		}

@@ -98,9 +98,7 @@ func inboxConcurrent(t *testing.T, s Stores) {
 		})
 	}
 	// Meanwhile the other writer works.
-	for pending(t, s) < 10 {
-		time.Sleep(time.Millisecond)
-	}
+	require.Eventually(t, func() bool { return pending(t, s) >= 10 }, time.Minute, time.Millisecond)
 	apply(t, s, incident.Change{Incidents: []incident.Incident{NewIncident(1)}})
 	wg.Wait()
 	close(errs)

@@ -4,6 +4,7 @@ package incidenttest
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -86,7 +87,7 @@ func NewIncident(n int) incident.Incident {
 func NewAlert(n int, incidentID string) incident.Alert {
 	return incident.Alert{
 		Fingerprint: fmt.Sprintf("%016x", n), StartsAt: minute(n), Status: incident.AlertFiring, IncidentID: incidentID,
-		Labels: map[string]string{"alertname": "HighLatency", "n": fmt.Sprint(n)}, Annotations: map[string]string{"summary": "slow"},
+		Labels: map[string]string{"alertname": "HighLatency", "n": strconv.Itoa(n)}, Annotations: map[string]string{"summary": "slow"},
 		GeneratorURL: "http://prometheus/graph", ExternalURL: "http://am", GroupKey: "{}:{}", Receiver: "r",
 		ReceivedAt: minute(n + 1), UpdatedAt: minute(n + 2), Why: "same namespace",
 	}

@@ -288,7 +288,8 @@ func auditChain(t *testing.T, s Stores) {
 	wg.Wait()
 	rs := s.Audit()
 	require.Len(t, rs, 160)
-	require.Equal(t, `{"a":[2],"b":1}`, string(rs[slices.IndexFunc(rs, func(r audit.Record) bool { return r.Action == "x" })].Detail))
+	canonical := `{"a":[2],"b":1}`
+	require.Equal(t, canonical, string(rs[slices.IndexFunc(rs, func(r audit.Record) bool { return r.Action == "x" })].Detail))
 }
 
 // verify checks the audit chain that any test left behind.
