@@ -111,7 +111,7 @@ func TestReferenceIsWhole(t *testing.T) {
 	server, query := promquery.DefaultServer(), promquery.DefaultQuery()
 	server.URL, query.Name, query.Expr = c.PromQL.Servers[0].URL, c.PromQL.Servers[0].Queries[0].Name, c.PromQL.Servers[0].Queries[0].Expr
 	query.Timeout = model.Duration(30 * time.Second) // follows the interval
-	server.Queries = []promquery.Query{query}
+	server.Queries, server.Labels = []promquery.Query{query}, map[string]string{}
 	require.Equal(t, promquery.Config{Servers: []promquery.Server{server}}, c.PromQL, "the reference of lists does not give the defaults")
 
 	target := federate.DefaultTarget()
