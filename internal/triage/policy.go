@@ -44,13 +44,6 @@ type Policy struct {
 	// TicketMinSeverity is the severity from which an incident gets tickets.
 	TicketMinSeverity incident.Severity `yaml:"ticket_min_severity" json:"ticketMinSeverity"`
 
-	// HoldCritical is how long a critical alert must fire before its incident gets
-	// tickets, HoldTogether how long two different warnings must do so at the same
-	// time, and HoldAlone how long a lone warning must.
-	HoldCritical model.Duration `yaml:"hold_critical" json:"holdCritical"`
-	HoldTogether model.Duration `yaml:"hold_together" json:"holdTogether"`
-	HoldAlone    model.Duration `yaml:"hold_alone" json:"holdAlone"`
-
 	// AlertTTL is after how long without a notice a firing alert counts as ended.
 	// It must be longer than the repeat_interval of Alertmanager.
 	AlertTTL model.Duration `yaml:"alert_ttl" json:"alertTtl"`
@@ -103,9 +96,6 @@ func DefaultPolicy() Policy {
 		NamespaceLabels:   []string{"exported_namespace", "namespace", "kubernetes_namespace"},
 		ServiceLabels:     []string{"exported_service", "service", "app", "app_kubernetes_io_name", "deployment", "statefulset", "daemonset", "exported_job", "job"},
 		TicketMinSeverity: incident.SeverityWarning,
-		HoldCritical:      model.Duration(30 * time.Second),
-		HoldTogether:      model.Duration(15 * time.Minute),
-		HoldAlone:         model.Duration(45 * time.Minute),
 		AlertTTL:          model.Duration(12 * time.Hour),
 		ResolveAfter:      model.Duration(2 * time.Minute),
 		ReopenWindow:      model.Duration(time.Hour),
@@ -120,13 +110,9 @@ func (p Policy) Validate() error {
 	return err
 }
 
-// correlateFor is how long after its start an alert may still change its
-// incident, with some room for those that come late.
-const correlateFor = 5*time.Hour + 30*time.Minute
-
 // memory is how long an incident that is over is kept in memory.
 func (p Policy) memory() time.Duration {
-	return max(time.Duration(p.ReopenWindow)+time.Duration(p.LateWindow), correlateFor)
+	return time.Duration(p.ReopenWindow) + time.Duration(p.LateWindow)
 }
 
 // compiled is a policy that is ready for use.
@@ -166,15 +152,8 @@ func (p Policy) compile() (compiled, error) {
 			invalid(d.key, "got %s, want more than 0", d.d)
 		}
 	}
-	for _, d := range []struct {
-		key string
-		d   model.Duration
-	}{
-		{"resolve_after", p.ResolveAfter}, {"hold_critical", p.HoldCritical}, {"hold_together", p.HoldTogether}, {"hold_alone", p.HoldAlone},
-	} {
-		if d.d < 0 {
-			invalid(d.key, "got %s, want 0 or more", d.d)
-		}
+	if p.ResolveAfter < 0 {
+		invalid("resolve_after", "got %s, want 0 or more", p.ResolveAfter)
 	}
 	names := map[string]bool{}
 	for i, r := range p.Suppress {

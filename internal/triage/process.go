@@ -23,7 +23,6 @@ type batch struct {
 	events   map[string]int // of incidents
 	rules    map[string]int
 	hidden   int
-	waiting  []*known // for an incident
 }
 
 // maxAhead is how far before the wall clock a time in an alert may be and still
@@ -79,7 +78,6 @@ func (t *Triage) Process(ns []incident.Notification, r Recaller) (incident.Chang
 		t.batch.change.Done = append(t.batch.change.Done, d.ID)
 		t.observe(d)
 	}
-	t.regroup()
 	t.settle(t.now)
 	if t.batch.err != nil {
 		return incident.Change{}, t.batch.err
@@ -116,7 +114,7 @@ func (t *Triage) recall(ds []decoded, r Recaller) ([]*known, error) {
 	var out []*known
 	for _, a := range as {
 		if t.find(a.Fingerprint, a.StartsAt) < 0 {
-			k := &known{Alert: a, handle: handleOf(a.Fingerprint, a.StartsAt)}
+			k := &known{Alert: a}
 			t.remember(k)
 			out = append(out, k)
 		}
@@ -202,7 +200,7 @@ func (t *Triage) judge(d decoded, a alert.Alert) *known {
 		return k
 	default:
 		k := t.newKnown(d, a)
-		t.put(k)
+		t.put(k, ks)
 		return k
 	}
 }
@@ -238,7 +236,7 @@ func (t *Triage) believed(over *known) bool {
 }
 
 func (t *Triage) newKnown(d decoded, a alert.Alert) *known {
-	return &known{handle: handleOf(a.Fingerprint, a.StartsAt), Alert: incident.Alert{
+	return &known{Alert: incident.Alert{
 		Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, Status: incident.AlertFiring, Labels: a.Labels, Annotations: a.Annotations,
 		GeneratorURL: a.GeneratorURL, ExternalURL: d.ExternalURL, GroupKey: d.GroupKey, Receiver: d.Receiver,
 		ReceivedAt: t.now, UpdatedAt: t.now,
@@ -277,7 +275,6 @@ func (t *Triage) ended(d decoded, a alert.Alert, exact int) *known {
 		}
 		t.hear(o, d, a)
 		o.Status, o.EndsAt, o.Expired, o.endUntold = incident.AlertResolved, end, false, true
-		t.cor.End(o.handle, end.UnixMilli())
 		news = true
 		if o.group != nil {
 			t.touch(o.group)
@@ -294,7 +291,7 @@ func (t *Triage) ended(d decoded, a alert.Alert, exact int) *known {
 	k = t.newKnown(d, a)
 	k.Status, k.EndsAt = incident.AlertResolved, end
 	t.count(outcomeResolved)
-	t.put(k)
+	t.put(k, ks)
 	return k
 }
 
@@ -307,11 +304,20 @@ func (t *Triage) refire(k *known, d decoded, a alert.Alert) *known {
 	}
 	t.hear(k, d, a)
 	k.Status, k.EndsAt, k.Expired, k.endUntold = incident.AlertFiring, time.Time{}, false, false
-	t.cor.End(k.handle, 0)
 	if k.group == nil {
 		return k
 	}
 	g := k.group
+	if h := t.byKey[g.Key]; g.Status == incident.StatusResolved && h != nil && h != g && h.Status == incident.StatusOpen {
+		t.leave(k) // at most one incident of a key is open
+		k.Why = "it fires on, and its first incident is over"
+		t.enter(h, k)
+		if len(g.members) == 0 {
+			g.MergedInto = h.ID
+			t.event(g, incident.EventMerged, "went into incident "+h.ID)
+		}
+		return k
+	}
 	t.fires(g)
 	return k
 }
@@ -342,16 +348,18 @@ func (t *Triage) groupOf(k *known) *group {
 // putWith puts a new alert into the incident of another start of the same
 // firing.
 func (t *Triage) putWith(k, over *known) {
-	t.changed(k)
-	k.handle = over.handle
-	switch g := t.groupOf(over); {
-	case g != nil:
+	g := t.groupOf(over)
+	h := (*group)(nil)
+	if g != nil {
+		h = t.byKey[g.Key]
+	}
+	switch {
+	case g == nil, k.Status == incident.AlertFiring && g.Status == incident.StatusResolved && h != g && h.Status == incident.StatusOpen:
+		t.put(k, nil)
+	default:
+		t.changed(k)
 		k.Why = "another start of an alert in this incident"
 		t.enter(g, k)
-	case slices.Contains(t.batch.waiting, over):
-		t.await(k)
-	default: // it was kept out
-		t.put(k)
 	}
 }
 
@@ -361,6 +369,7 @@ func (t *Triage) fires(g *group) {
 	g.fired = true
 	if g.Status == incident.StatusResolved {
 		g.Status, g.EndedAt = incident.StatusOpen, time.Time{}
+		t.byKey[g.Key] = g
 	}
 	t.touch(g)
 }
@@ -380,8 +389,9 @@ func (t *Triage) leave(k *known) {
 	t.touch(g)
 }
 
-// put takes in a new alert: kept out by a rule, or left to the correlator.
-func (t *Triage) put(k *known) {
+// put finds the incident of a new alert; others are the known firings of its
+// fingerprint.
+func (t *Triage) put(k *known, others []*known) {
 	t.changed(k)
 	if rule, ok := t.policy.suppressed(k.Labels); ok {
 		t.count(outcomeSuppressed)
@@ -390,20 +400,35 @@ func (t *Triage) put(k *known) {
 		t.remember(k)
 		return
 	}
-	t.cor.Add(t.correlated(k))
-	t.await(k)
+	p := t.policy.place(k.Labels)
+	for _, o := range others {
+		if o.group != nil && t.takes(o.group, k) {
+			k.Why = "the same alert fired before in this incident"
+			t.enter(o.group, k)
+			return
+		}
+	}
+	if g, ok := t.byKey[p.key]; ok && t.takes(g, k) {
+		k.Why = p.why
+		t.enter(g, k)
+		return
+	}
+	k.Why = "first alert of the incident"
+	t.enter(t.open(k, p), k)
 }
 
 // takes reports whether an incident may take up an alert: when it is open, or
 // ended lately and not longer than the reopen window before the alert began. One
 // that a person dismissed takes up only more of what it had.
 func (t *Triage) takes(g *group, k *known) bool {
+	last := t.byKey[g.Key]
 	near := t.recent(g) && !k.StartsAt.After(g.EndedAt.Add(time.Duration(t.policy.ReopenWindow)))
 	switch g.Status {
 	case incident.StatusOpen:
 		return true
 	case incident.StatusResolved:
-		return near
+		// At most one incident of a key is open.
+		return near && (last == nil || last == g || last.Status != incident.StatusOpen)
 	case incident.StatusDismissed:
 		return near && g.names[k.Name()] > 0 && t.policy.severity(k.Labels).Rank() <= g.Severity.Rank()
 	default:
@@ -429,15 +454,14 @@ func (t *Triage) enter(g *group, k *known) {
 
 // open makes a new incident for its first alert.
 func (t *Triage) open(k *known, p place) *group {
-	id := newID(k.StartsAt, p.key, k.Fingerprint, k.IncidentID)
 	g := &group{
 		Incident: incident.Incident{
-			ID: id, Key: p.key + " since=" + id, Status: incident.StatusOpen, Severity: t.policy.severity(k.Labels),
+			ID: newID(k.StartsAt, p.key, k.Fingerprint, k.IncidentID), Key: p.key, Status: incident.StatusOpen, Severity: t.policy.severity(k.Labels),
 			StartedAt: k.StartsAt, UpdatedAt: t.now, Labels: p.labels, ToldAt: t.now,
 		},
 		names: map[string]int{},
 	}
-	t.incidents[g.ID] = g
+	t.incidents[g.ID], t.byKey[p.key] = g, g
 	t.batch.events[incident.EventOpened]++
 	return g
 }

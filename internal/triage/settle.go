@@ -19,7 +19,6 @@ func (t *Triage) Flush(now time.Time) incident.Change {
 	t.begin()
 	t.advance(now)
 	t.expire()
-	t.regroup()
 	t.settle(t.now)
 	return t.finish()
 }
@@ -50,7 +49,6 @@ func (t *Triage) expire() {
 				if k.EndsAt.Before(k.StartsAt) {
 					k.EndsAt = k.StartsAt
 				}
-				t.cor.End(k.handle, k.EndsAt.UnixMilli())
 				t.changed(k)
 				t.count(outcomeExpired)
 				gone++
@@ -82,9 +80,6 @@ func (t *Triage) settle(now time.Time) {
 
 // due reports whether an untouched open incident has something to do by now.
 func (t *Triage) due(g *group, now time.Time) bool {
-	if len(g.Trackers) == 0 && !now.Before(g.ticketAt) {
-		return true
-	}
 	if g.Firing == 0 {
 		return t.over(g, now)
 	}
@@ -166,7 +161,6 @@ func (t *Triage) measure(g *group) (joined int) {
 	}
 	g.UpdatedAt = t.now
 	g.RootCause = t.policy.cause(g.members)
-	g.ticketAt = t.ticketAt(g)
 	inc := g.snapshot()
 	g.Title, g.Summary = t.writer.Title(inc), t.writer.Summary(inc)
 	return joined
@@ -193,7 +187,7 @@ func (t *Triage) tell(g *group, now time.Time) {
 		return
 	}
 	was := g.Trackers
-	if !now.Before(g.ticketAt) {
+	if g.Severity.Rank() >= t.policy.TicketMinSeverity.Rank() && (g.Version == 0 || g.Status == incident.StatusOpen && g.Firing > 0) {
 		t.file(g)
 	}
 	if len(was) == 0 { // nobody to tell before, and a draft tells all there is now

@@ -10,11 +10,9 @@ package triage
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/portent-dev/portent/internal/alert"
-	"github.com/portent-dev/portent/internal/correlate"
 	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/ticket"
 )
@@ -55,9 +53,8 @@ type Triage struct {
 	nextExpiry time.Time
 
 	incidents map[string]*group
+	byKey     map[string]*group   // the latest of each key
 	alerts    map[string][]*known // by fingerprint, latest start first
-	firings   map[int64][]*known  // by handle
-	cor       *correlate.Engine
 	stats     stats
 
 	batch *batch // of the change that is being made
@@ -75,10 +72,6 @@ type group struct {
 	// untold counts the members that its tickets do not know of, and weighed is
 	// what untold was when they were last found not to be worth a comment.
 	untold, weighed int
-	// part is the group of the correlator that it claimed in this regroup, or -1.
-	part int
-	// ticketAt is when it deserves a ticket; see hold.go.
-	ticketAt time.Time
 	dirty           bool // in this batch: changed,
 	fired           bool // with an alert that began to fire
 }
@@ -87,10 +80,6 @@ type group struct {
 type known struct {
 	incident.Alert
 	group *group // nil when kept out
-	// handle names it to the correlator; usual is how often it fired in the day
-	// before.
-	handle int64
-	usual  int
 	// The tickets do not know that it joined, that it ended.
 	joinUntold, endUntold bool
 	dirty                 bool // in this batch: changed,
@@ -110,8 +99,7 @@ func New(p Policy, w Writer, route Route) (*Triage, error) {
 
 func (t *Triage) reset(now time.Time) {
 	t.now, t.nextExpiry = now, time.Time{}
-	t.incidents, t.alerts, t.firings = map[string]*group{}, map[string][]*known{}, map[int64][]*known{}
-	t.cor = correlate.New(correlate.Options{SkipLabels: append(slices.Clone(t.policy.ScopeLabels), t.policy.SeverityLabels...)})
+	t.incidents, t.byKey, t.alerts = map[string]*group{}, map[string]*group{}, map[string][]*known{}
 	t.stats.Open, t.stats.Alerts = 0, 0
 }
 
@@ -155,6 +143,9 @@ func (t *Triage) add(i incident.Incident) {
 	}
 	g.Alerts, g.Tickets, g.Timeline = nil, nil, nil
 	t.incidents[g.ID] = g
+	if other, ok := t.byKey[g.Key]; !ok || g.Status == incident.StatusOpen || other.Status != incident.StatusOpen && other.ID < g.ID {
+		t.byKey[g.Key] = g
+	}
 }
 
 // join makes k a member of g.
@@ -179,24 +170,21 @@ func (t *Triage) remember(k *known) {
 	copy(ks[i+1:], ks[i:])
 	ks[i] = k
 	t.alerts[k.Fingerprint] = ks
-	t.firings[k.handle] = append(t.firings[k.handle], k)
 	t.stats.Alerts++
 }
 
 // drop forgets a group and its alerts.
 func (t *Triage) drop(g *group) {
 	delete(t.incidents, g.ID)
+	if t.byKey[g.Key] == g {
+		delete(t.byKey, g.Key)
+	}
 	for _, k := range g.members {
 		t.forget(k)
 	}
 }
 
 func (t *Triage) forget(k *known) {
-	if fs := slices.DeleteFunc(t.firings[k.handle], func(f *known) bool { return f == k }); len(fs) > 0 {
-		t.firings[k.handle] = fs
-	} else {
-		delete(t.firings, k.handle)
-	}
 	ks := t.alerts[k.Fingerprint]
 	for i := range ks {
 		if ks[i] == k {
