@@ -19,6 +19,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/stretchr/testify/require"
+
+	// Not only for the name: without it go test would take a result from its cache when the backend has changed.
+	"github.com/portent-dev/portent/datasource-plugin/pkg/plugin"
 )
 
 // executable is the backend, built once for all tests from the sources as they are.
@@ -97,7 +100,7 @@ func (s source) context(t *testing.T) *pluginv2.PluginContext {
 	raw, err := json.Marshal(s.json)
 	require.NoError(t, err)
 	pc := &pluginv2.PluginContext{
-		OrgId: 7, PluginId: "portent-aiops-datasource", PluginVersion: "0.1.0",
+		OrgId: 7, PluginId: plugin.ID, PluginVersion: "0.1.0",
 		DataSourceInstanceSettings: &pluginv2.DataSourceInstanceSettings{
 			Id: 1, Uid: "P1", Name: "Portent AIOps", JsonData: raw, DecryptedSecureJsonData: s.secrets,
 			LastUpdatedMS: 1_700_000_000_000 + s.version,

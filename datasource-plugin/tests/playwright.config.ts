@@ -22,12 +22,14 @@ export default defineConfig({
   outputDir: '.build/results',
   globalSetup: './harness/setup.ts',
   workers: 2,
-  timeout: 60_000,
+  grepInvert: process.env.SCREENSHOTS ? undefined : /@screenshots/,
+  timeout: 45_000,
   expect: { timeout: 10_000 },
   reporter: [['list']],
   forbidOnly: Boolean(process.env.CI),
   use: {
     browserName: 'chromium',
+    actionTimeout: 10_000,
     viewport: { width: 1280, height: 900 },
     launchOptions: {
       executablePath: browser(),

@@ -102,8 +102,7 @@ func (a *asker) steps(points int64, aligned bool) grid {
 	step = (step + time.Second - 1).Truncate(time.Second)
 	from, to := a.From, a.To
 	if aligned {
-		to = to.Truncate(step)
-		from = from.Truncate(step)
+		to, from = align(to, step), align(from, step)
 	} else {
 		from = to.Add(-span.Truncate(step))
 	}
@@ -111,6 +110,12 @@ func (a *asker) steps(points int64, aligned bool) grid {
 		from = to.Add(-step)
 	}
 	return grid{from, to, step}
+}
+
+// align returns the greatest multiple of step since the epoch that is not after t. Time.Truncate counts from
+// the year 1, which is no multiple of most steps away.
+func align(t time.Time, step time.Duration) time.Time {
+	return time.UnixMilli(t.UnixMilli() - t.UnixMilli()%step.Milliseconds()).UTC()
 }
 
 // series is one input series with what we know of it.

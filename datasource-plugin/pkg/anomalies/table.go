@@ -3,6 +3,7 @@ package anomalies
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/grafana/grafana-plugin-sdk-go/data"
@@ -121,6 +122,9 @@ const (
 	columnUpper    = "Upper"
 )
 
+// widths of these columns in pixels, so that the labels are in sight too; 0 takes what is left. It is read only.
+var widths = [...]int{165, 165, 0, 75, 75, 100, 100, 100, 100}
+
 func (a *asker) columns(rows []*series, names []string, g grid) []*data.Field {
 	since, until := make([]*time.Time, len(rows)), make([]*time.Time, len(rows))
 	metric, peak := make([]string, len(rows)), make([]*float64, len(rows))
@@ -146,8 +150,13 @@ func (a *asker) columns(rows []*series, names []string, g grid) []*data.Field {
 		column(columnLower, lasts(rows, metricLower), "Lower end of what counts as normal"),
 		column(columnUpper, lasts(rows, metricUpper), "Upper end of what counts as normal"),
 	}
-	for _, f := range fields[5:] {
-		f.Config.Unit = unit
+	for i, f := range fields {
+		if width := widths[i]; width > 0 {
+			f.Config.Custom = merge(f.Config.Custom, map[string]any{"width": width})
+		}
+		if i >= 5 {
+			f.Config.Unit = unit
+		}
 	}
 	fixed := map[string]bool{}
 	for _, f := range fields {
@@ -169,6 +178,7 @@ func (a *asker) columns(rows []*series, names []string, g grid) []*data.Field {
 		fields = append(fields, f)
 	}
 	fields[2].Config.SetFilterable(true)
+	fields[2].Config.Custom = map[string]any{"minWidth": 230} // most names of metrics
 	fields[2].Config.Links = a.link(titles, names)
 	return fields
 }
@@ -177,6 +187,14 @@ func column[T any](name string, values []T, description string) *data.Field {
 	f := data.NewField(name, nil, values)
 	f.Config = &data.FieldConfig{Description: description}
 	return f
+}
+
+func merge(into, more map[string]any) map[string]any {
+	if into == nil {
+		return more
+	}
+	maps.Copy(into, more)
+	return into
 }
 
 // lasts returns the last point of one part of each row.

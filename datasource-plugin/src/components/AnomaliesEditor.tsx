@@ -84,9 +84,7 @@ export function AnomaliesEditor({ datasource, query, range, onQuery }: Props) {
           <Field label="Lines" noMargin>
             <MultiCombobox
               aria-label="Lines"
-              width="auto"
-              minWidth={28}
-              maxWidth={60}
+              width={52}
               options={PARTS.map((value) => ({ value, label: PART_NAMES[value] }))}
               value={settings.show}
               onChange={(options) => set({ show: PARTS.filter((part) => options.some(({ value }) => value === part)) })}

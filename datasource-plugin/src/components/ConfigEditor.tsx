@@ -3,6 +3,7 @@ import { css } from '@emotion/css';
 import { GrafanaTheme2 } from '@grafana/data';
 import { Badge, Box, CollapsableSection, Stack, Text, TextLink, useStyles2 } from '@grafana/ui';
 
+import pluginJson from '../plugin.json';
 import { Address, PortentOptions } from '../types';
 import { addressError } from './config/addressError';
 import { ConnectionFields } from './config/ConnectionFields';
@@ -71,7 +72,7 @@ export function ConfigEditor(props: ConfigProps) {
         <Text color="secondary">
           Give the address of Prometheus, of the Portent receiver, or both. Each address has its own credentials, which
           are sent to no other address.{' '}
-          <TextLink href="https://github.com/portent-dev/portent/tree/main/datasource-plugin" external inline>
+          <TextLink href={pluginJson.info.links[0].url} external inline>
             Documentation
           </TextLink>
         </Text>

@@ -98,7 +98,7 @@ function MatcherRow({ position, matcher, labels, values, onChange, onRemove }: R
         options={values}
         onChange={(option) => onChange({ value: option.value })}
       />
-      <IconButton name="times" tooltip="Remove this label" aria-label={`Remove label matcher ${position}`} onClick={onRemove} />
+      <IconButton name="times" tooltip={`Remove label matcher ${position}`} onClick={onRemove} />
     </Stack>
   );
 }

@@ -12,12 +12,13 @@ export function buildHost() {
     entryPoints: [path.join(here, 'host.tsx')],
     outfile: OUT,
     bundle: true,
+    minify: true, // a third of the size, and of the time that the browser reads it
     format: 'iife',
     platform: 'browser',
     target: 'es2022',
     jsx: 'automatic',
     define: { 'process.env.NODE_ENV': '"production"', 'process.env': '{}', global: 'window' },
-    loader: { '.ttf': 'empty', '.css': 'empty' }, // of the code editor, which the plugin does not use
+    loader: { '.ttf': 'empty' }, // of the code editor, which the plugin does not use
     logLevel: 'silent',
   });
 }

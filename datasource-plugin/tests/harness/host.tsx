@@ -7,6 +7,7 @@ import * as emotionCss from '@emotion/css';
 import * as grafanaData from '@grafana/data';
 import * as grafanaRuntime from '@grafana/runtime';
 import * as grafanaUi from '@grafana/ui';
+import { TableNG } from '@grafana/ui/unstable';
 import * as React from 'react';
 import { createRoot } from 'react-dom/client';
 import { lastValueFrom, Observable } from 'rxjs';
@@ -52,7 +53,12 @@ const seen: Seen = { runs: 0, examples: [], defaults: {}, errors: [] };
 Object.assign(window, { seen });
 
 // What a plugin writes to the console or throws is an error of the plugin.
-window.addEventListener('error', (event) => seen.errors.push(String(event.error ?? event.message)));
+window.addEventListener('error', (event) => {
+  // Not an error: the browser says that it will go on observing in the next frame.
+  if (!event.message.startsWith('ResizeObserver loop')) {
+    seen.errors.push(String(event.error ?? event.message));
+  }
+});
 window.addEventListener('unhandledrejection', (event) => seen.errors.push(String(event.reason)));
 
 interface Request {
@@ -168,6 +174,7 @@ function QueryPage({ plugin, page, datasource }: { plugin: any; page: Page; data
 function Result({ frame }: { frame: grafanaData.DataFrame }) {
   const theme = grafanaUi.useTheme2();
   const [width, setWidth] = React.useState(0);
+  const measure = React.useCallback((node: HTMLDivElement | null) => setWidth(node?.clientWidth ?? 0), []);
   const shown = React.useMemo(() => {
     const visible = { ...frame, fields: frame.fields.filter((field) => !field.config.custom?.hidden) };
     return grafanaData.applyFieldOverrides({
@@ -179,8 +186,8 @@ function Result({ frame }: { frame: grafanaData.DataFrame }) {
     })[0];
   }, [frame, theme]);
   return (
-    <div ref={(node) => node && setWidth(node.clientWidth)} style={{ marginTop: 24 }} data-testid="result">
-      {width > 0 && <grafanaUi.Table data={shown} width={width} height={40 + 36 * shown.length} />}
+    <div ref={measure} style={{ marginTop: 24 }} data-testid="result">
+      {width > 0 && <TableNG data={shown} width={width} height={48 + 36 * shown.length} structureRev={1} transparent />}
     </div>
   );
 }

@@ -5,6 +5,7 @@ import path from 'node:path';
 
 const ROOT = path.join(__dirname, '..', '..');
 const TYPES: Record<string, string> = {
+  '.css': 'text/css; charset=utf-8',
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml',
@@ -20,8 +21,8 @@ function fileOf(url: string): string | undefined {
   if (url === '/') {
     return path.join(__dirname, 'index.html');
   }
-  if (url === '/host.js') {
-    return path.join(ROOT, 'tests/.build/host.js');
+  if (url === '/host.js' || url === '/host.css') {
+    return path.join(ROOT, 'tests/.build', url);
   }
   const font = /^\/public\/fonts\/(?:inter\/Inter-(Regular|Medium)|roboto\/\w+)\S*\.woff2$/.exec(url);
   if (font) {
@@ -42,7 +43,9 @@ function fileOf(url: string): string | undefined {
 export async function serve(): Promise<{ url: string; close: () => void }> {
   const server: Server = createServer(async (request, response) => {
     const file = fileOf(new URL(request.url ?? '/', 'http://x').pathname);
-    const body = file && (await readFile(file).catch(() => undefined));
+    // The published package leaves out most icons; Grafana has them all.
+    const icon = file?.endsWith('.svg') ? '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"/>' : undefined;
+    const body = file && (await readFile(file).catch(() => icon));
     if (!file || !body) {
       response.writeHead(404).end();
       return;

@@ -59,8 +59,7 @@ export function HeadersSetting({ access, address }: Props) {
               />
               <IconButton
                 name="trash-alt"
-                tooltip="Remove this header"
-                aria-label={`Remove header ${at + 1}`}
+                tooltip={`Remove header ${at + 1}`}
                 disabled={access.readOnly}
                 onClick={() => remove(at)}
               />
