@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -45,15 +46,20 @@ func explain(labels []ingest.Label, o detect.Output) string {
 			}
 		}
 	}
+	scale := max(math.Abs(o.Value), math.Abs(o.Expected), math.Abs(o.Lower), math.Abs(o.Upper))
 	return fmt.Sprintf("%s is %s%s where %s was expected (normal is %s to %s): %s, since %s.",
-		name, number(o.Value), per, number(o.Expected), number(o.Lower), number(o.Upper),
+		name, number(o.Value, scale), per, number(o.Expected, scale), number(o.Lower, scale), number(o.Upper, scale),
 		reasonWords(o.Reason, o.Value > o.Expected), time.UnixMilli(o.Since).UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
-// number writes four significant digits, without an exponent where a person would not write one.
-func number(v float64) string {
+// number writes four significant digits, without an exponent where a person would not write one. What is nothing beside the
+// scale of its neighbours is 0.
+func number(v, scale float64) string {
+	if math.Abs(v) < 1e-9*scale {
+		return "0"
+	}
 	s := strconv.FormatFloat(v, 'g', 4, 64)
-	if strings.Contains(s, "e+") && v < 1e15 && v > -1e15 {
+	if strings.Contains(s, "e+") && math.Abs(v) < 1e15 {
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
 	return s
