@@ -115,7 +115,12 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 			return nil, err
 		}
 	}
-	return func() { a.use(next) }, nil
+	return func() {
+		a.use(next)
+		if old != nil && (old.config.State.Directory != c.State.Directory || !reflect.DeepEqual(old.config.Backfill, c.Backfill)) {
+			a.logger.Warn("state.directory and backfill take effect at the next start")
+		}
+	}, nil
 }
 
 func (a *App) registerMetrics() {

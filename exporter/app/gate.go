@@ -272,11 +272,7 @@ func (a *holdingAppender) Rollback() {}
 func (h *held) add(batch []*heldSeries) (bytes int64) {
 	var key []byte
 	for _, s := range batch {
-		key = key[:0]
-		for _, l := range s.labels {
-			// 0xff is in no UTF-8 text.
-			key = append(append(append(append(key, l.Name...), 0xff), l.Value...), 0xff)
-		}
+		key = appendIdentity(key[:0], s.labels)
 		bytes += int64(heldSampleBytes * len(s.samples))
 		old, ok := h.series[string(key)]
 		if !ok {

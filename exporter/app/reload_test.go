@@ -82,11 +82,16 @@ func TestReloadKeepsWhatWasLearnt(t *testing.T) {
 	_, after = get(t, a.Handler(), "/metrics")
 	require.Contains(t, after, "portent_exporter_series_anomalous 1\n")
 
+	require.NotContains(t, a.log.String(), "next start")
+
 	// Nothing about detection changed: the engine stays.
 	old = a.gate.engine.Load()
 	code, _ = a.reload(t, "detection: {sensitivity: high, max_series: 10, time_zone: Europe/Berlin, drop: [x]}")
 	require.Equal(t, 200, code)
 	require.Same(t, old, a.gate.engine.Load())
+	code, _ = a.reload(t, "state: {directory: ''}")
+	require.Equal(t, 200, code)
+	require.Contains(t, a.log.String(), "state.directory and backfill take effect at the next start")
 }
 
 func TestReloadUnderLoadLosesNothing(t *testing.T) {

@@ -93,10 +93,9 @@ func (a *admission) collect(rows []row, forEach forEach, maxSeries int, scheme m
 	defer a.mu.Unlock()
 	a.scrape++
 	var scratch []byte
-	var h maphash.Hash
-	h.SetSeed(a.seed)
 	forEach(func(labels []ingest.Label, o detect.Output) bool {
-		hash := hashLabels(&h, labels)
+		scratch = appendIdentity(scratch[:0], labels)
+		hash := maphash.Bytes(a.seed, scratch)
 		e, ok := a.byHash[hash]
 		switch {
 		case !ok && len(a.byHash) >= maxSeries:
@@ -131,16 +130,12 @@ func (a *admission) collect(rows []row, forEach forEach, maxSeries int, scheme m
 // forEach visits the series, as (*detect.Engine).ForEach does.
 type forEach func(func(labels []ingest.Label, o detect.Output) bool)
 
-func hashLabels(h *maphash.Hash, labels []ingest.Label) uint64 {
-	h.Reset()
+// appendIdentity writes a label set so that no two write the same: 0xff is in no UTF-8 text.
+func appendIdentity(dst []byte, labels []ingest.Label) []byte {
 	for _, l := range labels {
-		// 0xff is in no UTF-8 text, so that no two label sets write the same. Neither call ever returns an error.
-		_, _ = h.WriteString(l.Name)
-		_ = h.WriteByte(0xff)
-		_, _ = h.WriteString(l.Value)
-		_ = h.WriteByte(0xff)
+		dst = append(append(append(append(dst, l.Name...), 0xff), l.Value...), 0xff)
 	}
-	return h.Sum64()
+	return dst
 }
 
 func legacyNames(labels []ingest.Label) bool {
