@@ -43,7 +43,7 @@ const (
 	hourFollow   = 0.1     // of an hour's mean deviation goes into its bin
 	weekFollow   = 0.1
 	seasonHabit  = 1   // a day; see localHabit
-	seasonSteep  = 1.8 // see stat.TailOptions
+	seasonSteep  = 1.3 // see stat.TailOptions
 	// seasonClip bounds what a sample adds to Smooth, teachClip what it teaches, both
 	// in scales.
 	seasonClip = 8

@@ -13,10 +13,14 @@ import "math"
 //	light tails  ln S(x) = ln P2 · (x/z2)^(1/θ),   θ = ln(z2/z1) / ln(ln P2 / ln P1)
 //	heavy tails  ln S(x) = ln P2 - α·ln(x/z2),     α = ln(P1/P2) / ln(z2/z1)
 //
-// the first a Weibull tail (exact for normal, θ → 1/2, and exponential, θ = 1;
+// where all chances are relative to the share of values that are not zero and begin
+// an event: in a series that is mostly zero only the others have a tail, and in a
+// smooth one many values are one event.
+//
+// The first is a Weibull tail (exact for normal, θ → 1/2, and exponential, θ = 1;
 // Gardes and Girard, "Estimating extreme quantiles of Weibull tail distributions",
 // Comm. Statist. Theory Methods 34, 2005), the second Pareto's (Hill, Ann. Statist.
-// 3, 1975). θ from 1 to 2.2 goes over from one to the other: a lognormal lies
+// 3, 1975). θ from 1 to 1.7 goes over from one to the other: a lognormal lies
 // between them.
 //
 // SPOT (Siffer, Fouque, Termier, Largouët, KDD 2017) fits a generalised Pareto
@@ -28,10 +32,13 @@ type Tail struct {
 	N      uint32  // values in the bins
 	Z1, Z2 float32 // quantiles
 	L1, L2 float32 // ln P1, ln P2
+	Lx     float32 // logarithm of the share that is not 0 and begins an event
 	Theta  float32
 	Since  uint16 // values since the last counted one beyond z2
 	Fresh  uint8  // values since the last fit
 	Odd    uint8  // rounding of the next halving
+	Above  bool   // the newest value was beyond z1
+	Rises  uint32 // how often values rose beyond z1
 }
 
 // Bins are four an octave, from 2^-3 to 2^8: magnitudes come divided by their mean,
@@ -65,6 +72,12 @@ func (t *Tail) Observe(x float64, o TailOptions) {
 	if t.Since < math.MaxUint16 {
 		t.Since++
 	}
+	if above := x > float64(t.Z1); above != t.Above && t.Theta > 0 {
+		t.Above = above
+		if above {
+			t.Rises++
+		}
+	}
 	if t.Theta > 0 && x > float64(t.Z2) {
 		if float64(t.Since) < o.Hold {
 			return
@@ -86,6 +99,7 @@ func (t *Tail) Observe(x float64, o TailOptions) {
 func (t *Tail) halve() {
 	t.N = 0
 	t.Odd ^= 1
+	t.Rises /= 2
 	for i, c := range t.Bins {
 		c = (c + uint16(i+int(t.Odd))&1) / 2
 		t.Bins[i] = c
@@ -132,28 +146,37 @@ const (
 
 func (t *Tail) fit(o TailOptions) {
 	n := float64(t.N)
-	p1 := max(tailShare, min(0.2, 8*o.Rare))
+	// Of values that are mostly zero, the others alone have a tail.
+	some := max(1-float64(t.Bins[0])/n, 2*minPeaks/n)
+	p1 := min(max(tailShare, min(0.2, 8*o.Rare)), some/2)
 	p2 := min(max(o.Rare, minPeaks/n), p1/3)
-	steep := o.Steep
-	if some := 1 - float64(t.Bins[0])/n; some < p1 {
-		// Mostly zero: the tail begins where there is something at all, and says
-		// less about what may come.
-		p1 = max(some, 3*p2)
-		p2 = min(p2, p1/3)
-		steep = max(steep, 2)
-	}
-	l1, l2 := math.Log(p1), math.Log(p2)
 	z1 := t.quantile(p1)
-	slope := math.Log(max(t.quantile(p2)/z1, steep))
+	lx := math.Log(some * t.alone(p1))
+	l1 := math.Log(p1 / some)
+	l2 := min(math.Log(p2)-lx, l1-1)
+	slope := math.Log(max(t.quantile(p2)/z1, o.Steep))
 	theta := slope / math.Log(l2/l1)
-	if some := n * p1; some < 20*priorPeaks {
-		w := priorPeaks / (some + priorPeaks)
+	if seen := n * p1; seen < 20*priorPeaks {
+		w := priorPeaks / (seen + priorPeaks)
 		z1 = math.Exp((1-w)*math.Log(z1) + w*math.Log(priorZ1))
 		theta = (1-w)*theta + w*priorTheta
 	}
 	theta = max(theta, minTheta)
-	t.Z1, t.L1, t.L2, t.Theta = float32(z1), float32(l1), float32(l2), float32(theta)
+	t.Z1, t.L1, t.L2, t.Lx, t.Theta = float32(z1), float32(l1), float32(l2), float32(lx), float32(theta)
 	t.Z2 = float32(z1 * math.Pow(l2/l1, theta))
+}
+
+// alone returns how many of the values beyond z1 begin a stay there: nearly all of
+// independent values, few of smooth ones (the extremal index; Leadbetter, "Extremes
+// and local dependence in stationary sequences", Z. Wahrsch. 65, 1983). It is what
+// lies between a share of values and a rate of events.
+func (t *Tail) alone(p1 float64) float64 {
+	if t.Theta <= 0 {
+		return 1
+	}
+	const prior = 10 // stays as of independent values, until there are some
+	rises := (float64(t.Rises) + prior) / (float64(t.N) + prior/p1)
+	return max(0.02, min(1, rises/(p1*(1-p1))))
 }
 
 // minTheta is a little lighter than the normal tail's 1/2: what looks lighter still
@@ -163,28 +186,27 @@ const minTheta = 0.4
 // Between these the tail goes over from Weibull's to Pareto's.
 const (
 	weibullTheta = 1.0
-	paretoTheta  = 2.2
+	paretoTheta  = 1.7
 )
 
-// LogSurvival returns the logarithm of the chance that a value is larger than x.
-// 0 while the tail is not ready.
+// LogSurvival returns the logarithm of the chance that a value begins an event
+// larger than x. 0 while the tail is not ready.
 func (t *Tail) LogSurvival(x float64) float64 {
 	if t.Theta <= 0 {
 		return 0
 	}
-	z1, z2, l1, l2 := float64(t.Z1), float64(t.Z2), float64(t.L1), float64(t.L2)
+	z1, z2, l1, l2, lx := float64(t.Z1), float64(t.Z2), float64(t.L1), float64(t.L2), float64(t.Lx)
 	if x <= z1 {
-		return l1 * x / z1
+		return (l1 + lx) * x / z1
 	}
 	theta := float64(t.Theta)
 	if x <= z2 {
-		// Between the quantiles both forms agree with the Weibull one at the ends.
-		return l1 * math.Exp(math.Log(x/z1)/theta)
+		return lx + l1*math.Exp(math.Log(x/z1)/theta)
 	}
-	return t.beyond(math.Log(x/z2), theta, l1, l2)
+	return lx + t.beyond(math.Log(x/z2), theta, l1, l2)
 }
 
-// beyond is LogSurvival at z2·e^y.
+// beyond is the logarithm of the share of values beyond z2·e^y.
 func (t *Tail) beyond(y, theta, l1, l2 float64) float64 {
 	w := t.heaviness(theta)
 	s := 0.0
@@ -209,8 +231,10 @@ func (t *Tail) Quantile(logp float64) float64 {
 		return 0
 	}
 	z1, z2, l1, l2 := float64(t.Z1), float64(t.Z2), float64(t.L1), float64(t.L2)
-	if logp >= l1 {
-		return z1 * min(0, logp) / l1
+	if lx := float64(t.Lx); logp >= l1+lx {
+		return z1 * min(0, logp) / (l1 + lx)
+	} else {
+		logp -= lx
 	}
 	theta := float64(t.Theta)
 	if logp >= l2 {
@@ -239,11 +263,11 @@ func (t *Tail) Whole() bool {
 	for _, c := range t.Bins {
 		n += uint32(c)
 	}
-	if n != t.N || t.N > maxMemory+1 || t.Fresh >= fitEvery {
+	if n != t.N || t.N > maxMemory+1 || t.Fresh >= fitEvery || t.Rises > 2*maxMemory {
 		return false
 	}
 	if t.Theta == 0 {
 		return true
 	}
-	return t.Theta >= minTheta && t.Theta < 1e3 && t.Z1 > 0 && t.Z2 > t.Z1 && t.Z2 < math.MaxFloat32 && t.L1 < 0 && t.L2 < t.L1
+	return t.Theta >= minTheta && t.Theta < 1e3 && t.Z1 > 0 && t.Z2 > t.Z1 && t.Z2 < math.MaxFloat32 && t.L1 < 0 && t.L2 < t.L1 && t.Lx <= 0 && t.Lx > -10
 }
