@@ -97,7 +97,9 @@ export class DataSource extends DataSourceWithBackend<PortentQuery, PortentOptio
   }
 
   private suggest(path: string, text: string, scope: SuggestionScope, more: Record<string, string> = {}) {
-    const matchers = (scope.matchers ?? []).filter((m) => m.label !== '').map((m) => interpolateMatcher(m, this.replace));
+    const matchers = (scope.matchers ?? [])
+      .filter((m) => m.label !== '')
+      .map((m) => interpolateMatcher(m, this.replace));
     const params: Record<string, string | number> = { for: scope.for, ...more };
     if (text) {
       params.q = text;

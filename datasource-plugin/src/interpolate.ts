@@ -82,7 +82,12 @@ function complete(matcher: Matcher): boolean {
 }
 
 /** The query as the backend gets it: variables replaced, ad hoc filters added, matchers that are being typed left out. */
-export function interpolateQuery(query: PortentQuery, replace: Replace, vars?: ScopedVars, filters?: AdHocVariableFilter[]): PortentQuery {
+export function interpolateQuery(
+  query: PortentQuery,
+  replace: Replace,
+  vars?: ScopedVars,
+  filters?: AdHocVariableFilter[]
+): PortentQuery {
   const matchers = (given: Matcher[]) => [
     ...given.filter(complete).map((m) => interpolateMatcher(m, replace, vars)),
     ...adhocMatchers(filters ?? []),

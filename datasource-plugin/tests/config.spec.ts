@@ -71,11 +71,18 @@ test('every setting of one address', async ({ page, open, seen }) => {
 test('each address keeps its own credentials', async ({ page, open, seen }) => {
   await open({
     kind: 'config',
-    options: { receiverUrl: 'http://r:9751', modelUrl: 'http://m/v1', connections: { receiver: { auth: 'bearer' }, model: { auth: 'bearer' } } },
+    options: {
+      receiverUrl: 'http://r:9751',
+      modelUrl: 'http://m/v1',
+      connections: { receiver: { auth: 'bearer' }, model: { auth: 'bearer' } },
+    },
   });
   await page.getByRole('region', { name: 'Portent receiver' }).getByLabel('Token').fill('for the receiver');
   await page.getByRole('region', { name: 'Language model' }).getByLabel('Token').fill('for the model');
-  await page.getByRole('region', { name: 'Language model' }).getByRole('textbox', { name: /^Model/ }).fill('small');
+  await page
+    .getByRole('region', { name: 'Language model' })
+    .getByRole('textbox', { name: /^Model/ })
+    .fill('small');
   const { options } = await seen();
   expect(options.secureJsonData).toEqual({ receiverToken: 'for the receiver', modelToken: 'for the model' });
   expect(options.jsonData.modelName).toBe('small');
@@ -120,7 +127,11 @@ test('a removed header leaves the others with their values', async ({ page, open
   await page.getByRole('button', { name: 'Remove header 2' }).click();
   let { options } = await seen();
   expect(options.jsonData.connections?.prometheus?.headers).toEqual(['X-A', '', 'X-C']);
-  expect(options.secureJsonFields).toEqual({ prometheusHeader1: true, prometheusHeader2: false, prometheusHeader3: true });
+  expect(options.secureJsonFields).toEqual({
+    prometheusHeader1: true,
+    prometheusHeader2: false,
+    prometheusHeader3: true,
+  });
   await expect(page.getByRole('group', { name: /^Header \d$/ })).toHaveCount(2);
 
   await page.getByRole('button', { name: 'Add header' }).click();
@@ -169,14 +180,30 @@ test('the test tells of each address', async ({ page, open }) => {
         details: {
           verboseMessage: '',
           addresses: [
-            { name: 'prometheus', url: 'http://p', ok: true, message: 'Prometheus 3.15.0, 412 anomaly scores', latencyMs: 7 },
-            { name: 'receiver', url: 'http://r', ok: false, message: 'no connection: is the receiver running?', latencyMs: 1 },
+            {
+              name: 'prometheus',
+              url: 'http://p',
+              ok: true,
+              message: 'Prometheus 3.15.0, 412 anomaly scores',
+              latencyMs: 7,
+            },
+            {
+              name: 'receiver',
+              url: 'http://r',
+              ok: false,
+              message: 'no connection: is the receiver running?',
+              latencyMs: 1,
+            },
           ],
         },
       },
     })
   );
-  await open({ kind: 'config', options: { prometheusUrl: 'http://p', receiverUrl: 'http://r' }, allowed: /400 \(Bad Request\)/ });
+  await open({
+    kind: 'config',
+    options: { prometheusUrl: 'http://p', receiverUrl: 'http://r' },
+    allowed: /400 \(Bad Request\)/,
+  });
   await page.getByRole('button', { name: 'Test the saved addresses' }).click();
   const prometheus = page.getByRole('region', { name: 'Prometheus' });
   await expect(prometheus.getByRole('status')).toContainText('Prometheus 3.15.0, 412 anomaly scores, in 7 ms');

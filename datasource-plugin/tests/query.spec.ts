@@ -66,7 +66,12 @@ test('a label is removed', async ({ page, open, seen }) => {
     query: {
       refId: 'A',
       queryType: 'anomalies',
-      anomalies: { matchers: [{ label: 'a', op: '=', value: '1' }, { label: 'b', op: '!=', value: '2' }] },
+      anomalies: {
+        matchers: [
+          { label: 'a', op: '=', value: '1' },
+          { label: 'b', op: '!=', value: '2' },
+        ],
+      },
     },
   });
   await page.getByRole('button', { name: 'Remove label matcher 1' }).click();
@@ -90,7 +95,10 @@ test('a number that cannot be is said and not sent', async ({ page, open, seen }
 
 test('fills in an incidents query and comes back to the anomalies', async ({ page, open, seen }) => {
   await fakeSuggestions(page);
-  await open({ kind: 'query', query: { refId: 'A', queryType: 'anomalies', anomalies: { view: 'numeric', metric: 'up' } } });
+  await open({
+    kind: 'query',
+    query: { refId: 'A', queryType: 'anomalies', anomalies: { view: 'numeric', metric: 'up' } },
+  });
   await page.getByRole('radio', { name: 'Incidents' }).check();
   await page.getByRole('combobox', { name: 'Status' }).click();
   await page.getByRole('option', { name: 'Open' }).click();
@@ -117,7 +125,10 @@ test('suggestions that fail leave the editor usable', async ({ page, open, seen 
 });
 
 test('an annotation has no view to choose', async ({ page, open }) => {
-  await open({ kind: 'annotation', query: { refId: 'Anno', queryType: 'anomalies', anomalies: { view: 'annotations' } } });
+  await open({
+    kind: 'annotation',
+    query: { refId: 'Anno', queryType: 'anomalies', anomalies: { view: 'annotations' } },
+  });
   await expect(page.getByRole('combobox', { name: 'Metric' })).toBeVisible();
   await expect(page.getByRole('radio', { name: 'Time series' })).toHaveCount(0);
   await expect(page.getByRole('spinbutton', { name: /^Score above/ })).toHaveValue('1');
@@ -145,13 +156,32 @@ for (const theme of ['light', 'dark'] as const) {
       await page.setViewportSize({ width, height: 800 });
       await fakeSuggestions(page);
       for (const shown of [
-        { kind: 'config' as const, options: { prometheusUrl: 'http://p', receiverUrl: 'http://r', connections: { prometheus: { auth: 'basic' as const, headers: ['X-Scope-OrgID'] } } } },
-        { kind: 'query' as const, query: { refId: 'A', queryType: 'anomalies' as const, anomalies: { view: 'timeseries' as const, matchers: [{ label: 'instance', op: '=~' as const, value: 'web-.*' }] } } },
+        {
+          kind: 'config' as const,
+          options: {
+            prometheusUrl: 'http://p',
+            receiverUrl: 'http://r',
+            connections: { prometheus: { auth: 'basic' as const, headers: ['X-Scope-OrgID'] } },
+          },
+        },
+        {
+          kind: 'query' as const,
+          query: {
+            refId: 'A',
+            queryType: 'anomalies' as const,
+            anomalies: {
+              view: 'timeseries' as const,
+              matchers: [{ label: 'instance', op: '=~' as const, value: 'web-.*' }],
+            },
+          },
+        },
         { kind: 'query' as const, query: { refId: 'A', queryType: 'incidents' as const } },
         { kind: 'help' as const },
       ]) {
         await open({ ...shown, theme });
-        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        const overflow = await page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth
+        );
         expect(overflow, `${shown.kind} is wider than the window`).toBeLessThanOrEqual(0);
       }
     });

@@ -13,7 +13,9 @@ const MINUTE = 60_000;
 const NOW = Date.UTC(2026, 10, 22, 12, 0, 0);
 
 /** What the table shows: since, until, metric, score, peak, observed, expected, lower, upper, instance, job. */
-const ROWS: Array<[number, number | null, string, number | null, number, number | null, number, number, number, string, string]> = [
+const ROWS: Array<
+  [number, number | null, string, number | null, number, number | null, number, number, number, string, string]
+> = [
   [-22, null, 'node_load1', 3.31, 3.52, 9.16, 1.02, 0.48, 1.57, 'web-1:9100', 'node'],
   [-21, null, 'http_request_duration_seconds', 2.12, 2.4, 1.84, 0.22, 0.09, 0.41, 'web-1:8080', 'shop'],
   [-11, null, 'http_requests_total', 1.44, 1.45, 39.9, 118.2, 92.4, 141.0, 'web-1:8080', 'shop'],
@@ -30,10 +32,24 @@ function answer() {
     readFileSync(path.join(__dirname, '..', 'protocoltest', 'testdata', 'anomalies-table.json'), 'utf8')
   );
   const { schema } = golden.frames[0];
-  const names = ['Since', 'Until', 'Metric', 'Score', 'Peak', 'Observed', 'Expected', 'Lower', 'Upper', 'instance', 'job'];
+  const names = [
+    'Since',
+    'Until',
+    'Metric',
+    'Score',
+    'Peak',
+    'Observed',
+    'Expected',
+    'Lower',
+    'Upper',
+    'instance',
+    'job',
+  ];
   const fields = names.map((name) => schema.fields.find((field: Field) => field.name === name));
   const at = (minute: number | null) => (minute === null ? null : NOW + minute * MINUTE);
-  const values = names.map((_, column) => ROWS.map((row) => (column < 2 ? at(Number(row[column]) || null) : row[column])));
+  const values = names.map((_, column) =>
+    ROWS.map((row) => (column < 2 ? at(Number(row[column]) || null) : row[column]))
+  );
   return { results: { A: { status: 200, frames: [{ schema: { ...schema, fields }, data: { values } }] } } };
 }
 
@@ -84,7 +100,13 @@ test.describe('screenshots @screenshots', () => {
           message: '',
           details: {
             addresses: [
-              { name: 'prometheus', url: '', ok: true, message: 'Prometheus 3.15.0, 1284 anomaly scores', latencyMs: 6 },
+              {
+                name: 'prometheus',
+                url: '',
+                ok: true,
+                message: 'Prometheus 3.15.0, 1284 anomaly scores',
+                latencyMs: 6,
+              },
               { name: 'receiver', url: '', ok: true, message: 'answers', latencyMs: 3 },
             ],
           },

@@ -37,7 +37,12 @@ export function AnomaliesEditor({ datasource, query, range, onQuery }: Props) {
       <Stack gap={2} wrap="wrap" alignItems="flex-start">
         {!inAnnotation && (
           <Field label="As" noMargin>
-            <RadioButtonGroup aria-label="View" options={VIEWS} value={settings.view} onChange={(view) => set({ view })} />
+            <RadioButtonGroup
+              aria-label="View"
+              options={VIEWS}
+              value={settings.view}
+              onChange={(view) => set({ view })}
+            />
           </Field>
         )}
         <Field label="Metric" noMargin>

@@ -34,7 +34,12 @@ export function IncidentsEditor({ datasource, query, range, onQuery }: Props) {
       <Stack gap={2} wrap="wrap" alignItems="flex-start">
         {!inAnnotation && (
           <Field label="As" noMargin>
-            <RadioButtonGroup aria-label="View" options={VIEWS} value={settings.view} onChange={(view) => set({ view })} />
+            <RadioButtonGroup
+              aria-label="View"
+              options={VIEWS}
+              value={settings.view}
+              onChange={(view) => set({ view })}
+            />
           </Field>
         )}
         <Field label="Status" noMargin>
@@ -55,7 +60,9 @@ export function IncidentsEditor({ datasource, query, range, onQuery }: Props) {
             maxWidth={50}
             options={SEVERITY_OPTIONS}
             value={settings.severity}
-            onChange={(options) => set({ severity: SEVERITIES.filter((s) => options.some(({ value }) => value === s)) })}
+            onChange={(options) =>
+              set({ severity: SEVERITIES.filter((s) => options.some(({ value }) => value === s)) })
+            }
           />
         </Field>
         {settings.view !== 'numeric' && (

@@ -42,7 +42,9 @@ export function MatchersField({ datasource, scope, description, matchers, onChan
             matcher={matcher}
             labels={(text) => datasource.labels(text, others(at)).then(toOptions)}
             values={(text) =>
-              matcher.label ? datasource.labelValues(matcher.label, text, others(at)).then(toOptions) : Promise.resolve([])
+              matcher.label
+                ? datasource.labelValues(matcher.label, text, others(at)).then(toOptions)
+                : Promise.resolve([])
             }
             onChange={(change) => set(at, change)}
             onRemove={() => remove(at)}

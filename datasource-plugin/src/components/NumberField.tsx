@@ -22,7 +22,10 @@ export function NumberField({ label, tooltip, value, min, max, step, integer, on
 
   const number = text.trim() === '' ? NaN : Number(text);
   const valid =
-    Number.isFinite(number) && number >= min && (max === undefined || number <= max) && (!integer || Number.isInteger(number));
+    Number.isFinite(number) &&
+    number >= min &&
+    (max === undefined || number <= max) &&
+    (!integer || Number.isInteger(number));
   const commit = () => {
     if (!valid) {
       return;

@@ -71,8 +71,8 @@ export function QueryHelp({ onClickExample }: QueryEditorHelpProps<PortentQuery>
       <h4 className={styles.heading}>Variables</h4>
       <p>
         Metric, labels and legend take dashboard variables. A variable with several values means one of them:{' '}
-        <code>namespace = $namespace</code> becomes <code>namespace =~ &quot;shop|pay&quot;</code>. Ad hoc filters of the
-        dashboard are added to every query.
+        <code>namespace = $namespace</code> becomes <code>namespace =~ &quot;shop|pay&quot;</code>. Ad hoc filters of
+        the dashboard are added to every query.
       </p>
       <h4 className={styles.heading}>Annotations</h4>
       <p>Used as an annotation, a query draws a region for each anomaly or incident.</p>

@@ -53,7 +53,9 @@ export const test = base.extend<Fixtures, { address: string }>({
         noise.push(`${message.text()} (${message.location().url})`);
       }
     });
-    await page.route('**/api/**', (route) => route.fulfill({ status: 404, json: { message: 'not faked: ' + route.request().url() } }));
+    await page.route('**/api/**', (route) =>
+      route.fulfill({ status: 404, json: { message: 'not faked: ' + route.request().url() } })
+    );
     await use(async ({ allowed: pattern, ...shown }) => {
       allowed = pattern;
       await page.goto('about:blank'); // a change of the part after # alone does not load the page again
@@ -61,7 +63,10 @@ export const test = base.extend<Fixtures, { address: string }>({
       await expect(page.locator('main')).toBeVisible();
     });
     expect((await read(page)).errors, 'errors of the plugin').toEqual([]);
-    expect(noise.filter((text) => !allowed?.test(text)), 'console of the browser').toEqual([]);
+    expect(
+      noise.filter((text) => !allowed?.test(text)),
+      'console of the browser'
+    ).toEqual([]);
   },
   seen: async ({ page }, use) => {
     await use(() => read(page));

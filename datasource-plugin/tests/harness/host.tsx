@@ -149,7 +149,11 @@ function ConfigPage({ plugin, page }: { plugin: any; page: Page }) {
 
 function QueryPage({ plugin, page, datasource }: { plugin: any; page: Page; datasource: any }) {
   const app = page.app ?? grafanaData.CoreApp.Explore;
-  const [query, setQuery] = React.useState<PortentQuery>({ refId: 'A', ...datasource.getDefaultQuery(app), ...page.query });
+  const [query, setQuery] = React.useState<PortentQuery>({
+    refId: 'A',
+    ...datasource.getDefaultQuery(app),
+    ...page.query,
+  });
   const [frames, setFrames] = React.useState<grafanaData.DataFrame[]>([]);
   seen.query = query;
   const run = React.useCallback(() => {
@@ -157,7 +161,15 @@ function QueryPage({ plugin, page, datasource }: { plugin: any; page: Page; data
   }, []);
   React.useEffect(() => {
     if (page.result) {
-      const request: any = { app, requestId: '1', targets: [query], range: range(), scopedVars: {}, interval: '15s', intervalMs: 15000 };
+      const request: any = {
+        app,
+        requestId: '1',
+        targets: [query],
+        range: range(),
+        scopedVars: {},
+        interval: '15s',
+        intervalMs: 15000,
+      };
       lastValueFrom(datasource.query(request)).then((answer: any) => setFrames(answer.data));
     }
   }, [query, app, datasource, page.result]);
@@ -194,7 +206,13 @@ function Result({ frame }: { frame: grafanaData.DataFrame }) {
 
 function HelpPage({ plugin, datasource }: { plugin: any; datasource: any }) {
   const Help = plugin.components.QueryEditorHelp;
-  return <Help datasource={datasource} query={{ refId: 'A' }} onClickExample={(query: unknown) => seen.examples.push(query)} />;
+  return (
+    <Help
+      datasource={datasource}
+      query={{ refId: 'A' }}
+      onClickExample={(query: unknown) => seen.examples.push(query)}
+    />
+  );
 }
 
 async function main() {

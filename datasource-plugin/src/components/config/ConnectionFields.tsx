@@ -40,7 +40,12 @@ export function ConnectionFields({ access, address }: Props) {
       </Field>
       {connection.auth === 'basic' && (
         <>
-          <TextSetting label="User" value={connection.user ?? ''} disabled={disabled} onChange={(user) => set({ user })} />
+          <TextSetting
+            label="User"
+            value={connection.user ?? ''}
+            disabled={disabled}
+            onChange={(user) => set({ user })}
+          />
           <SecretField access={access} secret={`${address}Password`} label="Password" />
         </>
       )}
@@ -60,7 +65,11 @@ export function ConnectionFields({ access, address }: Props) {
           <Stack direction="column" gap={2}>
             <TlsSettings access={access} address={address} />
             <HeadersSetting access={access} address={address} />
-            <TimeoutSetting value={connection.timeoutSeconds} disabled={disabled} onChange={(timeoutSeconds) => set({ timeoutSeconds })} />
+            <TimeoutSetting
+              value={connection.timeoutSeconds}
+              disabled={disabled}
+              onChange={(timeoutSeconds) => set({ timeoutSeconds })}
+            />
             <SwitchSetting
               label="Name the Grafana user and organisation"
               description="Sends X-Grafana-User and X-Grafana-Org-Id, for a gateway that decides by them who may see what"
@@ -93,7 +102,13 @@ function TlsSettings({ access, address }: Props) {
         onChange={(tlsWithCaCert) => set({ tlsWithCaCert })}
       />
       {connection.tlsWithCaCert && (
-        <SecretField access={access} secret={`${address}TlsCaCert`} label="CA certificate" placeholder="-----BEGIN CERTIFICATE-----" lines />
+        <SecretField
+          access={access}
+          secret={`${address}TlsCaCert`}
+          label="CA certificate"
+          placeholder="-----BEGIN CERTIFICATE-----"
+          lines
+        />
       )}
       <SwitchSetting
         label="Authenticate with a client certificate"
@@ -104,8 +119,20 @@ function TlsSettings({ access, address }: Props) {
       />
       {connection.tlsClientAuth && (
         <>
-          <SecretField access={access} secret={`${address}TlsClientCert`} label="Client certificate" placeholder="-----BEGIN CERTIFICATE-----" lines />
-          <SecretField access={access} secret={`${address}TlsClientKey`} label="Client key" placeholder="-----BEGIN PRIVATE KEY-----" lines />
+          <SecretField
+            access={access}
+            secret={`${address}TlsClientCert`}
+            label="Client certificate"
+            placeholder="-----BEGIN CERTIFICATE-----"
+            lines
+          />
+          <SecretField
+            access={access}
+            secret={`${address}TlsClientKey`}
+            label="Client key"
+            placeholder="-----BEGIN PRIVATE KEY-----"
+            lines
+          />
         </>
       )}
       {(connection.tlsWithCaCert || connection.tlsClientAuth || connection.tlsServerName) && (

@@ -31,11 +31,21 @@ async function testAddresses(uid: string): Promise<TestResult> {
     }
     const health = await datasource.callHealthCheck();
     const list = health.details?.addresses;
-    const addresses = Object.fromEntries((Array.isArray(list) ? list.filter(isAddressHealth) : []).map((a) => [a.name, a]));
+    const addresses = Object.fromEntries(
+      (Array.isArray(list) ? list.filter(isAddressHealth) : []).map((a) => [a.name, a])
+    );
     const named = Object.keys(addresses).length > 0;
-    return { running: false, addresses, error: health.status === HealthStatus.OK || named ? undefined : health.message };
+    return {
+      running: false,
+      addresses,
+      error: health.status === HealthStatus.OK || named ? undefined : health.message,
+    };
   } catch (error) {
-    return { running: false, error: error instanceof Error ? error.message : 'The test could not be run.', addresses: {} };
+    return {
+      running: false,
+      error: error instanceof Error ? error.message : 'The test could not be run.',
+      addresses: {},
+    };
   }
 }
 

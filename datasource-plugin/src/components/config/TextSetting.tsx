@@ -13,10 +13,26 @@ interface Props {
 }
 
 /** A setting of one line. */
-export function TextSetting({ label, description, placeholder, type = 'text', value, error, disabled, onChange }: Props) {
+export function TextSetting({
+  label,
+  description,
+  placeholder,
+  type = 'text',
+  value,
+  error,
+  disabled,
+  onChange,
+}: Props) {
   const id = useId();
   return (
-    <Field label={label} description={description} htmlFor={id} invalid={Boolean(error)} error={error} disabled={disabled}>
+    <Field
+      label={label}
+      description={description}
+      htmlFor={id}
+      invalid={Boolean(error)}
+      error={error}
+      disabled={disabled}
+    >
       <Input
         id={id}
         type={type}

@@ -1,0 +1,127 @@
+import { AnnotationQuery, CoreApp, DataSourceInstanceSettings, dateTime } from '@grafana/data';
+import { BackendSrvRequest, FetchResponse, setBackendSrv, TemplateSrv } from '@grafana/runtime';
+import { of } from 'rxjs';
+
+import { DataSource } from './datasource';
+import { PortentOptions, PortentQuery } from './types';
+
+const templates: TemplateSrv = {
+  getVariables: () => [],
+  replace: (text = '') => text.replace(/\$ns/g, 'shop'),
+  containsTemplate: () => false,
+  updateTimeRange: () => undefined,
+};
+
+/** A data source whose calls of the backend are recorded and answered with data. */
+function datasource(data: unknown = { values: ['b', 'a'], truncated: false }) {
+  const requests: BackendSrvRequest[] = [];
+  const fetch = (request: BackendSrvRequest) => {
+    requests.push(request);
+    return of({ data, status: 200, ok: true } as FetchResponse);
+  };
+  setBackendSrv({ fetch } as unknown as Parameters<typeof setBackendSrv>[0]);
+  const settings = {
+    id: 1,
+    uid: 'P1',
+    type: 'portent-aiops-datasource',
+    name: 'P',
+    jsonData: {},
+    meta: { id: 'portent-aiops-datasource' },
+  };
+  return { ds: new DataSource(settings as unknown as DataSourceInstanceSettings<PortentOptions>, templates), requests };
+}
+
+describe('the data source', () => {
+  it('asks for what is anomalous first, and for numbers in an alert rule', () => {
+    const { ds } = datasource();
+    expect(ds.getDefaultQuery(CoreApp.Explore)).toEqual({ queryType: 'anomalies', anomalies: { view: 'table' } });
+    expect(ds.getDefaultQuery(CoreApp.UnifiedAlerting)).toEqual({
+      queryType: 'anomalies',
+      anomalies: { view: 'numeric' },
+    });
+    expect(ds.getDefaultQuery(CoreApp.CloudAlerting)).toEqual({
+      queryType: 'anomalies',
+      anomalies: { view: 'numeric' },
+    });
+  });
+
+  it('replaces variables for queries and for Explore', () => {
+    const { ds } = datasource();
+    const query: PortentQuery = {
+      refId: 'A',
+      queryType: 'anomalies',
+      anomalies: { matchers: [{ label: 'namespace', op: '=', value: '$ns' }] },
+    };
+    expect(ds.applyTemplateVariables(query, {}).anomalies?.matchers?.[0].value).toBe('shop');
+    const [explored] = ds.interpolateVariablesInQueries([query], {});
+    expect(explored.anomalies?.matchers?.[0].value).toBe('shop');
+    expect(explored.datasource).toEqual({ type: 'portent-aiops-datasource', uid: 'P1' });
+  });
+
+  it('runs what is not hidden', () => {
+    const { ds } = datasource();
+    expect(ds.filterQuery({ refId: 'A', queryType: 'anomalies' })).toBe(true);
+    expect(ds.filterQuery({ refId: 'A', queryType: 'anomalies', hide: true })).toBe(false);
+  });
+
+  it('says a query in a line', () => {
+    const { ds } = datasource();
+    const f = (query: Omit<PortentQuery, 'refId'>) => ds.getQueryDisplayText({ refId: 'A', ...query });
+    expect(f({ queryType: 'anomalies' })).toBe('Anomalies of all metrics{} as table');
+    expect(
+      f({
+        queryType: 'anomalies',
+        anomalies: { metric: 'up', view: 'numeric', matchers: [{ label: 'job', op: '=~', value: 'a"b' }] },
+      })
+    ).toBe('Anomalies of up{job=~"a\\"b"} as numeric');
+    expect(f({ queryType: 'incidents', incidents: { status: 'open' } })).toBe('Open incidents{} as table');
+    expect(f({ queryType: 'incidents' })).toBe('Incidents{} as table');
+  });
+
+  it('draws regions for an annotation, whatever its view was', () => {
+    const { ds } = datasource();
+    const prepare = (target?: PortentQuery) =>
+      ds.annotations.prepareQuery?.({ target } as AnnotationQuery<PortentQuery>);
+    expect(prepare({ refId: 'Q', queryType: 'anomalies', anomalies: { metric: 'up', view: 'table' } })).toEqual({
+      refId: 'Q',
+      queryType: 'anomalies',
+      anomalies: { metric: 'up', view: 'annotations' },
+    });
+    expect(prepare({ refId: 'Q', queryType: 'incidents', incidents: { status: 'open' } })?.incidents).toEqual({
+      status: 'open',
+      view: 'annotations',
+    });
+    expect(prepare(undefined)).toEqual({ refId: 'Anno', queryType: 'anomalies', anomalies: { view: 'annotations' } });
+  });
+
+  it('asks the backend for suggestions, narrowed by what is chosen', async () => {
+    const { ds, requests } = datasource();
+    const range = { from: dateTime(1000), to: dateTime(2000), raw: { from: 'now-1h', to: 'now' } };
+    const matchers = [
+      { label: 'namespace', op: '=' as const, value: '$ns' },
+      { label: '', op: '=' as const, value: 'being typed' },
+    ];
+    const got = await ds.labelValues('pod', 'we', { for: 'anomalies', metric: '$ns_total', matchers, range });
+    expect(got.values).toEqual(['b', 'a']);
+    expect(requests[0].url).toContain('/resources/label-values');
+    expect(requests[0].params).toEqual({
+      for: 'anomalies',
+      label: 'pod',
+      q: 'we',
+      metric: 'shop_total',
+      matchers: '[{"label":"namespace","op":"=","value":"shop"}]',
+      from: 1000,
+      to: 2000,
+    });
+    expect(requests[0].showErrorAlert).toBe(false);
+    await ds.labels('', { for: 'incidents' });
+    expect(requests[1].params).toEqual({ for: 'incidents' });
+  });
+
+  it('offers labels for ad hoc filters', async () => {
+    const { ds, requests } = datasource();
+    expect(await ds.getTagKeys()).toEqual([{ text: 'b' }, { text: 'a' }]);
+    expect(await ds.getTagValues({ key: 'pod', filters: [] })).toEqual([{ text: 'b' }, { text: 'a' }]);
+    expect(requests[1].params).toMatchObject({ label: 'pod', for: 'anomalies' });
+  });
+});
