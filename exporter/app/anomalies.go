@@ -126,9 +126,10 @@ func newAnomaly(labels []ingest.Label, o detect.Output, detector string) anomaly
 	for _, l := range labels {
 		m[l.Name] = l.Value
 	}
+	f := o.Finding(labels, detector)
 	return anomaly{
 		Labels: m, Score: o.Score, Observed: o.Value, Expected: o.Expected, Lower: o.Lower, Upper: o.Upper,
-		Since: time.UnixMilli(o.Since).UTC(), Time: time.UnixMilli(o.T).UTC(),
-		Detector: detector, Reason: o.Reason.String(), Explanation: explain(labels, o),
+		Since: time.UnixMilli(o.Since).UTC(), Time: time.UnixMilli(o.T).UTC(), Detector: detector, Reason: f.Reason,
+		Explanation: strings.Join(append([]string{f.Sentence()}, f.Also...), " "),
 	}
 }

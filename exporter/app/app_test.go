@@ -151,7 +151,7 @@ func TestAnAnomalyIsSeenEverywhere(t *testing.T) {
 	require.InDelta(t, 100_000, found.Observed, 0)
 	require.Equal(t, now.UnixMilli(), found.Since.UnixMilli())
 	require.Equal(t, "combined", found.Detector)
-	require.Contains(t, found.Explanation, "burning is 100000 where ")
+	require.Contains(t, found.Explanation, `burning{job="x"} is 100000 `)
 	require.Contains(t, body, `"explanation":`)
 }
 
