@@ -126,3 +126,18 @@ func joinedKind(a Kind, sep string, b Kind) Kind {
 func isDate(s string) bool {
 	return len(s) >= 8 && classes[s[0]]&isDigit != 0 && (strings.Count(s, "-") == 2 || strings.Count(s, "/") == 2)
 }
+
+// masks makes parameters of what Redact left in a line, brackets included.
+func (s *scanner) masks() {
+	for i := range s.toks {
+		t := &s.toks[i]
+		if t.start == 0 || int(t.end) >= len(s.line) || s.line[t.start-1] != '<' || s.line[t.end] != '>' ||
+			!strings.HasPrefix(s.text(*t), maskOpen[1:]) {
+			continue
+		}
+		t.start--
+		t.end++
+		t.kind = Value
+	}
+	s.fold()
+}

@@ -164,6 +164,38 @@ func (m *Miner) miss(h uint64, line string) slot {
 			}
 		}
 	}
+	if clean := Redact(line); clean != line {
+		return m.missRedacted(h, clean)
+	}
+	return m.add(h, sh, line)
+}
+
+// missRedacted finds or makes the leaf of a line that held a secret: only its
+// redacted form is looked at from here on. The skeleton h of the line as it came is
+// kept as a hash alone.
+func (m *Miner) missRedacted(h uint64, clean string) slot {
+	m.scanner.scan(clean)
+	m.scanner.masks()
+	m.key, m.shape = m.scanner.key(m.key[:0], m.shape[:0])
+	hc := xxhash.Sum64(m.key)
+	at, ok := m.byKey[hc]
+	if !ok {
+		at, ok = m.joined[hc]
+	}
+	if !ok {
+		at = m.add(hc, xxhash.Sum64(m.shape), clean)
+	}
+	if h != hc {
+		if len(m.joined) >= m.o.MaxLeaves {
+			clear(m.joined)
+		}
+		m.joined[h] = at
+	}
+	return at
+}
+
+// add makes the leaf of the scanned line, which holds no secret.
+func (m *Miner) add(h, sh uint64, line string) slot {
 	if m.live >= m.o.MaxLeaves {
 		m.compact()
 	}
