@@ -63,7 +63,7 @@ func (b *batch) Append(labels []ingest.Label, kind ingest.Kind, samples []ingest
 		b.res.Dropped += len(samples) // of no shard: counted by the engine itself
 		return
 	}
-	b.keys = appendKey(b.keys, labels)
+	b.keys = appendKey(b.keys, labels...)
 	b.samples = append(b.samples, samples...)
 	hash := xxhash.Sum64(b.keys[from:])
 	b.entries = append(b.entries, batchEntry{
@@ -137,7 +137,8 @@ func (s *shardState) place(x *batchEntry, key []byte) int {
 			// The source has learnt, or changed its mind, what the series is: what was
 			// modelled so far was something else.
 			s.bank.Reset(slot)
-			r.kind, r.flags, r.out = x.kind, r.flags&^based, Output{}
+			r.kind, r.flags = x.kind, r.flags&^based
+			r.hide()
 		}
 		return slot
 	}

@@ -5,32 +5,32 @@ import "math"
 // clock is how far a series' model has come.
 type clock struct {
 	N     uint32  // samples seen
-	Begin int64   // Unix ms of the first
-	Last  int64   // Unix ms of the newest
+	Begin uint32  // Unix minutes of the first
 	Step  float32 // typical time between samples, ms
 }
 
 const (
-	day  = 24 * 3600e3 // ms
-	hour = 3600e3      // ms
+	minute = 60e3 // ms
+	hour   = 60 * minute
+	day    = 24 * hour
 	// warmUp is how many samples a local baseline takes: fewer leave the spread a guess.
 	warmUp = 30
-	// gapSteps missed samples in a row make a gap, after which the level of before
-	// says nothing about the next sample.
+	// longGapSteps missed samples in a row make a gap, after which the level of
+	// before says nothing about the next sample.
 	longGapSteps = 30
 )
 
-// tick takes the time of a sample and reports whether it comes after a gap.
-func (c *clock) tick(t int64) (gap bool) {
-	if c.N == 0 {
-		c.Begin, c.Last, c.N = t, t, 1
-		return false
-	}
-	dt := float32(t - c.Last)
-	c.Last = t
+// tick takes the time of a sample and of the one before (0 = none), and reports
+// whether there is a gap between them.
+func (c *clock) tick(before, t int64) (gap bool) {
 	if c.N < math.MaxUint32 {
 		c.N++
 	}
+	if c.N == 1 || before == 0 {
+		c.Begin = uint32(max(0, t) / minute)
+		return false
+	}
+	dt := float32(t - before)
 	if c.Step == 0 {
 		c.Step = dt
 		return false
@@ -42,8 +42,8 @@ func (c *clock) tick(t int64) (gap bool) {
 	return gap
 }
 
-// age returns for how long the series is known, ms.
-func (c *clock) age() float64 { return float64(c.Last - c.Begin) }
+// age returns for how long the series is known at t, ms.
+func (c *clock) age(t int64) float64 { return float64(t) - float64(c.Begin)*minute }
 
 // samples returns how many samples there are in a stretch of time, at least least.
 func (c *clock) samples(ms, least float64) float64 {
@@ -58,6 +58,4 @@ func (c *clock) limit(e *env) float64 {
 	return math.Log(min(mostChance, max(1, float64(c.Step))/e.periodMs))
 }
 
-func (c *clock) whole() bool {
-	return c.Step >= 0 && c.Begin <= c.Last && c.Begin >= 0 && c.Last <= latestMs
-}
+func (c *clock) whole() bool { return c.Step >= 0 && c.Step <= latestMs }

@@ -9,12 +9,12 @@ type combined struct {
 	Season season
 }
 
-func (s *combined) observe(e *env, t int64, v float64, out *Output) {
-	gap := s.Clock.tick(t)
+func (s *combined) observe(e *env, x sample, out *Output) {
+	gap := s.Clock.tick(x.before, x.t)
 	limit := s.Clock.limit(e)
-	near := s.Local.observe(&s.Clock, limit, gap, v)
-	far := s.Season.observe(e, &s.Clock, limit, v)
-	judge(out, v, &s.Habit, &s.Clock, &near, &far)
+	near := s.Local.observe(&s.Clock, limit, gap, x.v)
+	far := s.Season.observe(e, &s.Clock, limit, x.t, x.v)
+	judge(out, &s.Habit, &s.Clock, &near, &far)
 }
 
 func (s *combined) whole() bool {
@@ -28,10 +28,10 @@ type spike struct {
 	Local local
 }
 
-func (s *spike) observe(e *env, t int64, v float64, out *Output) {
-	gap := s.Clock.tick(t)
-	near := s.Local.observe(&s.Clock, s.Clock.limit(e), gap, v)
-	judge(out, v, &s.Habit, &s.Clock, &near)
+func (s *spike) observe(e *env, x sample, out *Output) {
+	gap := s.Clock.tick(x.before, x.t)
+	near := s.Local.observe(&s.Clock, s.Clock.limit(e), gap, x.v)
+	judge(out, &s.Habit, &s.Clock, &near)
 }
 
 func (s *spike) whole() bool { return s.Clock.whole() && s.Habit.whole() && s.Local.whole() }
@@ -43,10 +43,10 @@ type seasonal struct {
 	Season season
 }
 
-func (s *seasonal) observe(e *env, t int64, v float64, out *Output) {
-	s.Clock.tick(t)
-	far := s.Season.observe(e, &s.Clock, s.Clock.limit(e), v)
-	judge(out, v, &s.Habit, &s.Clock, &far)
+func (s *seasonal) observe(e *env, x sample, out *Output) {
+	s.Clock.tick(x.before, x.t)
+	far := s.Season.observe(e, &s.Clock, s.Clock.limit(e), x.t, x.v)
+	judge(out, &s.Habit, &s.Clock, &far)
 }
 
 func (s *seasonal) whole() bool { return s.Clock.whole() && s.Habit.whole() && s.Season.whole() }

@@ -11,12 +11,12 @@ type evidence struct {
 	reason       Reason
 }
 
-// judge writes what models say about v to out: their joint score, held back by h,
+// judge writes what models say about a sample to out: their joint score, held back by h,
 // and the band that goes with it.
 //
 // Scores are joined as the fourth root of the sum of fourth powers: near their
 // maximum, and two that say 0.85 each say 1 together.
-func judge(out *Output, v float64, h *habit, c *clock, all ...*evidence) {
+func judge(out *Output, h *habit, c *clock, all ...*evidence) {
 	sum := 0.0
 	var best *evidence
 	for _, x := range all {

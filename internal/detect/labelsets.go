@@ -17,9 +17,18 @@ type labelRef struct {
 // is none, but a series with more is an attack or a bug.
 const maxLabels = 1 << 10
 
+// idPool holds the ids of label sets of one length, setsPerChunk to a chunk, so that
+// it grows without copying.
 type idPool struct {
-	ids  []uint32
-	free []uint32
+	chunks [][]uint32
+	used   uint32
+	free   []uint32
+}
+
+const setsPerChunk = 128
+
+func (p *idPool) ids(at uint32, n int) []uint32 {
+	return p.chunks[at/setsPerChunk][int(at%setsPerChunk)*n:][:n:n]
 }
 
 // add stores ids, of which there are at most maxLabels, and returns where.
@@ -29,37 +38,34 @@ func (l *labelSets) add(ids []uint32) labelRef {
 		l.pools = append(l.pools, idPool{})
 	}
 	p := &l.pools[n]
+	at := p.used
 	if k := len(p.free); k > 0 {
-		at := p.free[k-1]
-		p.free = p.free[:k-1]
-		copy(p.ids[int(at)*n:], ids)
-		return labelRef{at, uint16(n)}
+		at, p.free = p.free[k-1], p.free[:k-1]
+	} else {
+		p.used++
+		if int(at/setsPerChunk) == len(p.chunks) {
+			p.chunks = append(p.chunks, make([]uint32, setsPerChunk*n))
+		}
 	}
-	at := uint32(0)
-	if n > 0 {
-		at = uint32(len(p.ids) / n)
-	}
-	p.ids = append(p.ids, ids...)
+	copy(p.ids(at, n), ids)
 	return labelRef{at, uint16(n)}
 }
 
-// get returns the ids of a label set, valid until the next add.
+// get returns the ids of a label set, valid until it is removed.
 func (l *labelSets) get(r labelRef) []uint32 {
-	n := int(r.n)
-	return l.pools[n].ids[int(r.at)*n:][:n:n]
+	return l.pools[r.n].ids(r.at, int(r.n))
 }
 
 func (l *labelSets) remove(r labelRef) {
-	if r.n > 0 {
-		p := &l.pools[r.n]
-		p.free = append(p.free, r.at)
-	}
+	p := &l.pools[r.n]
+	p.free = append(p.free, r.at)
 }
 
 func (l *labelSets) bytes() int64 {
 	b := int64(0)
-	for i := range l.pools {
-		b += int64(cap(l.pools[i].ids)+cap(l.pools[i].free)) * 4
+	for n := range l.pools {
+		p := &l.pools[n]
+		b += int64(len(p.chunks))*(setsPerChunk*int64(n)*4+24) + int64(cap(p.free))*4
 	}
 	return b
 }

@@ -109,7 +109,19 @@ func (c *clock) tailOptions(perDay, steep float64) stat.TailOptions {
 }
 
 func (m *local) whole() bool {
-	return finite(m.Level) && m.Scale >= 0 && m.Fast >= 0 && finite(float64(m.Scale)) && finite(float64(m.Fast)) && m.Tail.Whole()
+	return bounded(m.Level) && spread(m.Scale, m.Fast) && m.Tail.Whole()
 }
 
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+// bounded reports whether x is a number that models of values up to maxMagnitude can
+// come to.
+func bounded(x float64) bool { return math.Abs(x) <= 10*maxMagnitude }
+
+// spread reports whether all x can be mean deviations of such values.
+func spread(all ...float32) bool {
+	for _, x := range all {
+		if !(x >= 0 && bounded(float64(x))) {
+			return false
+		}
+	}
+	return true
+}

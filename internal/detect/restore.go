@@ -190,34 +190,35 @@ func (e *Engine) loadSeries(key, head, state []byte) error {
 		slot = s.add(hash, key, r.kind)
 	}
 	at := s.series.at(slot)
-	r.hash, r.labels = at.hash, at.labels
+	r.labels = at.labels
 	*at = r
 	return s.bank.LoadState(slot, state)
 }
 
 func readSeries(b []byte, r *series) error {
-	u64 := func() uint64 {
-		v := binary.LittleEndian.Uint64(b)
+	r.last = int64(binary.LittleEndian.Uint64(b))
+	b = b[8:]
+	for _, v := range [...]*float64{&r.raw, &r.value, &r.expected} {
+		*v = math.Float64frombits(binary.LittleEndian.Uint64(b))
 		b = b[8:]
-		return v
 	}
-	r.last, r.raw = int64(u64()), math.Float64frombits(u64())
-	r.step = math.Float32frombits(binary.LittleEndian.Uint32(b))
-	r.kind, r.flags = ingest.Kind(b[4]), flags(b[5])
-	b = b[6:]
-	o := &r.out
-	o.T, o.Since = int64(u64()), int64(u64())
-	for _, v := range [...]*float64{&o.Value, &o.Score, &o.Expected, &o.Lower, &o.Upper} {
-		*v = math.Float64frombits(u64())
+	for _, v := range [...]*float32{&r.below, &r.above, &r.score, &r.step} {
+		*v = math.Float32frombits(binary.LittleEndian.Uint32(b))
+		b = b[4:]
 	}
-	o.Ready, o.Reason = b[0] == 1, Reason(b[1])
+	r.since = binary.LittleEndian.Uint32(b)
+	r.kind, r.reason, r.flags = ingest.Kind(b[4]), Reason(b[5]), flags(b[6])
 	switch {
-	case r.kind > ingest.KindCounter, r.flags&live == 0, r.flags >= based<<1, int(o.Reason) >= len(reasonNames):
+	case r.kind > ingest.KindCounter, r.flags&live == 0, r.flags >= ready<<1, int(r.reason) >= len(reasonNames):
 		return errors.New("impossible flags")
-	case r.last < 0, r.last > latestMs, o.T < 0, o.T > r.last, o.Since < 0, o.Since > o.T:
+	case r.flags&(shown|ready) == ready, (r.score > 1) != (r.since > 0), (r.score > 1) != (r.reason > 0):
+		return errors.New("impossible state")
+	case r.last < 0, r.last > latestMs, int64(r.since)*1000 >= r.last+1000:
 		return errors.New("impossible times")
-	case !(r.step >= 0), !(o.Score >= 0), o.Score > MaxScore, !o.Ready && o.Score != 0:
-		return errors.New("impossible numbers")
+	case !(r.step >= 0), !(r.score >= 0), r.score > MaxScore, r.flags&ready == 0 && r.score > 0:
+		return errors.New("impossible score")
+	case math.IsNaN(r.expected - r.expected), !(r.below >= 0), !(r.above >= 0):
+		return errors.New("impossible band")
 	}
 	return nil
 }

@@ -19,14 +19,14 @@ type season struct {
 	Smooth float32 // running mean of clipped deviations
 	Plain  float32 // mean absolute deviation from the level alone
 	Shaped float32 // the same from level and profile
-	Unit   float32 // one profileStep-th of it is 1 in Hours and Week
+	Unit   float32 // 1/hourStep of it is 1 in Hours, 1/weekStep of it in Week
 	Sum    float32 // deviations from the profile within the present hour
 	Count  uint32  // how many
 	Tried  uint16  // samples that Shaped is the mean of
 	Run    int16   // deviations in a row beyond the limit, negative below
 	Hour   uint8   // the present hour of the week, plus one; 0 = none yet
 	Hours  [24]int16
-	Week   [7 * weekBins]int16 // added to Hours
+	Week   [7 * weekBins]int8 // added to Hours
 	Tail   stat.Tail
 }
 
@@ -50,20 +50,21 @@ const (
 	teachClip  = 4
 	// doubling is how long a shift lasts until the limit of learning doubles: one of
 	// fifty spreads is the new normal after a day or two.
-	doubling    = 3 * hour
-	profileStep = 256
+	doubling = 3 * hour
+	hourStep = 256
+	weekStep = 16
 )
 
 // observe scores v against level and profile and learns from it.
-func (m *season) observe(e *env, c *clock, limit, v float64) (x evidence) {
+func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x evidence) {
 	if c.N == 1 {
 		m.Level = v
 		return x
 	}
-	local := e.localMs(c.Last)
+	local, age := e.localMs(t), c.age(t)
 	shape := m.shape(local)
 	plain, shaped := v-m.Level, v-m.Level-shape
-	w := m.skill(c, plain, shaped)
+	w := m.skill(c, age, plain, shaped)
 	r := (1-w)*plain + w*shaped
 	scale := max(float64(m.Scale), flat*math.Abs(m.Level), tiny)
 	clipped := r
@@ -73,27 +74,32 @@ func (m *season) observe(e *env, c *clock, limit, v float64) (x evidence) {
 	a := stat.Gain(c.N-1, 1+c.samples(smoothMemory, 0))
 	before := float64(m.Smooth)
 	m.Smooth = float32(before + a*(clipped-before))
-	z := math.Abs(float64(m.Smooth)) / scale
-	if c.age() > seasonAfter && c.N > 4*warmUp && m.Tail.Ready() {
-		x = m.evidence(limit, z, scale, v-r, a, before)
+	unit := scale * math.Sqrt(math.Sqrt(a))
+	z := math.Abs(float64(m.Smooth)) / unit
+	if age > seasonAfter && c.N > 4*warmUp && m.Tail.Ready() {
+		x = m.evidence(limit, z, scale, unit, v-r, a, before)
 	}
-	if c.age() > day/4 && c.N > 4*warmUp {
+	if age > day/4 && c.N > 4*warmUp {
 		m.Tail.Observe(z, c.tailOptions(seasonHabit, seasonSteep))
 	}
 	m.Scale += float32(stat.Gain(c.N-1, min(scaleMost, c.samples(scaleMemory, scaleLeast))) * (math.Abs(clipped) - float64(m.Scale)))
-	m.learn(c, local, w, plain, shaped, scale)
+	m.learn(c, local, age, w, plain, shaped, scale)
 	return x
 }
 
+// Smoothing n values of independent noise divides their spread by √n, of lasting
+// swings by nothing: the fourth root of the share a keeps z in the tail's range for
+// both.
+
 // evidence says what the smoothed deviation means. Since it moves by the share a of
 // the newest one, the band is that of values that would have kept it in bounds.
-func (m *season) evidence(limit, z, scale, expected, a, before float64) evidence {
+func (m *season) evidence(limit, z, scale, unit, expected, a, before float64) evidence {
 	x := evidence{
 		ready: true, reason: ReasonLevel,
 		score:    max(0, m.Tail.LogSurvival(z)/limit),
 		expected: expected, lower: math.Inf(-1), upper: math.Inf(1),
 	}
-	reach := m.Tail.Quantile(limit) * scale
+	reach := m.Tail.Quantile(limit) * unit
 	if up := (reach - (1-a)*before) / a; up < seasonClip*scale {
 		x.upper = expected + up
 	}
@@ -114,13 +120,13 @@ func (m *season) shape(local int64) float64 {
 	if at < 0 {
 		at += weekMs
 	}
-	hours := between(m.Hours[:], math.Mod(at, day)/hour)
-	week := between(m.Week[:], at/(day/weekBins))
-	return (hours + week) * float64(m.Unit) / profileStep
+	hours := between(m.Hours[:], math.Mod(at, day)/hour) / hourStep
+	week := between(m.Week[:], at/(day/weekBins)) / weekStep
+	return (hours + week) * float64(m.Unit)
 }
 
 // between interpolates a circular table, whose bins hold the value of their middle.
-func between(table []int16, at float64) float64 {
+func between[T int8 | int16](table []T, at float64) float64 {
 	at += float64(len(table)) - 0.5
 	i := int(at)
 	f := at - float64(i)
@@ -134,7 +140,7 @@ func between(table []int16, at float64) float64 {
 
 // skill compares both residuals with what they were, and returns the share of the
 // profile in what is expected: the fourth powers of the mean errors decide.
-func (m *season) skill(c *clock, plain, shaped float64) float64 {
+func (m *season) skill(c *clock, age, plain, shaped float64) float64 {
 	memory := c.samples(skillMemory, scaleLeast)
 	follow := func(mean *float32, n uint32, x float64) {
 		if n > warmUp {
@@ -143,7 +149,7 @@ func (m *season) skill(c *clock, plain, shaped float64) float64 {
 		*mean += float32(stat.Gain(n, memory) * (x - float64(*mean)))
 	}
 	follow(&m.Plain, c.N-1, math.Abs(plain))
-	if c.age() < seasonAfter {
+	if age < seasonAfter {
 		m.Shaped = m.Plain
 		return 0
 	}
@@ -160,7 +166,7 @@ func (m *season) skill(c *clock, plain, shaped float64) float64 {
 	return p * p / (p*p + s*s)
 }
 
-func (m *season) learn(c *clock, local int64, w, plain, shaped, scale float64) {
+func (m *season) learn(c *clock, local int64, age, w, plain, shaped, scale float64) {
 	teach := shaped
 	level := (1-w)*plain + w*shaped
 	if c.N > warmUp {
@@ -168,65 +174,67 @@ func (m *season) learn(c *clock, local int64, w, plain, shaped, scale float64) {
 		m.Run = nextRun(m.Run, level, bound)
 		run := math.Abs(float64(m.Run))
 		level = stat.Huber(level, bound, run, c.samples(doubling, warmUp))
-		if c.age() > day {
+		if age > day {
 			teach = stat.Clamp(teach, bound)
 		}
 	}
 	m.Level += stat.Gain(c.N-1, c.samples(levelMemory, warmUp)) * level
 
-	at := (local%(7*day) + 7*day) % (7 * day) / hour
-	if m.Hour != uint8(at)+1 {
-		m.turn(c, scale)
-		m.Hour = uint8(at) + 1
+	at := local / hour // hours since 1970
+	of := uint8((at%(7*24)+7*24)%(7*24)) + 1
+	if m.Hour != of {
+		m.turn(age, scale, at)
+		m.Hour = of
 	}
 	m.Sum += float32(teach)
 	m.Count++
 }
 
 // turn ends an hour: its mean deviation goes into the profile.
-func (m *season) turn(c *clock, scale float64) {
+func (m *season) turn(age, scale float64, at int64) {
 	if m.Hour == 0 || m.Count == 0 {
 		return
 	}
 	mean := float64(m.Sum) / float64(m.Count)
 	m.Sum, m.Count = 0, 0
 	m.rescale(scale)
-	days := math.Floor(c.age() / day)
+	mean /= float64(m.Unit)
+	days := math.Floor(age / day)
 	h := int(m.Hour - 1)
-	add(&m.Hours[h%24], mean*max(1/(days+1), hourFollow)*profileStep/float64(m.Unit))
-	if c.age() > weekAfter {
-		// A bin of three hours takes a third of each.
+	m.Hours[h%24] = int16(whole(float64(m.Hours[h%24])+mean*max(1/(days+1), hourFollow)*hourStep, 0.5, math.MaxInt16))
+	if age > weekAfter {
+		// What one hour teaches its bin of three is often less than a step of it. So
+		// it is rounded up and down in turn, evenly by the golden ratio, and what is
+		// less than a step comes in now and then.
 		const share = 24 / weekBins
-		add(&m.Week[h/share], mean*weekFollow/share*profileStep/float64(m.Unit))
+		_, dither := math.Modf(float64(at) / math.Phi)
+		m.Week[h/share] = int8(whole(float64(m.Week[h/share])+mean*weekFollow/share*weekStep, math.Abs(dither), math.MaxInt8))
 	}
 }
 
-// rescale keeps the unit of the profile near the spread, so that 16 bits hold
-// hundreds of spreads in steps of a hundredth.
+// whole rounds x up from the fraction 1-dither on, and limits it to -most..most.
+func whole(x, dither, most float64) float64 {
+	return stat.Clamp(math.Floor(x+dither), most)
+}
+
+// rescale keeps the unit of the profile near the spread, so that its steps are fine
+// and its range many spreads.
 func (m *season) rescale(scale float64) {
-	scale = max(scale, 1e-30)
+	scale = max(scale, tiny)
 	if u := float64(m.Unit); u > 0 && scale < 8*u && scale > u/8 {
 		return
 	}
 	f := float64(m.Unit) / scale
-	for i := range m.Hours {
-		m.Hours[i] = int16(max(math.MinInt16, min(math.MaxInt16, math.Round(float64(m.Hours[i])*f))))
+	for i, v := range m.Hours {
+		m.Hours[i] = int16(whole(float64(v)*f, 0.5, math.MaxInt16))
 	}
-	for i := range m.Week {
-		m.Week[i] = int16(max(math.MinInt16, min(math.MaxInt16, math.Round(float64(m.Week[i])*f))))
+	for i, v := range m.Week {
+		m.Week[i] = int8(whole(float64(v)*f, 0.5, math.MaxInt8))
 	}
 	m.Unit = float32(scale)
 }
 
-func add(bin *int16, x float64) {
-	*bin = int16(max(math.MinInt16, min(math.MaxInt16, math.Round(float64(*bin)+x))))
-}
-
 func (m *season) whole() bool {
-	for _, v := range [...]float32{m.Scale, m.Plain, m.Shaped, m.Unit} {
-		if !(v >= 0) || !finite(float64(v)) {
-			return false
-		}
-	}
-	return finite(m.Level) && finite(float64(m.Smooth)) && finite(float64(m.Sum)) && m.Hour <= 7*24 && m.Tail.Whole()
+	return bounded(m.Level) && bounded(float64(m.Smooth)) && !math.IsInf(float64(m.Sum), 0) && m.Sum == m.Sum &&
+		spread(m.Scale, m.Plain, m.Shaped, m.Unit) && m.Hour <= 7*24 && m.Tail.Whole()
 }

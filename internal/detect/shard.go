@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/portent-dev/portent/internal/ingest"
 )
 
@@ -22,18 +24,25 @@ type shardState struct {
 	bank   Bank
 	stats  Stats
 	ids    []uint32 // scratch
+	key    []byte   // scratch
+	out    Output   // scratch: on the stack it would be allocated for the interface call
 }
 
-// series is one series beside its detector's state.
+// series is one series beside its detector's state: a cache line of 64 bytes.
 type series struct {
-	hash   uint64
-	last   int64   // time of the newest sample, Unix ms
-	raw    float64 // its value
-	labels labelRef
-	step   float32 // typical time between samples, ms; 0 = not known yet
-	kind   ingest.Kind
-	flags  flags
-	out    Output
+	last     int64   // time of the newest sample, Unix ms
+	raw      float64 // its value
+	value    float64 // what was judged: raw, or the rate
+	expected float64
+	below    float32 // expected - lower
+	above    float32 // upper - expected
+	score    float32
+	since    uint32 // Unix s at which the anomaly began, rounded up; 0 = none
+	labels   labelRef
+	step     float32 // typical time between samples, ms; 0 = not known yet
+	kind     ingest.Kind
+	reason   Reason
+	flags    flags
 }
 
 type flags uint8
@@ -43,19 +52,63 @@ const (
 	sampled                   // last and raw are set
 	ended                     // the newest sample was a stale marker
 	based                     // raw can be the start of a rate
+	shown                     // there is an output: value and what follows it
+	ready                     // Output.Ready
 )
+
+// output returns what the series shows.
+func (r *series) output() Output {
+	if r.flags&shown == 0 {
+		return Output{}
+	}
+	o := Output{T: r.last, Value: r.value, Score: float64(r.score), Since: int64(r.since) * 1000, Reason: r.reason}
+	o.Since = min(o.Since, o.T)
+	if r.flags&ready != 0 {
+		o.Ready, o.Expected = true, r.expected
+		o.Lower, o.Upper = r.expected-float64(r.below), r.expected+float64(r.above)
+		o.settle() // 32 bits may have moved a bound over the value
+	}
+	return o
+}
+
+// show keeps what the detector said of the newest sample.
+func (r *series) show(o *Output) {
+	r.flags = r.flags&^ready | shown
+	if o.Ready {
+		r.flags |= ready
+	}
+	r.value, r.expected, r.reason = o.Value, o.Expected, o.Reason
+	r.below, r.above = float32(o.Expected-o.Lower), float32(o.Upper-o.Expected)
+	r.since = uint32((o.Since + 999) / 1000)
+	r.score = float32(o.Score)
+	if o.Score > 1 {
+		r.score = max(r.score, math.Nextafter32(1, 2))
+	}
+}
+
+// hide forgets the output: what was said of an older sample is not news.
+func (r *series) hide() {
+	r.flags &^= shown | ready
+	r.value, r.expected, r.below, r.above, r.score, r.since, r.reason = 0, 0, 0, 0, 0, 0, 0
+}
 
 func (s *shardState) open(e *Engine) {
 	*s = shardState{engine: e, bank: e.row.Open(e.config())}
 }
 
-func (s *shardState) hashOf(slot int) uint64 { return s.series.at(slot).hash }
+// hashOf spells the labels of a slot again, which only the loss of a series needs.
+func (s *shardState) hashOf(slot int) uint64 {
+	s.key = s.key[:0]
+	for _, id := range s.sets.get(s.series.at(slot).labels) {
+		s.key = appendKey(s.key, s.syms.label(id))
+	}
+	return xxhash.Sum64(s.key)
+}
 
 // find returns the slot of the series with this key, or -1.
 func (s *shardState) find(hash uint64, key []byte) int {
 	return s.index.find(hash, func(slot int) bool {
-		r := s.series.at(slot)
-		return r.hash == hash && s.matches(r.labels, key)
+		return s.matches(s.series.at(slot).labels, key)
 	})
 }
 
@@ -74,7 +127,7 @@ func (s *shardState) matches(ref labelRef, key []byte) bool {
 
 // A key spells a label set: for each label the lengths of name and value as four
 // bytes each, then both. It is what is hashed and compared.
-func appendKey(key []byte, labels []ingest.Label) []byte {
+func appendKey(key []byte, labels ...ingest.Label) []byte {
 	for _, l := range labels {
 		key = binary.LittleEndian.AppendUint32(key, uint32(len(l.Name)))
 		key = binary.LittleEndian.AppendUint32(key, uint32(len(l.Value)))
@@ -107,16 +160,16 @@ func (s *shardState) add(hash uint64, key []byte, kind ingest.Kind) int {
 		s.slots++
 		s.series.grow(slot)
 	}
-	*s.series.at(slot) = series{hash: hash, labels: s.sets.add(s.ids), kind: kind, flags: live}
+	*s.series.at(slot) = series{labels: s.sets.add(s.ids), kind: kind, flags: live}
 	s.bank.Reset(slot)
-	s.index.add(hash, slot, s.hashOf)
+	s.index.add(hash, slot)
 	return slot
 }
 
 // drop forgets the series in slot.
 func (s *shardState) drop(slot int) {
 	r := s.series.at(slot)
-	s.index.remove(r.hash, slot, s.hashOf)
+	s.index.remove(s.hashOf(slot), slot)
 	for _, id := range s.sets.get(r.labels) {
 		s.syms.release(id)
 	}
@@ -149,7 +202,7 @@ func (s *shardState) expire(nowMs int64) int {
 // A series that is sampled rarely stays current for as long as it takes to know
 // that it missed two samples.
 func (s *shardState) current(r *series, now int64) bool {
-	if r.flags&(live|ended) != live || r.out.T == 0 {
+	if r.flags&(live|ended|shown) != live|shown {
 		return false
 	}
 	if now == 0 {
@@ -174,7 +227,7 @@ func (s *shardState) look(v *view, slot int, now int64) int {
 			v.labels = append(v.labels, s.syms.label(id))
 		}
 		v.ends = append(v.ends, len(v.labels))
-		v.outputs = append(v.outputs, r.out)
+		v.outputs = append(v.outputs, r.output())
 	}
 	if slot >= s.slots {
 		return -1
@@ -191,9 +244,9 @@ func (s *shardState) addStats(sum *Stats, now int64) {
 			continue
 		}
 		sum.Series++
-		if s.current(r, now) && r.out.Ready {
+		if s.current(r, now) && r.flags&ready != 0 {
 			sum.Ready++
-			if r.out.Score > 1 {
+			if r.score > 1 {
 				sum.Anomalous++
 			}
 		}
@@ -214,9 +267,9 @@ func (s *shardState) addStats(sum *Stats, now int64) {
 	sum.CounterResets += t.CounterResets
 }
 
-// latestMs is the end of the year 9999: what lies beyond is no time, whatever the
+// latestMs is in the year 2106: what lies beyond is no time, whatever the
 // clock says, and differences of times stay far from overflow.
-const latestMs = 253402300799999
+const latestMs = math.MaxUint32 * 1000
 
 // take gives one sample to the series in slot and counts what became of it.
 func (s *shardState) take(slot int, x ingest.Sample, now int64, res *ingest.Result) {
@@ -237,7 +290,8 @@ func (s *shardState) take(slot int, x ingest.Sample, now int64, res *ingest.Resu
 		// The series was led into a future that is no more, by a clock that was
 		// wrong. Waiting for it to come would silence the series: it starts anew.
 		s.bank.Reset(slot)
-		r.flags, r.step, r.out = live, 0, Output{}
+		r.flags, r.step = live, 0
+		r.hide()
 	case x.T <= r.last:
 		res.OutOfOrder++
 		return
@@ -263,15 +317,22 @@ func (s *shardState) observe(slot int, r *series, x ingest.Sample) {
 	if r.flags&sampled != 0 && r.flags&ended == 0 {
 		r.learnStep(x.T - r.last)
 	}
+	s.out = r.output()
+	s.out.T = 0
+	if r.flags&sampled != 0 {
+		s.out.T = r.last // of a marker or a first count, too: later samples come after it
+	}
 	r.flags = r.flags&^ended | sampled
 	r.last, r.raw = x.T, x.V
 	if !judged {
+		r.hide()
 		return
 	}
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		s.stats.NotFinite++
 	}
-	s.bank.Observe(slot, x.T, v, &r.out)
+	s.bank.Observe(slot, x.T, v, &s.out)
+	r.show(&s.out)
 }
 
 // learnStep follows the typical time between samples: quickly down, slowly up, so

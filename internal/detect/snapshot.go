@@ -120,7 +120,7 @@ func (b *blockEncoder) block() []byte {
 }
 
 func (b *blockEncoder) pair(l ingest.Label) uint32 {
-	b.key = appendKey(b.key[:0], []ingest.Label{l})
+	b.key = appendKey(b.key[:0], l)
 	id, ok := b.pairs[string(b.key)]
 	if !ok {
 		id = uint32(len(b.pairs))
@@ -157,22 +157,16 @@ func (s *shardState) encode(b *blockEncoder, slot int) int {
 }
 
 // seriesLen is what appendSeries appends.
-const seriesLen = 8 + 8 + 4 + 1 + 1 + 7*8 + 1 + 1
+const seriesLen = 4*8 + 5*4 + 3
 
 func appendSeries(b []byte, r *series) []byte {
-	u64 := binary.LittleEndian.AppendUint64
+	u32, u64 := binary.LittleEndian.AppendUint32, binary.LittleEndian.AppendUint64
 	b = u64(b, uint64(r.last))
-	b = u64(b, math.Float64bits(r.raw))
-	b = binary.LittleEndian.AppendUint32(b, math.Float32bits(r.step))
-	b = append(b, byte(r.kind), byte(r.flags))
-	o := &r.out
-	b = u64(u64(b, uint64(o.T)), uint64(o.Since))
-	for _, v := range [...]float64{o.Value, o.Score, o.Expected, o.Lower, o.Upper} {
+	for _, v := range [...]float64{r.raw, r.value, r.expected} {
 		b = u64(b, math.Float64bits(v))
 	}
-	ready := byte(0)
-	if o.Ready {
-		ready = 1
+	for _, v := range [...]float32{r.below, r.above, r.score, r.step} {
+		b = u32(b, math.Float32bits(v))
 	}
-	return append(b, ready, byte(o.Reason))
+	return append(u32(b, r.since), byte(r.kind), byte(r.reason), byte(r.flags))
 }

@@ -52,7 +52,7 @@ func (s *symbols) acquire(name, value string) uint32 {
 	}
 	s.pairs[slot] = pair{text: name + value, nameLen: uint32(len(name)), refs: 1}
 	s.text += int64(len(name) + len(value))
-	s.index.add(hash, slot, s.hashOf)
+	s.index.add(hash, slot)
 	return uint32(slot)
 }
 
@@ -62,7 +62,7 @@ func (s *symbols) release(id uint32) {
 	if p.refs--; p.refs > 0 {
 		return
 	}
-	s.index.remove(s.hashOf(int(id)), int(id), s.hashOf)
+	s.index.remove(pairHash(p.name(), p.value()), int(id))
 	s.text -= int64(len(p.text))
 	*p = pair{}
 	s.free = append(s.free, id)
@@ -71,11 +71,6 @@ func (s *symbols) release(id uint32) {
 func (s *symbols) label(id uint32) ingest.Label {
 	p := &s.pairs[id]
 	return ingest.Label{Name: p.name(), Value: p.value()}
-}
-
-func (s *symbols) hashOf(slot int) uint64 {
-	p := &s.pairs[slot]
-	return pairHash(p.name(), p.value())
 }
 
 func pairHash(name, value string) uint64 {

@@ -71,11 +71,17 @@ type Bank interface {
 type model[S any] interface {
 	*S
 	// observe takes a finite value of magnitude at most maxMagnitude, later than all
-	// before, and sets Score, Expected, Lower, Upper, Ready and Reason.
-	observe(e *env, t int64, v float64, out *Output)
+	// before it, and sets Score, Expected, Lower, Upper, Ready and Reason.
+	observe(e *env, x sample, out *Output)
 	// whole reports whether a state that was read from a snapshot is one that
 	// observe can have left behind.
 	whole() bool
+}
+
+// sample is a value at a time t, and the time of the sample before it, or 0; Unix ms.
+type sample struct {
+	before, t int64
+	v         float64
 }
 
 // maxMagnitude bounds what the models see, so that float32 holds every spread. What
@@ -106,12 +112,12 @@ func (b *bank[S, P]) Observe(slot int, t int64, v float64, out *Output) {
 	if t <= out.T && out.T != 0 {
 		return
 	}
-	since := out.Since
+	before, since := out.T, out.Since
 	*out = Output{T: t, Value: v}
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return
 	}
-	P(b.states.at(slot)).observe(&b.env, t, max(-maxMagnitude, min(maxMagnitude, v)), out)
+	P(b.states.at(slot)).observe(&b.env, sample{before, t, max(-maxMagnitude, min(maxMagnitude, v))}, out)
 	if !out.Ready || !(out.Score > 0) {
 		out.Score = 0
 	}

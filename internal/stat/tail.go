@@ -28,24 +28,28 @@ import "math"
 // in a monitored series are the incidents themselves: a few of them a month make
 // the next one look ordinary. Here what is rarer than P2 has no say in the slope.
 type Tail struct {
-	Bins   [tailBins]uint16
-	N      uint32  // values in the bins
 	Z1, Z2 float32 // quantiles
 	L1, L2 float32 // ln P1, ln P2
 	Lx     float32 // logarithm of the share that is not 0 and begins an event
 	Theta  float32
+	N      uint16 // values in Bins
+	Rises  uint16 // how often values rose beyond z1
 	Since  uint16 // values since the last counted one beyond z2
 	Fresh  uint8  // values since the last fit
-	Odd    uint8  // rounding of the next halving
-	Above  bool   // the newest value was beyond z1
-	Rises  uint32 // how often values rose beyond z1
+	Bits   uint8  // tailAbove, tailOdd
+	Bins   [tailBins]uint16
 }
 
-// Bins are four an octave, from 2^-3 to 2^8: magnitudes come divided by their mean,
-// so that hardly any lies outside. The first also takes everything smaller.
 const (
-	tailBins   = 44
-	tailLowest = -3
+	tailAbove = 1 << iota // the newest value was beyond z1
+	tailOdd               // rounding of the next halving
+)
+
+// Bins are four an octave, from 2^-2 to 2^8: magnitudes come divided by about their
+// mean, so that hardly any lies outside. The first also takes everything smaller.
+const (
+	tailBins   = 40
+	tailLowest = -2
 	// fitEvery is how many values share a fit, which costs some 150 ns.
 	fitEvery = 16
 	// maxMemory keeps a bin from overflowing.
@@ -72,9 +76,9 @@ func (t *Tail) Observe(x float64, o TailOptions) {
 	if t.Since < math.MaxUint16 {
 		t.Since++
 	}
-	if above := x > float64(t.Z1); above != t.Above && t.Theta > 0 {
-		t.Above = above
-		if above {
+	if above := x > float64(t.Z1); t.Theta > 0 && above != (t.Bits&tailAbove != 0) {
+		t.Bits ^= tailAbove
+		if above && t.Rises < math.MaxUint16 {
 			t.Rises++
 		}
 	}
@@ -97,13 +101,14 @@ func (t *Tail) Observe(x float64, o TailOptions) {
 
 // halve forgets half of all values; odd counts are rounded up and down by turns.
 func (t *Tail) halve() {
+	t.Bits ^= tailOdd
+	odd := uint16(t.Bits&tailOdd) / tailOdd
 	t.N = 0
-	t.Odd ^= 1
 	t.Rises /= 2
 	for i, c := range t.Bins {
-		c = (c + uint16(i+int(t.Odd))&1) / 2
+		c = (c + (uint16(i)+odd)&1) / 2
 		t.Bins[i] = c
-		t.N += uint32(c)
+		t.N += c
 	}
 }
 
@@ -259,11 +264,11 @@ func (t *Tail) Quantile(logp float64) float64 {
 // Whole reports whether t can be the result of observations: what is read from a
 // file may be anything.
 func (t *Tail) Whole() bool {
-	n := uint32(0)
+	n := 0
 	for _, c := range t.Bins {
-		n += uint32(c)
+		n += int(c)
 	}
-	if n != t.N || t.N > maxMemory+1 || t.Fresh >= fitEvery || t.Rises > 2*maxMemory {
+	if n != int(t.N) || n > maxMemory+1 || t.Fresh >= fitEvery {
 		return false
 	}
 	if t.Theta == 0 {
