@@ -31,8 +31,7 @@ func (r *Runner) Dismiss(ctx context.Context, id, by, reason string) (incident.I
 
 // Reopen opens an incident by the decision of a person. When none of its alerts
 // fires it stays open until one has fired again and ended, or it is dismissed.
-// Errors as of Dismiss; another incident of the same key that is open is a
-// conflict too.
+// Errors as of Dismiss.
 func (r *Runner) Reopen(ctx context.Context, id, by, reason string) (incident.Incident, error) {
 	return r.act(ctx, id, action{
 		name: incident.EventReopened, by: by, reason: reason,

@@ -44,6 +44,18 @@ type Policy struct {
 	// TicketMinSeverity is the severity from which an incident gets tickets.
 	TicketMinSeverity incident.Severity `yaml:"ticket_min_severity" json:"ticketMinSeverity"`
 
+	// HoldCritical is how long a critical alert must fire before its incident gets
+	// tickets, HoldMany how long three different warnings must do so at the same
+	// time, HoldTogether two, and HoldAlone a lone one.
+	HoldCritical model.Duration `yaml:"hold_critical" json:"holdCritical"`
+	HoldMany     model.Duration `yaml:"hold_many" json:"holdMany"`
+	HoldTogether model.Duration `yaml:"hold_together" json:"holdTogether"`
+	HoldAlone    model.Duration `yaml:"hold_alone" json:"holdAlone"`
+
+	// Baseline is how long after the first alert of a scope a warning counts as one
+	// that fired long before Portent came, and gets no ticket by itself.
+	Baseline model.Duration `yaml:"baseline" json:"baseline"`
+
 	// AlertTTL is after how long without a notice a firing alert counts as ended.
 	// It must be longer than the repeat_interval of Alertmanager.
 	AlertTTL model.Duration `yaml:"alert_ttl" json:"alertTtl"`
@@ -96,6 +108,11 @@ func DefaultPolicy() Policy {
 		NamespaceLabels:   []string{"exported_namespace", "namespace", "kubernetes_namespace"},
 		ServiceLabels:     []string{"exported_service", "service", "app", "app_kubernetes_io_name", "deployment", "statefulset", "daemonset", "exported_job", "job"},
 		TicketMinSeverity: incident.SeverityWarning,
+		HoldCritical:      0, // at once; one that usually fires is held as two warnings are
+		HoldMany:          model.Duration(2 * time.Minute),
+		HoldTogether:      model.Duration(12 * time.Minute),
+		HoldAlone:         model.Duration(45 * time.Minute),
+		Baseline:          model.Duration(20 * time.Minute),
 		AlertTTL:          model.Duration(12 * time.Hour),
 		ResolveAfter:      model.Duration(2 * time.Minute),
 		ReopenWindow:      model.Duration(time.Hour),
@@ -110,9 +127,13 @@ func (p Policy) Validate() error {
 	return err
 }
 
+// correlateFor is how long after its start an alert may still change its
+// incident, with some room for those that come late.
+const correlateFor = 5*time.Hour + 30*time.Minute
+
 // memory is how long an incident that is over is kept in memory.
 func (p Policy) memory() time.Duration {
-	return time.Duration(p.ReopenWindow) + time.Duration(p.LateWindow)
+	return max(time.Duration(p.ReopenWindow)+time.Duration(p.LateWindow), correlateFor)
 }
 
 // compiled is a policy that is ready for use.
@@ -152,8 +173,15 @@ func (p Policy) compile() (compiled, error) {
 			invalid(d.key, "got %s, want more than 0", d.d)
 		}
 	}
-	if p.ResolveAfter < 0 {
-		invalid("resolve_after", "got %s, want 0 or more", p.ResolveAfter)
+	for _, d := range []struct {
+		key string
+		d   model.Duration
+	}{
+		{"resolve_after", p.ResolveAfter}, {"hold_critical", p.HoldCritical}, {"hold_many", p.HoldMany}, {"hold_together", p.HoldTogether}, {"hold_alone", p.HoldAlone}, {"baseline", p.Baseline},
+	} {
+		if d.d < 0 {
+			invalid(d.key, "got %s, want 0 or more", d.d)
+		}
 	}
 	names := map[string]bool{}
 	for i, r := range p.Suppress {

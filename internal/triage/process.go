@@ -23,6 +23,8 @@ type batch struct {
 	events   map[string]int // of incidents
 	rules    map[string]int
 	hidden   int
+	waiting  []*known // for an incident
+	settled  time.Time
 }
 
 // maxAhead is how far before the wall clock a time in an alert may be and still
@@ -36,9 +38,16 @@ type decoded struct {
 	alert.Payload
 }
 
-// decode reads the bodies. What cannot be read goes aside.
+// span bounds the time that one batch goes through when it catches up, so that
+// what depends on the order of time, such as a hold, comes out as if each
+// notification had been judged when it came.
+const span = 5 * time.Minute
+
+// decode reads the bodies, as far as the span of a batch goes. What cannot be
+// read goes aside.
 func (t *Triage) decode(ns []incident.Notification, aside map[int64]string) []decoded {
 	out := make([]decoded, 0, len(ns))
+	var first time.Time
 	for _, n := range ns {
 		if n.Source != incident.SourceAlertmanager {
 			aside[n.ID] = fmt.Sprintf("unknown source %q", n.Source)
@@ -49,9 +58,34 @@ func (t *Triage) decode(ns []incident.Notification, aside map[int64]string) []de
 			aside[n.ID] = err.Error()
 			continue
 		}
-		out = append(out, decoded{n, p})
+		d := decoded{n, p}
+		at := d.at()
+		switch {
+		case first.IsZero():
+			first = at
+		case at.Sub(first) > span:
+			return out
+		}
+		out = append(out, d)
 	}
 	return out
+}
+
+// at is the time that a notification tells: that of the replay header, or the
+// greatest in its alerts that a clock may have shown.
+func (d decoded) at() (at time.Time) {
+	if !d.Clock.IsZero() {
+		return d.Clock
+	}
+	most := d.ReceivedAt.Add(maxAhead)
+	for _, a := range d.Alerts {
+		for _, s := range []time.Time{a.StartsAt, a.EndsAt} {
+			if s.Before(most) && s.After(at) {
+				at = s
+			}
+		}
+	}
+	return at
 }
 
 // A Recaller is asked what a store knows beyond memory.
@@ -78,6 +112,7 @@ func (t *Triage) Process(ns []incident.Notification, r Recaller) (incident.Chang
 		t.batch.change.Done = append(t.batch.change.Done, d.ID)
 		t.observe(d)
 	}
+	t.regroup()
 	t.settle(t.now)
 	if t.batch.err != nil {
 		return incident.Change{}, t.batch.err
@@ -114,7 +149,7 @@ func (t *Triage) recall(ds []decoded, r Recaller) ([]*known, error) {
 	var out []*known
 	for _, a := range as {
 		if t.find(a.Fingerprint, a.StartsAt) < 0 {
-			k := &known{Alert: a}
+			k := &known{Alert: a, handle: handleOf(a.Fingerprint, a.StartsAt)}
 			t.remember(k)
 			out = append(out, k)
 		}
@@ -133,18 +168,7 @@ func (t *Triage) begin() {
 
 // observe judges the alerts of one notification.
 func (t *Triage) observe(d decoded) {
-	if d.Clock.IsZero() {
-		most := d.ReceivedAt.Add(maxAhead)
-		for _, a := range d.Alerts {
-			for _, at := range []time.Time{a.StartsAt, a.EndsAt} {
-				if at.Before(most) {
-					t.advance(at)
-				}
-			}
-		}
-	} else {
-		t.advance(d.Clock)
-	}
+	t.advance(d.at())
 	if t.now.IsZero() {
 		t.now = d.ReceivedAt // nothing but times in the far future was ever seen
 	}
@@ -200,7 +224,7 @@ func (t *Triage) judge(d decoded, a alert.Alert) *known {
 		return k
 	default:
 		k := t.newKnown(d, a)
-		t.put(k, ks)
+		t.put(k)
 		return k
 	}
 }
@@ -236,7 +260,7 @@ func (t *Triage) believed(over *known) bool {
 }
 
 func (t *Triage) newKnown(d decoded, a alert.Alert) *known {
-	return &known{Alert: incident.Alert{
+	return &known{handle: handleOf(a.Fingerprint, a.StartsAt), Alert: incident.Alert{
 		Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, Status: incident.AlertFiring, Labels: a.Labels, Annotations: a.Annotations,
 		GeneratorURL: a.GeneratorURL, ExternalURL: d.ExternalURL, GroupKey: d.GroupKey, Receiver: d.Receiver,
 		ReceivedAt: t.now, UpdatedAt: t.now,
@@ -275,6 +299,7 @@ func (t *Triage) ended(d decoded, a alert.Alert, exact int) *known {
 		}
 		t.hear(o, d, a)
 		o.Status, o.EndsAt, o.Expired, o.endUntold = incident.AlertResolved, end, false, true
+		t.cor.End(o.handle, end.UnixMilli())
 		news = true
 		if o.group != nil {
 			t.touch(o.group)
@@ -291,7 +316,7 @@ func (t *Triage) ended(d decoded, a alert.Alert, exact int) *known {
 	k = t.newKnown(d, a)
 	k.Status, k.EndsAt = incident.AlertResolved, end
 	t.count(outcomeResolved)
-	t.put(k, ks)
+	t.put(k)
 	return k
 }
 
@@ -304,20 +329,11 @@ func (t *Triage) refire(k *known, d decoded, a alert.Alert) *known {
 	}
 	t.hear(k, d, a)
 	k.Status, k.EndsAt, k.Expired, k.endUntold = incident.AlertFiring, time.Time{}, false, false
+	t.cor.End(k.handle, 0)
 	if k.group == nil {
 		return k
 	}
 	g := k.group
-	if h := t.byKey[g.Key]; g.Status == incident.StatusResolved && h != nil && h != g && h.Status == incident.StatusOpen {
-		t.leave(k) // at most one incident of a key is open
-		k.Why = "it fires on, and its first incident is over"
-		t.enter(h, k)
-		if len(g.members) == 0 {
-			g.MergedInto = h.ID
-			t.event(g, incident.EventMerged, "went into incident "+h.ID)
-		}
-		return k
-	}
 	t.fires(g)
 	return k
 }
@@ -348,18 +364,16 @@ func (t *Triage) groupOf(k *known) *group {
 // putWith puts a new alert into the incident of another start of the same
 // firing.
 func (t *Triage) putWith(k, over *known) {
-	g := t.groupOf(over)
-	h := (*group)(nil)
-	if g != nil {
-		h = t.byKey[g.Key]
-	}
-	switch {
-	case g == nil, k.Status == incident.AlertFiring && g.Status == incident.StatusResolved && h != g && h.Status == incident.StatusOpen:
-		t.put(k, nil)
-	default:
-		t.changed(k)
+	t.changed(k)
+	k.handle = over.handle
+	switch g := t.groupOf(over); {
+	case g != nil:
 		k.Why = "another start of an alert in this incident"
 		t.enter(g, k)
+	case slices.Contains(t.batch.waiting, over):
+		t.await(k)
+	default: // it was kept out
+		t.put(k)
 	}
 }
 
@@ -369,7 +383,6 @@ func (t *Triage) fires(g *group) {
 	g.fired = true
 	if g.Status == incident.StatusResolved {
 		g.Status, g.EndedAt = incident.StatusOpen, time.Time{}
-		t.byKey[g.Key] = g
 	}
 	t.touch(g)
 }
@@ -389,9 +402,8 @@ func (t *Triage) leave(k *known) {
 	t.touch(g)
 }
 
-// put finds the incident of a new alert; others are the known firings of its
-// fingerprint.
-func (t *Triage) put(k *known, others []*known) {
+// put takes in a new alert: kept out by a rule, or left to the correlator.
+func (t *Triage) put(k *known) {
 	t.changed(k)
 	if rule, ok := t.policy.suppressed(k.Labels); ok {
 		t.count(outcomeSuppressed)
@@ -400,35 +412,20 @@ func (t *Triage) put(k *known, others []*known) {
 		t.remember(k)
 		return
 	}
-	p := t.policy.place(k.Labels)
-	for _, o := range others {
-		if o.group != nil && t.takes(o.group, k) {
-			k.Why = "the same alert fired before in this incident"
-			t.enter(o.group, k)
-			return
-		}
-	}
-	if g, ok := t.byKey[p.key]; ok && t.takes(g, k) {
-		k.Why = p.why
-		t.enter(g, k)
-		return
-	}
-	k.Why = "first alert of the incident"
-	t.enter(t.open(k, p), k)
+	t.cor.Add(t.correlated(k))
+	t.await(k)
 }
 
 // takes reports whether an incident may take up an alert: when it is open, or
 // ended lately and not longer than the reopen window before the alert began. One
 // that a person dismissed takes up only more of what it had.
 func (t *Triage) takes(g *group, k *known) bool {
-	last := t.byKey[g.Key]
 	near := t.recent(g) && !k.StartsAt.After(g.EndedAt.Add(time.Duration(t.policy.ReopenWindow)))
 	switch g.Status {
 	case incident.StatusOpen:
 		return true
 	case incident.StatusResolved:
-		// At most one incident of a key is open.
-		return near && (last == nil || last == g || last.Status != incident.StatusOpen)
+		return near
 	case incident.StatusDismissed:
 		return near && g.names[k.Name()] > 0 && t.policy.severity(k.Labels).Rank() <= g.Severity.Rank()
 	default:
@@ -454,14 +451,19 @@ func (t *Triage) enter(g *group, k *known) {
 
 // open makes a new incident for its first alert.
 func (t *Triage) open(k *known, p place) *group {
+	before := k.IncidentID
+	if before != "" { // it may have left that one before
+		before += t.now.String()
+	}
+	id := newID(k.StartsAt, p.key, k.Fingerprint, before)
 	g := &group{
 		Incident: incident.Incident{
-			ID: newID(k.StartsAt, p.key, k.Fingerprint, k.IncidentID), Key: p.key, Status: incident.StatusOpen, Severity: t.policy.severity(k.Labels),
+			ID: id, Key: p.key + " since=" + id, Status: incident.StatusOpen, Severity: t.policy.severity(k.Labels),
 			StartedAt: k.StartsAt, UpdatedAt: t.now, Labels: p.labels, ToldAt: t.now,
 		},
 		names: map[string]int{},
 	}
-	t.incidents[g.ID], t.byKey[p.key] = g, g
+	t.incidents[g.ID] = g
 	t.batch.events[incident.EventOpened]++
 	return g
 }

@@ -19,6 +19,7 @@ func (t *Triage) Flush(now time.Time) incident.Change {
 	t.begin()
 	t.advance(now)
 	t.expire()
+	t.regroup()
 	t.settle(t.now)
 	return t.finish()
 }
@@ -49,6 +50,7 @@ func (t *Triage) expire() {
 				if k.EndsAt.Before(k.StartsAt) {
 					k.EndsAt = k.StartsAt
 				}
+				t.cor.End(k.handle, k.EndsAt.UnixMilli())
 				t.changed(k)
 				t.count(outcomeExpired)
 				gone++
@@ -76,10 +78,14 @@ func (t *Triage) settle(now time.Time) {
 	for _, g := range t.batch.touched {
 		t.settleOne(g, now)
 	}
+	t.batch.settled = t.now
 }
 
 // due reports whether an untouched open incident has something to do by now.
 func (t *Triage) due(g *group, now time.Time) bool {
+	if len(g.Trackers) == 0 && !now.Before(g.ticketAt) {
+		return true
+	}
 	if g.Firing == 0 {
 		return t.over(g, now)
 	}
@@ -108,6 +114,7 @@ func (t *Triage) settleOne(g *group, now time.Time) {
 		return
 	}
 	joined := t.measure(g)
+	g.grew = joined > 0
 	if g.fired {
 		g.Pinned = false // from here on it goes by its alerts again
 	}
@@ -161,6 +168,7 @@ func (t *Triage) measure(g *group) (joined int) {
 	}
 	g.UpdatedAt = t.now
 	g.RootCause = t.policy.cause(g.members)
+	g.ticketAt = t.ticketAt(g)
 	inc := g.snapshot()
 	g.Title, g.Summary = t.writer.Title(inc), t.writer.Summary(inc)
 	return joined
@@ -187,7 +195,8 @@ func (t *Triage) tell(g *group, now time.Time) {
 		return
 	}
 	was := g.Trackers
-	if g.Severity.Rank() >= t.policy.TicketMinSeverity.Rank() && (g.Version == 0 || g.Status == incident.StatusOpen && g.Firing > 0) {
+	// What is over gets no ticket, unless it came to deserve one since we looked last.
+	if !now.Before(g.ticketAt) && (g.Version == 0 || g.Status == incident.StatusOpen && g.Firing > 0 || g.grew || g.ticketAt.After(t.settled)) {
 		t.file(g)
 	}
 	if len(was) == 0 { // nobody to tell before, and a draft tells all there is now
@@ -309,6 +318,7 @@ func (t *Triage) Commit() {
 		g.Version++
 		g.was, g.dirty, g.fired = g.Status, false, false
 	}
+	t.settled = t.batch.settled
 	t.stats.commit(t.batch)
 	t.batch = nil
 	t.stats.Open = 0

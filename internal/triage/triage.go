@@ -10,9 +10,11 @@ package triage
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/portent-dev/portent/internal/alert"
+	"github.com/portent-dev/portent/internal/correlate"
 	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/ticket"
 )
@@ -49,12 +51,16 @@ type Triage struct {
 
 	// now is the time that correlation has reached. It never goes back.
 	now time.Time
+	// settled is the time of the last change: what was due by then was done.
+	settled time.Time
 	// nextExpiry is when firing alerts are looked through again.
 	nextExpiry time.Time
 
 	incidents map[string]*group
-	byKey     map[string]*group   // the latest of each key
 	alerts    map[string][]*known // by fingerprint, latest start first
+	firings   map[int64][]*known  // by handle
+	cor       *correlate.Engine
+	since     map[string]time.Time // when a scope was first heard of
 	stats     stats
 
 	batch *batch // of the change that is being made
@@ -72,14 +78,26 @@ type group struct {
 	// untold counts the members that its tickets do not know of, and weighed is
 	// what untold was when they were last found not to be worth a comment.
 	untold, weighed int
-	dirty           bool // in this batch: changed,
-	fired           bool // with an alert that began to fire
+	// part is the group of the correlator that it claimed in this regroup, or -1.
+	part int
+	// ticketAt is when it deserves a ticket; see hold.go.
+	ticketAt time.Time
+	dirty    bool // in this batch: changed,
+	fired    bool // with an alert that began to fire,
+	grew     bool // with alerts that joined
 }
 
 // A known alert is one in memory.
 type known struct {
 	incident.Alert
 	group *group // nil when kept out
+	// handle names it to the correlator.
+	handle int64
+	// How often it, and its rule, fired in the day before, and whether it fired
+	// when its scope was first heard of.
+	usual, rule int
+	known       bool
+	chronic     bool // it fired for long before
 	// The tickets do not know that it joined, that it ended.
 	joinUntold, endUntold bool
 	dirty                 bool // in this batch: changed,
@@ -98,8 +116,10 @@ func New(p Policy, w Writer, route Route) (*Triage, error) {
 }
 
 func (t *Triage) reset(now time.Time) {
-	t.now, t.nextExpiry = now, time.Time{}
-	t.incidents, t.byKey, t.alerts = map[string]*group{}, map[string]*group{}, map[string][]*known{}
+	t.now, t.settled, t.nextExpiry = now, now, time.Time{}
+	t.incidents, t.alerts, t.firings = map[string]*group{}, map[string][]*known{}, map[int64][]*known{}
+	t.since = map[string]time.Time{}
+	t.cor = correlate.New(correlate.Options{SkipLabels: append(slices.Clone(t.policy.ScopeLabels), t.policy.SeverityLabels...)})
 	t.stats.Open, t.stats.Alerts = 0, 0
 }
 
@@ -120,6 +140,7 @@ func (t *Triage) Load(now time.Time, incidents []incident.Incident) {
 	for _, i := range incidents {
 		t.add(i)
 	}
+	t.learn()
 }
 
 // Refresh replaces one incident by what a store holds, after somebody else has
@@ -136,16 +157,17 @@ func (t *Triage) add(i incident.Incident) {
 		return
 	}
 	g := &group{Incident: i, was: i.Status, worst: i.Severity, names: map[string]int{}}
+	slices.SortStableFunc(i.Alerts, func(a, b incident.Alert) int { return a.StartsAt.Compare(b.StartsAt) })
 	for _, a := range i.Alerts {
 		k := &known{Alert: a, joinUntold: a.ReceivedAt.After(i.ToldAt)}
 		k.endUntold = a.Status == incident.AlertResolved && a.UpdatedAt.After(i.ToldAt)
+		g.adopt(k)
+		t.acquaint(k)
 		t.join(g, k)
 	}
+	g.ticketAt = t.ticketAt(g)
 	g.Alerts, g.Tickets, g.Timeline = nil, nil, nil
 	t.incidents[g.ID] = g
-	if other, ok := t.byKey[g.Key]; !ok || g.Status == incident.StatusOpen || other.Status != incident.StatusOpen && other.ID < g.ID {
-		t.byKey[g.Key] = g
-	}
 }
 
 // join makes k a member of g.
@@ -170,21 +192,24 @@ func (t *Triage) remember(k *known) {
 	copy(ks[i+1:], ks[i:])
 	ks[i] = k
 	t.alerts[k.Fingerprint] = ks
+	t.firings[k.handle] = append(t.firings[k.handle], k)
 	t.stats.Alerts++
 }
 
 // drop forgets a group and its alerts.
 func (t *Triage) drop(g *group) {
 	delete(t.incidents, g.ID)
-	if t.byKey[g.Key] == g {
-		delete(t.byKey, g.Key)
-	}
 	for _, k := range g.members {
 		t.forget(k)
 	}
 }
 
 func (t *Triage) forget(k *known) {
+	if fs := slices.DeleteFunc(t.firings[k.handle], func(f *known) bool { return f == k }); len(fs) > 0 {
+		t.firings[k.handle] = fs
+	} else {
+		delete(t.firings, k.handle)
+	}
 	ks := t.alerts[k.Fingerprint]
 	for i := range ks {
 		if ks[i] == k {

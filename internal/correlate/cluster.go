@@ -1,0 +1,243 @@
+package correlate
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+)
+
+const (
+	// joinAt is the mean log-odds down to which groups are joined. It is below 0,
+	// since the pairs of one fault are related through others.
+	joinAt = -0.7
+	// missing is the log-odds of a pair that was not compared, being too far apart
+	// in time. It never weighs more than the pairs that were: in an outage most are
+	// left out only for their number.
+	missing = -1.5
+	// bigGroup is the size from which a group is kept as it is when more alerts
+	// come, so that an outage is not grouped anew with each.
+	bigGroup = 120
+	// bigComponent is the number of alerts that hang together from which that holds.
+	bigComponent = 400
+)
+
+// cluster groups the live alerts of a scope by average linkage of their
+// log-odds (Sokal and Michener 1958, UPGMA). Groups are only ever joined along a
+// pair of at least joinAt, so it works on the components of those.
+func (s *scope) cluster(now int64) [][]*node {
+	for i, n := range s.live {
+		n.order = i
+	}
+	c := newForest(len(s.live))
+	zs := make([][]float32, len(s.live))
+	for i, n := range s.live {
+		zs[i] = make([]float32, len(n.links))
+		for k, l := range n.links {
+			z := float32(l.logit(n, now))
+			if n.group == l.to.group {
+				z += 0.5
+			}
+			zs[i][k] = z
+			if z >= joinAt {
+				c.join(i, l.to.order)
+			}
+		}
+	}
+	parts := map[int][]*node{}
+	var roots []int
+	for i, n := range s.live {
+		r := c.root(i)
+		if parts[r] == nil {
+			roots = append(roots, r)
+		}
+		parts[r] = append(parts[r], n)
+	}
+	var out [][]*node
+	for _, r := range roots {
+		out = append(out, agglomerate(parts[r], zs)...)
+	}
+	for _, g := range out {
+		for _, n := range g {
+			n.group = g[0]
+		}
+	}
+	return out
+}
+
+// A bunch is a group that grows.
+type bunch struct {
+	members []*node
+	near    map[int]*bond // to other bunches
+	version int
+}
+
+// A bond is the sum of the log-odds between two bunches and how many they are.
+type bond struct {
+	sum   float64
+	count int
+}
+
+// mean of a bond between bunches of a and b members.
+func (b *bond) mean(a, c int) float64 {
+	absent := min(a*c-b.count, b.count)
+	return (b.sum + missing*float64(absent)) / float64(b.count+absent)
+}
+
+// A join is a candidate: bunches i and j, as of their versions.
+type join struct {
+	mean         float64
+	i, j, vi, vj int
+}
+
+type joins []join
+
+func (h joins) Len() int { return len(h) }
+func (h joins) Less(a, b int) bool {
+	if c := cmp.Compare(h[b].mean, h[a].mean); c != 0 {
+		return c < 0
+	}
+	if c := cmp.Compare(h[a].i, h[b].i); c != 0 {
+		return c < 0
+	}
+	return h[a].j < h[b].j
+}
+func (h joins) Swap(a, b int) { h[a], h[b] = h[b], h[a] }
+func (h *joins) Push(x any)   { *h = append(*h, x.(join)) } //nolint:errcheck,forcetypeassert // only joins are pushed
+func (h *joins) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
+
+// agglomerate groups the nodes of one component; zs are the log-odds of the
+// links of each node by its order.
+func agglomerate(nodes []*node, zs [][]float32) [][]*node {
+	if len(nodes) == 1 {
+		return [][]*node{nodes}
+	}
+	at, bunches := seed(nodes)
+	for _, n := range nodes {
+		i := at[n.order]
+		for k, l := range n.links {
+			j, ok := at[l.to.order]
+			if !ok || i >= j {
+				continue
+			}
+			b := bunches[i].near[j]
+			if b == nil {
+				b = &bond{}
+				bunches[i].near[j], bunches[j].near[i] = b, b
+			}
+			b.sum += float64(zs[n.order][k])
+			b.count++
+		}
+	}
+	var h joins
+	push := func(i, j int) {
+		if i > j {
+			i, j = j, i
+		}
+		a, b := bunches[i], bunches[j]
+		if m := a.near[j].mean(len(a.members), len(b.members)); m >= joinAt {
+			heap.Push(&h, join{m, i, j, a.version, b.version})
+		}
+	}
+	for i, b := range bunches {
+		for j := range b.near {
+			if i < j {
+				push(i, j)
+			}
+		}
+	}
+	for len(h) > 0 {
+		c := heap.Pop(&h).(join) //nolint:errcheck,forcetypeassert // only joins are pushed
+		a, b := bunches[c.i], bunches[c.j]
+		if a == nil || b == nil || a.version != c.vi || b.version != c.vj {
+			continue
+		}
+		merge(bunches, c.i, c.j)
+		for k := range a.near {
+			push(c.i, k)
+		}
+	}
+	var out [][]*node
+	for _, b := range bunches {
+		if b != nil {
+			slices.SortFunc(b.members, func(x, y *node) int { return cmp.Compare(x.order, y.order) })
+			out = append(out, b.members)
+		}
+	}
+	return out
+}
+
+// seed makes the first bunches: each node alone, but big groups of a big
+// component as they were.
+func seed(nodes []*node) (at map[int]int, bunches []*bunch) {
+	at = make(map[int]int, len(nodes))
+	sizes := map[*node]int{}
+	if len(nodes) > bigComponent {
+		for _, n := range nodes {
+			sizes[n.group]++
+		}
+	}
+	whole := map[*node]int{}
+	for _, n := range nodes {
+		i, ok := len(bunches), false
+		if sizes[n.group] > bigGroup {
+			if i, ok = whole[n.group]; !ok {
+				i = len(bunches)
+				whole[n.group] = i
+			}
+		}
+		if i == len(bunches) {
+			bunches = append(bunches, &bunch{near: map[int]*bond{}})
+		}
+		at[n.order] = i
+		bunches[i].members = append(bunches[i].members, n)
+	}
+	return at, bunches
+}
+
+// merge puts bunch j into bunch i.
+func merge(bunches []*bunch, i, j int) {
+	a, b := bunches[i], bunches[j]
+	a.members = append(a.members, b.members...)
+	a.version++
+	delete(a.near, j)
+	for k, bk := range b.near {
+		if k == i {
+			continue
+		}
+		o := bunches[k]
+		delete(o.near, j)
+		if ak := a.near[k]; ak != nil {
+			ak.sum += bk.sum
+			ak.count += bk.count
+		} else {
+			a.near[k], o.near[i] = bk, bk
+		}
+	}
+	bunches[j] = nil
+}
+
+// A forest is a union-find.
+type forest []int
+
+func newForest(n int) forest {
+	f := make(forest, n)
+	for i := range f {
+		f[i] = i
+	}
+	return f
+}
+
+func (f forest) root(i int) int {
+	for f[i] != i {
+		f[i] = f[f[i]]
+		i = f[i]
+	}
+	return i
+}
+
+func (f forest) join(i, j int) { f[max(f.root(i), f.root(j))] = min(f.root(i), f.root(j)) }

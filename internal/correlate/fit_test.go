@@ -1,0 +1,351 @@
+//go:build fit
+
+package correlate
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The fit of the weights, on storms that shared/bench/storms generates:
+//
+//	PORTENT_STORMS=dir,dir PORTENT_HELDOUT=dir,dir go test -tags fit -run TestFit -v ./internal/correlate
+//
+// It prints the weights, and how well pairs and groups of the held-out storms
+// come out. Other seeds, other routings; no name of an alert is in the features.
+
+type noted struct {
+	At   float64 `json:"at"`
+	Body struct {
+		Alerts []struct {
+			Status                    string
+			Labels, Annotations       map[string]string
+			StartsAt, EndsAt          time.Time
+			Fingerprint, GeneratorURL string
+		}
+	}
+}
+
+type truth struct {
+	Incidents []struct{ ID string }
+	Alerts    []struct {
+		Fingerprint, Incident, Source string
+		StartsAt                      time.Time
+		Episode                       int
+	}
+}
+
+type replay struct {
+	e     *Engine
+	byFP  map[string][]*Alert
+	of    map[int64]string // true incident
+	all   []*Alert
+	clock int64
+	inc   map[int64]int // incident by alert
+	next  int
+}
+
+func load(t *testing.T, dir string) ([]noted, map[string]map[int64]string) {
+	b, err := os.ReadFile(filepath.Join(dir, "truth.json"))
+	require.NoError(t, err)
+	var tr truth
+	require.NoError(t, json.Unmarshal(b, &tr))
+	m := map[string]map[int64]string{}
+	for _, a := range tr.Alerts {
+		if m[a.Fingerprint] == nil {
+			m[a.Fingerprint] = map[int64]string{}
+		}
+		m[a.Fingerprint][a.StartsAt.UnixMilli()] = a.Incident
+	}
+	f, err := os.Open(filepath.Join(dir, "notifications.jsonl"))
+	require.NoError(t, err)
+	defer f.Close()
+	sc := bufio.NewScanner(f)
+	sc.Buffer(nil, 64<<20)
+	var out []noted
+	for sc.Scan() {
+		var n noted
+		require.NoError(t, json.Unmarshal(sc.Bytes(), &n))
+		out = append(out, n)
+	}
+	require.NoError(t, sc.Err())
+	return out, m
+}
+
+func sev(s string) (Severity, bool) {
+	switch s {
+	case "critical":
+		return Critical, true
+	case "warning":
+		return Warning, true
+	case "info":
+		return Info, os.Getenv("INFO") != ""
+	}
+	return Info, false
+}
+
+// run replays; each is called with what is new and what ended.
+func run(t *testing.T, dir string, e *Engine, add func(a Alert), step func(now int64)) *replay {
+	ns, tr := load(t, dir)
+	r := &replay{e: e, byFP: map[string][]*Alert{}, of: map[int64]string{}, inc: map[int64]int{}}
+	for _, n := range ns {
+		for _, a := range n.Body.Alerts {
+			s, ok := sev(a.Labels["severity"])
+			if !ok {
+				continue
+			}
+			start := a.StartsAt.UnixMilli()
+			var end int64
+			if a.Status == "resolved" {
+				end = a.EndsAt.UnixMilli()
+			}
+			r.clock = max(r.clock, start, end)
+			var k *Alert
+			for _, o := range r.byFP[a.Fingerprint] {
+				if abs(o.Start-start) < 90_000 || end == 0 && o.End != 0 && start <= o.End && start >= o.Start {
+					k = o
+				}
+			}
+			if k == nil {
+				k = &Alert{ID: int64(len(r.all) + 1), Key: a.Fingerprint, Scope: a.Labels["cluster"], Name: a.Labels["alertname"], Severity: s, Start: start, Labels: a.Labels, Annotations: a.Annotations}
+				r.of[k.ID] = tr[a.Fingerprint][start]
+				r.byFP[a.Fingerprint] = append(r.byFP[a.Fingerprint], k)
+				r.all = append(r.all, k)
+				k.End = end
+				add(*k)
+			}
+			if end != 0 && k.End == 0 {
+				k.End = end
+				e.End(k.ID, end)
+			}
+		}
+		step(r.clock)
+	}
+	return r
+}
+
+type sample struct {
+	f features
+	y float64
+}
+
+func samples(t *testing.T, dir string) (out []sample) {
+	e := New(Options{SkipLabels: []string{"cluster"}})
+	type pair struct {
+		n, m *node
+		f    features
+	}
+	var pairs []pair
+	r := run(t, dir, e, e.Add, func(now int64) {
+		batch := e.batch
+		e.batch = nil
+		for _, n := range batch {
+			near := e.prepare(n)
+			for _, m := range near {
+				pairs = append(pairs, pair{n, m, e.features(n, m)})
+			}
+			e.enter(n, near)
+		}
+		if len(batch) > 0 {
+			for _, s := range e.scopes {
+				e.freeze(s, now)
+			}
+		}
+	})
+	end := map[int64]int64{}
+	for _, a := range r.all {
+		end[a.ID] = a.End
+	}
+	for _, p := range pairs {
+		y := one(r.of[p.n.ID] == r.of[p.m.ID] && r.of[p.n.ID] != "noise" && r.of[p.n.ID] != "")
+		n, m := *p.n, *p.m
+		for _, at := range []int64{0, 20 * 60_000, 2 * hour} {
+			now := n.Start + at
+			n.End, m.End = 0, 0
+			if v := end[n.ID]; v != 0 && v <= now {
+				n.End = v
+			}
+			if v := end[m.ID]; v != 0 && v <= now {
+				m.End = v
+			}
+			f := p.f
+			f.ends(&n, &m, now)
+			out = append(out, sample{f, y})
+		}
+	}
+	return out
+}
+
+func loss(ss []sample) (ll float64) {
+	for _, s := range ss {
+		p := 1 / (1 + math.Exp(-s.f.logit()))
+		if s.y == 0 {
+			p = 1 - p
+		}
+		ll -= math.Log(max(1e-9, p))
+	}
+	return ll / float64(len(ss))
+}
+
+func TestFit(t *testing.T) {
+	if os.Getenv("PORTENT_STORMS") != "" {
+		var ss []sample
+		for _, d := range strings.Split(os.Getenv("PORTENT_STORMS"), ",") {
+			ss = append(ss, samples(t, d)...)
+		}
+		fit(ss)
+		fmt.Printf("train %d %.4f\n", len(ss), loss(ss))
+		var b strings.Builder
+		b.WriteString("package correlate\n\n// The weights of the features, in nats. Fitted by fit_test.go, which says how, on storms\n// of eleven seeds.\nvar weights = features{\n")
+		for i, w := range weights {
+			fmt.Printf("%-12s %+.2f\n", featureNames[i], w)
+			fmt.Fprintf(&b, "\tf%s: %.3f,\n", strings.ToUpper(featureNames[i][:1])+featureNames[i][1:], w)
+		}
+		b.WriteString("}\n")
+		require.NoError(t, os.WriteFile("weights.go", []byte(b.String()), 0o600))
+	}
+	for _, d := range strings.Split(os.Getenv("PORTENT_HELDOUT"), ",") {
+		if d == "" {
+			continue
+		}
+		if os.Getenv("NOLOSS") == "" {
+			ss := samples(t, d)
+			fmt.Printf("%s pairs %d loss %.4f\n", d, len(ss), loss(ss))
+		}
+		evaluate(t, d)
+	}
+}
+
+// fit is AdaGrad on the log loss with a little weight decay.
+func fit(ss []sample) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var g2 features
+	for epoch := range 8 {
+		rnd.Shuffle(len(ss), func(i, j int) { ss[i], ss[j] = ss[j], ss[i] })
+		rate := 0.2 / (1 + float64(epoch)/2)
+		for _, s := range ss {
+			e := 1/(1+math.Exp(-s.f.logit())) - s.y
+			for i, v := range s.f {
+				if v != 0 {
+					g := e*v + 1e-5*weights[i]
+					g2[i] += g * g
+					weights[i] -= rate * g / math.Sqrt(g2[i]+1e-6)
+				}
+			}
+		}
+	}
+}
+
+// evaluate groups a storm as triage does, without tickets, and scores it.
+func evaluate(t *testing.T, dir string) {
+	e := New(Options{SkipLabels: []string{"cluster"}})
+	inc := map[int64]int{}
+	next := 0
+	var spent time.Duration
+	r := run(t, dir, e, e.Add, func(now int64) {
+		begin := time.Now()
+		gs := e.Regroup(now)
+		spent += time.Since(begin)
+		type claim struct{ n, g, inc int }
+		var claims []claim
+		for gi, g := range gs {
+			c := map[int]int{}
+			for _, id := range g {
+				if i, ok := inc[id]; ok {
+					c[i]++
+				}
+			}
+			for i, n := range c {
+				claims = append(claims, claim{n, gi, i})
+			}
+		}
+		// greedy by overlap
+		taken := map[int]bool{}
+		got := map[int]int{}
+		for {
+			best := -1
+			for k, c := range claims {
+				if taken[c.inc] {
+					continue
+				}
+				if _, ok := got[c.g]; ok {
+					continue
+				}
+				if best < 0 || c.n > claims[best].n || c.n == claims[best].n && c.inc < claims[best].inc {
+					best = k
+				}
+			}
+			if best < 0 {
+				break
+			}
+			taken[claims[best].inc] = true
+			got[claims[best].g] = claims[best].inc
+		}
+		for gi, g := range gs {
+			i, ok := got[gi]
+			if !ok {
+				next++
+				i = next
+			}
+			for _, id := range g {
+				inc[id] = i
+			}
+		}
+	})
+	score(r, inc, dir, spent)
+}
+
+func score(r *replay, inc map[int64]int, dir string, spent time.Duration) {
+	size, psize := map[string]int{}, map[int]int{}
+	both := map[string]map[int]int{}
+	for _, a := range r.all {
+		o := r.of[a.ID]
+		psize[inc[a.ID]]++
+		if o == "noise" || o == "" {
+			continue
+		}
+		size[o]++
+		if both[o] == nil {
+			both[o] = map[int]int{}
+		}
+		both[o][inc[a.ID]]++
+	}
+	pred := map[int]int{}
+	var tp, st float64
+	for o, m := range both {
+		if size[o] > 500 {
+			continue
+		}
+		st += c2(size[o])
+		for i, n := range m {
+			tp += c2(n)
+			pred[i] += n
+		}
+	}
+	sp := 0.0
+	for _, n := range pred {
+		sp += c2(n)
+	}
+	macro := 0.0
+	for o, m := range both {
+		best := 0.0
+		for i, n := range m {
+			best = max(best, 2*float64(n)/float64(size[o]+psize[i]))
+		}
+		macro += best
+	}
+	p, rc := tp/sp, tp/st
+	fmt.Printf("%s P %.3f R %.3f F1 %.3f macro %.3f groups %d time %s alerts %d\n", dir, p, rc, 2*p*rc/(p+rc), macro/float64(len(both)), len(psize), spent.Round(time.Millisecond), len(r.all))
+}
+
+func c2(n int) float64 { return float64(n) * float64(n-1) / 2 }
