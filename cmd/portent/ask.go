@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/portent-dev/portent/internal/ask"
+	"github.com/portent-dev/portent/internal/lokiapi"
 	"github.com/portent-dev/portent/internal/promapi"
 )
 
@@ -20,7 +21,9 @@ import (
 func askCommand(app *kingpin.Application) (string, func(stdio) error) {
 	a := &askCmd{}
 	c := app.Command("ask", "Ask in plain English; the answer comes with the query that gave it.")
-	c.Flag("prometheus", "Address of a Prometheus.").Default("http://127.0.0.1:9090").StringVar(&a.prometheus)
+	c.Flag("prometheus", "Address of a Prometheus; http://127.0.0.1:9090 if no Loki is given either.").StringVar(&a.prometheus)
+	c.Flag("loki", "Address of a Loki.").StringVar(&a.loki)
+	c.Flag("tenant", "Tenant of the Loki (X-Scope-OrgID).").StringVar(&a.tenant)
 	c.Flag("time", "When the question is asked, RFC 3339; empty is now.").StringVar(&a.at)
 	c.Flag("timeout", "How long the servers may take.").Default("30s").DurationVar(&a.timeout)
 	c.Flag("dry-run", "Print the query, do not run it.").BoolVar(&a.dry)
@@ -30,10 +33,10 @@ func askCommand(app *kingpin.Application) (string, func(stdio) error) {
 }
 
 type askCmd struct {
-	prometheus, at string
-	timeout        time.Duration
-	dry, json      bool
-	words          []string
+	prometheus, loki, tenant, at string
+	timeout                      time.Duration
+	dry, json                    bool
+	words                        []string
 }
 
 // askJSON is what `portent ask --json` prints.
@@ -43,6 +46,7 @@ type askJSON struct {
 	Time         time.Time     `json:"time"`
 	Range        *rangeJSON    `json:"range,omitempty"`
 	Unit         string        `json:"unit"`
+	Answer       string        `json:"answer,omitempty"`
 	Result       any           `json:"result,omitempty"`
 	Explanation  string        `json:"explanation"`
 	Alternatives []readingJSON `json:"alternatives"`
@@ -75,17 +79,13 @@ func (a *askCmd) run(std stdio) error {
 		}
 		now = t
 	}
-	client, err := promapi.New(promapi.Options{URL: a.prometheus, Timeout: a.timeout})
+	servers, err := a.clients()
 	if err != nil {
 		return usageError{err}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
 	defer cancel()
-	catalog, err := ask.Load(ctx, promSource{client})
-	if err != nil {
-		return err
-	}
-	rules, err := ask.NewRules(catalog)
+	rules, err := servers.rules(ctx, now)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (a *askCmd) run(std stdio) error {
 	if refusal := (*ask.Refusal)(nil); errors.As(err, &refusal) {
 		err = a.refused(out, refusal)
 	} else if err == nil {
-		err = a.answer(ctx, out, client, tr)
+		err = a.answer(ctx, out, servers, tr)
 	}
 	if flushErr := out.Flush(); err == nil {
 		err = flushErr
@@ -102,15 +102,38 @@ func (a *askCmd) run(std stdio) error {
 	return err
 }
 
+// clients makes a client for each server that is named.
+func (a *askCmd) clients() (askServers, error) {
+	var (
+		s   askServers
+		err error
+	)
+	if a.prometheus == "" && a.loki == "" {
+		a.prometheus = "http://127.0.0.1:9090"
+	}
+	if a.prometheus != "" {
+		if s.prometheus, err = promapi.New(promapi.Options{URL: a.prometheus, Timeout: a.timeout}); err != nil {
+			return s, err
+		}
+	}
+	if a.loki != "" {
+		s.loki, err = lokiapi.New(lokiapi.Options{URL: a.loki, Timeout: a.timeout, Tenant: a.tenant})
+	}
+	return s, err
+}
+
 func (a *askCmd) refused(out io.Writer, r *ask.Refusal) error {
 	if a.json {
 		return json.NewEncoder(out).Encode(refusedJSON{true, r.Reason, append([]string{}, r.Suggestions...)})
 	}
-	_, err := fmt.Fprintf(out, "%s\n", r.Reason)
-	return err
+	fmt.Fprintf(out, "Not answered: %s.\n", printable(r.Reason))
+	if len(r.Suggestions) > 0 {
+		fmt.Fprintf(out, "Near to it: %s.\n", printable(strings.Join(r.Suggestions, "; ")))
+	}
+	return nil
 }
 
-func (a *askCmd) answer(ctx context.Context, out io.Writer, client *promapi.Client, tr ask.Translation) error {
+func (a *askCmd) answer(ctx context.Context, out io.Writer, servers askServers, tr ask.Translation) error {
 	j := askJSON{
 		Language: tr.Language, Query: tr.Query, Time: tr.Time, Unit: tr.Unit, Explanation: tr.Explanation, Alternatives: []readingJSON{},
 		Translator: tr.Translator,
@@ -119,50 +142,34 @@ func (a *askCmd) answer(ctx context.Context, out io.Writer, client *promapi.Clie
 		j.Alternatives = append(j.Alternatives, readingJSON(r))
 	}
 	if tr.Range != nil {
-		j.Range = &rangeJSON{tr.Range.Start, tr.Range.End, tr.Range.Step.String()}
+		j.Range = &rangeJSON{tr.Range.Start, tr.Range.End, promDuration(tr.Range.Step)}
 	}
+	var res ask.Result
 	if !a.dry {
-		res, err := client.Query(ctx, tr.Query, tr.Time, 1000)
-		if err != nil {
+		var err error
+		if res, err = servers.ask(ctx, tr); err != nil {
 			return err
 		}
-		j.Result = res.Value
+		j.Answer, j.Result = ask.Answer(ctx, tr, res, servers.source()), resultJSON(res)
 	}
 	if a.json {
 		enc := json.NewEncoder(out)
 		enc.SetEscapeHTML(false)
 		return enc.Encode(j)
 	}
-	fmt.Fprintf(out, "%s\n%s\n", tr.Query, tr.Explanation)
-	if j.Result != nil {
-		fmt.Fprintf(out, "%v\n", j.Result)
-	}
+	printAnswer(out, j, res)
 	return nil
 }
 
-// promSource reads a catalog from a Prometheus.
-type promSource struct{ c *promapi.Client }
-
-func (s promSource) Metadata(ctx context.Context) (map[string]ask.Metric, error) {
-	all, err := s.c.Metadata(ctx, "", 0)
-	if err != nil {
-		return nil, err
+// resultJSON is the part of a result that is set, never null.
+func resultJSON(r ask.Result) any {
+	switch {
+	case len(r.Matrix) > 0:
+		return r.Matrix
+	case len(r.Lines) > 0:
+		return r.Lines
+	case len(r.Vector) > 0:
+		return r.Vector
 	}
-	out := make(map[string]ask.Metric, len(all))
-	for name, list := range all {
-		if len(list) > 0 {
-			out[name] = ask.Metric{Type: string(list[0].Type), Help: list[0].Help, Unit: list[0].Unit}
-		}
-	}
-	return out, nil
-}
-
-func (s promSource) LabelNames(ctx context.Context, matches []string, limit int) ([]string, error) {
-	names, _, err := s.c.LabelNames(ctx, matches, time.Time{}, time.Time{}, limit)
-	return names, err
-}
-
-func (s promSource) LabelValues(ctx context.Context, label string, matches []string, limit int) ([]string, error) {
-	values, _, err := s.c.LabelValues(ctx, label, matches, time.Time{}, time.Time{}, limit)
-	return values, err
+	return []any{}
 }

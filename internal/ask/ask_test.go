@@ -101,7 +101,7 @@ func rules(t testing.TB, f fleet) *ask.Rules {
 	t.Helper()
 	c, err := ask.Load(t.Context(), f)
 	require.NoError(t, err)
-	r, err := ask.NewRules(c)
+	r, err := ask.NewRules(c, nil)
 	require.NoError(t, err)
 	return r
 }

@@ -28,7 +28,7 @@ type threshold struct {
 	unit    string // of the value: mb, ms, …; "" if plain
 }
 
-const bound = `(?:(\d+(?:[.,]\d+)*|once|twice|zero|one|two|three|four|five|ten|a hundred|a thousand|a million|half|an?) ?(k\b|m\b|%|percent|pct|bytes|kb|kib|mb|mib|gb|gib|tb|tib|ms|milliseconds?|s\b|secs?|seconds?|mins?|minutes?|h\b|hours?|d\b|days?|rps|qps|cores?)?)`
+const bound = `(?:(\d+(?:[.,]\d+)*|once|twice|zero|one|two|three|four|five|ten|a hundred|a thousand|a million|half|an?) ?(k\b|m\b|%|percent|pct|bytes|kb|kib|mb|mib|gb|gib|tb|tib|milliseconds?|ms|seconds?|secs?|s\b|minutes?|mins?|hours?|h\b|days?|d\b|rps|qps|cores?)?)`
 
 var (
 	reAbove = regexp.MustCompile(`(?:(?:is |are )?(?:more|greater|larger|higher|bigger|longer|slower|older|worse) than|above|over|exceed(?:s|ing)?|beyond|>|north of|at more than) ?` + bound)

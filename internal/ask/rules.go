@@ -2,34 +2,37 @@ package ask
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Rules translates without a model: by the knowledge files and what the server
-// knows. It is safe for concurrent use.
+// Rules translates without a model: by the knowledge files and what the servers
+// know. It is safe for concurrent use.
 type Rules struct {
 	catalog *Catalog
+	logs    *Logs
 	know    *knowledge
 }
 
 var _ Translator = (*Rules)(nil)
 
-// NewRules makes a translator for the server of the catalog.
-func NewRules(c *Catalog) (*Rules, error) {
+// NewRules makes a translator for the servers of the catalogs; either may be nil.
+func NewRules(metrics *Catalog, logs *Logs) (*Rules, error) {
 	k, err := readKnowledge()
 	if err != nil {
 		return nil, fmt.Errorf("BUG: built-in knowledge: %w", err)
 	}
-	return &Rules{catalog: c, know: k}, nil
+	return &Rules{catalog: metrics, logs: logs, know: k}, nil
 }
 
 // maxQuestionBytes bounds a question: a long paragraph.
 const maxQuestionBytes = 2000
 
-// Translate makes a query of a question.
+// Translate makes a query of a question: LogQL if its words ask for logs, or if only
+// the logs can answer; else PromQL.
 func (t *Rules) Translate(ctx context.Context, q Question) (Translation, error) {
 	if len(q.Text) > maxQuestionBytes {
 		return Translation{}, &Refusal{Reason: fmt.Sprintf("the question has %d bytes, at most %d are read", len(q.Text), maxQuestionBytes)}
@@ -38,6 +41,50 @@ func (t *Rules) Translate(ctx context.Context, q Question) (Translation, error) 
 	if norm == "" {
 		return Translation{}, &Refusal{Reason: "the question is empty"}
 	}
+	surely, perhaps := wantsLogs(norm)
+	switch {
+	case t.catalog == nil && t.logs == nil:
+		return Translation{}, &Refusal{Reason: "neither a Prometheus nor a Loki is given to ask"}
+	case t.catalog == nil:
+		return t.logs.translateLogs(ctx, q, norm, false)
+	case t.logs == nil && surely:
+		return Translation{}, &Refusal{Reason: "that asks for log lines, and no Loki is given to ask"}
+	case t.logs == nil:
+		return t.translateMetrics(ctx, q, norm)
+	case surely:
+		return t.logs.translateLogs(ctx, q, norm, false)
+	case perhaps || t.logs.plainErrors(norm):
+		tr, err := t.logs.translateLogs(ctx, q, norm, false)
+		if !isRefusal(err) {
+			return tr, err
+		}
+	}
+	tr, err := t.translateMetrics(ctx, q, norm)
+	if !isRefusal(err) {
+		return tr, err
+	}
+	if logs, logErr := t.logs.translateLogs(ctx, q, norm, true); logErr == nil {
+		return logs, nil
+	}
+	return tr, err
+}
+
+func isRefusal(err error) bool {
+	var r *Refusal
+	return errors.As(err, &r)
+}
+
+// plainErrors reports whether a question asks for the errors of something that logs,
+// rather than for a rate of errors.
+func (l *Logs) plainErrors(norm string) bool {
+	if !reErrors.MatchString(norm) || reNotLogs.MatchString(norm) {
+		return false
+	}
+	return slices.ContainsFunc(l.findStreams(cutWords(norm)), func(n streamName) bool { return slices.Contains(programLabels, n.label) })
+}
+
+// translateMetrics makes a PromQL query of a question.
+func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (Translation, error) {
 	when, rest := takeWhen(norm, q)
 	in, rest := takeIntent(rest)
 	words := cutWords(rest)

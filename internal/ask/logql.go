@@ -1,0 +1,216 @@
+package ask
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// LogExpr is a LogQL expression as a syntax tree: the part of LogQL that this
+// package writes and that Check lets through. Loki's own parser is not used: its
+// module brings the whole server with it. What String prints, Loki reads as the
+// same tree.
+type LogExpr interface {
+	String() string
+	// streams calls f for every stream selector below.
+	streams(f func(*LogStreams))
+}
+
+// LogStreams selects streams and says what is done with each of their lines.
+type LogStreams struct {
+	Matchers []*labels.Matcher
+	Stages   []LogStage
+}
+
+// LogStage is a step of a pipeline.
+type LogStage interface{ String() string }
+
+// LineFilter keeps lines: |= and != by text, |~ and !~ by regular expression.
+type LineFilter struct{ Op, Text string }
+
+// LineParser takes labels out of a line: json, logfmt, unpack, regexp or pattern, the
+// last two with a Param.
+type LineParser struct{ Kind, Param string }
+
+// LabelFilter keeps lines by a label: = != =~ !~ with Text; > >= < <= == with a
+// Number, or with a Text that is a duration or a size (10ms, 5MB) if Quantity is set.
+type LabelFilter struct {
+	Name, Op string
+	Text     string
+	Number   float64
+	Quantity bool
+}
+
+// Unwrap takes the values of a range aggregation from a label. Convert is "",
+// "duration", "duration_seconds" or "bytes".
+type Unwrap struct{ Label, Convert string }
+
+// LogRange is an aggregation over a stretch of time.
+type LogRange struct {
+	Func    string
+	Param   float64 // of quantile_over_time
+	Streams *LogStreams
+	Unwrap  *Unwrap
+	// After are label filters behind the unwrap.
+	After   []LogStage
+	Window  time.Duration
+	Offset  time.Duration
+	Grouped bool
+	Without bool
+	By      []string
+}
+
+// LogAggregate joins series.
+type LogAggregate struct {
+	Op      string
+	K       int // of topk and bottomk
+	Expr    LogExpr
+	By      []string
+	Grouped bool
+	Without bool
+}
+
+// LogBinary joins two expressions.
+type LogBinary struct {
+	Op   string
+	L, R LogExpr
+	Bool bool
+}
+
+// LogNumber is a number.
+type LogNumber float64
+
+func (s *LogStreams) streams(f func(*LogStreams))   { f(s) }
+func (r *LogRange) streams(f func(*LogStreams))     { f(r.Streams) }
+func (a *LogAggregate) streams(f func(*LogStreams)) { a.Expr.streams(f) }
+func (b *LogBinary) streams(f func(*LogStreams))    { b.L.streams(f); b.R.streams(f) }
+func (LogNumber) streams(func(*LogStreams))         {}
+
+// String prints the selector and the pipeline.
+func (s *LogStreams) String() string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, m := range s.Matchers {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(m.Name + m.Type.String() + strconv.Quote(m.Value))
+	}
+	b.WriteByte('}')
+	for _, st := range s.Stages {
+		b.WriteString(" " + st.String())
+	}
+	return b.String()
+}
+
+// String prints |= "text".
+func (f LineFilter) String() string { return f.Op + " " + strconv.Quote(f.Text) }
+
+// String prints | json, | regexp "…".
+func (p LineParser) String() string {
+	if p.Param == "" {
+		return "| " + p.Kind
+	}
+	return "| " + p.Kind + " " + strconv.Quote(p.Param)
+}
+
+// String prints | label="text" or | label > 5.
+func (f LabelFilter) String() string {
+	switch {
+	case f.Quantity:
+		return "| " + f.Name + " " + f.Op + " " + f.Text
+	case f.numeric():
+		return "| " + f.Name + " " + f.Op + " " + strconv.FormatFloat(f.Number, 'f', -1, 64)
+	}
+	return "| " + f.Name + f.Op + strconv.Quote(f.Text)
+}
+
+// numeric reports whether the filter compares numbers.
+func (f LabelFilter) numeric() bool {
+	switch f.Op {
+	case "=", "!=", "=~", "!~":
+		return false
+	}
+	return true
+}
+
+// String prints | unwrap label.
+func (u Unwrap) String() string {
+	if u.Convert == "" {
+		return "| unwrap " + u.Label
+	}
+	return "| unwrap " + u.Convert + "(" + u.Label + ")"
+}
+
+// String prints func(param, {…} [window] offset …) by (…).
+func (r *LogRange) String() string {
+	var b strings.Builder
+	b.WriteString(r.Func + "(")
+	if r.Func == "quantile_over_time" {
+		b.WriteString(strconv.FormatFloat(r.Param, 'f', -1, 64) + ", ")
+	}
+	b.WriteString(r.Streams.String())
+	if r.Unwrap != nil {
+		b.WriteString(" " + r.Unwrap.String())
+		for _, s := range r.After {
+			b.WriteString(" " + s.String())
+		}
+	}
+	b.WriteString(" [" + model.Duration(r.Window).String() + "]")
+	if r.Offset != 0 {
+		b.WriteString(" offset " + model.Duration(r.Offset).String())
+	}
+	b.WriteByte(')')
+	if r.Grouped {
+		b.WriteString(" " + grouping(r.Without, r.By))
+	}
+	return b.String()
+}
+
+// String prints op by (…) (…).
+func (a *LogAggregate) String() string {
+	head := a.Op
+	if a.Grouped {
+		head += " " + grouping(a.Without, a.By) + " "
+	}
+	if a.Op == "topk" || a.Op == "bottomk" {
+		return fmt.Sprintf("%s(%d, %s)", head, a.K, a.Expr)
+	}
+	return head + "(" + a.Expr.String() + ")"
+}
+
+func grouping(without bool, by []string) string {
+	if without {
+		return "without (" + strings.Join(by, ", ") + ")"
+	}
+	return "by (" + strings.Join(by, ", ") + ")"
+}
+
+// String prints (l op r), with operands that are operations in parentheses.
+func (b *LogBinary) String() string {
+	op := b.Op
+	if b.Bool {
+		op += " bool"
+	}
+	return operand(b.L) + " " + op + " " + operand(b.R)
+}
+
+func operand(e LogExpr) string {
+	if _, ok := e.(*LogBinary); ok {
+		return "(" + e.String() + ")"
+	}
+	return e.String()
+}
+
+// String prints a number.
+func (n LogNumber) String() string { return strconv.FormatFloat(float64(n), 'f', -1, 64) }
+
+// metric reports whether the expression gives numbers rather than lines.
+func isMetric(e LogExpr) bool {
+	_, lines := e.(*LogStreams)
+	return !lines
+}
