@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -46,8 +48,13 @@ func (p *patterns) run(std stdio) error {
 	if err != nil {
 		return err
 	}
-	miner := logmine.New(logmine.Options{KeepRefs: p.assign})
-	refs, err := mineLines(in.reader, miner, p.assign)
+	miner := logmine.New(logmine.Options{KeepRefs: p.assign, Entities: !p.assign})
+	var refs []logmine.Ref
+	if p.assign {
+		err = readLines(in.reader, func(r logmine.Record) { refs = append(refs, miner.AddRecord(&r, 1)) })
+	} else {
+		err = mineEvents(in.reader, miner)
+	}
 	if closeErr := in.close(); err == nil {
 		err = closeErr
 	}
@@ -78,9 +85,8 @@ func isTerminal(w io.Writer) bool {
 // read and dropped.
 const maxLineBytes = 64 << 10
 
-// mineLines adds each line of in to the miner, and returns their Refs if they are
-// wanted. The last line may lack its newline.
-func mineLines(in io.Reader, miner *logmine.Miner, keep bool) (refs []logmine.Ref, err error) {
+// readLines gives each line of in, read by Parse. The last may lack its newline.
+func readLines(in io.Reader, add func(logmine.Record)) error {
 	r := bufio.NewReaderSize(in, maxLineBytes)
 	for {
 		line, err := r.ReadSlice('\n')
@@ -88,20 +94,30 @@ func mineLines(in io.Reader, miner *logmine.Miner, keep bool) (refs []logmine.Re
 			if errors.Is(err, io.EOF) {
 				err = nil
 			}
-			return refs, err
+			return err
 		}
-		rec := logmine.Parse(string(line))
-		ref := miner.Add(rec.Message, rec.Time, rec.Severity)
-		if keep {
-			refs = append(refs, ref)
-		}
+		add(logmine.Parse(string(line)))
 		for errors.Is(err, bufio.ErrBufferFull) { // the rest of a line that is too long
 			_, err = r.ReadSlice('\n')
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
-			return refs, err
+			return err
 		}
 	}
+}
+
+// mineEvents adds the events of in to the miner: a stack trace is one, not a pattern
+// for each frame.
+func mineEvents(in io.Reader, miner *logmine.Miner) error {
+	var j logmine.Joiner
+	add := func(e logmine.Event, ok bool) {
+		if ok {
+			miner.AddEvent(&e)
+		}
+	}
+	err := readLines(in, func(r logmine.Record) { add(j.Add(r)) })
+	add(j.Flush())
+	return err
 }
 
 // assigned is a line of `portent patterns --assign`.
@@ -133,12 +149,53 @@ func printAssigned(out io.Writer, miner *logmine.Miner, refs []logmine.Ref) erro
 type patternJSON struct {
 	Pattern  string  `json:"pattern"`
 	Template string  `json:"template"`
-	Count    int64   `json:"count"`
+	Count    int64   `json:"count"`            // lines
+	Events   int64   `json:"events,omitempty"` // where that is less: stack traces of several lines
 	Share    float64 `json:"share"`
 	Severity string  `json:"severity"`
 	First    string  `json:"first,omitempty"`
 	Last     string  `json:"last,omitempty"`
 	Example  string  `json:"example"`
+	// Entities are what most lines name, by kind, the most frequent first.
+	Entities map[string][]entityJSON `json:"entities,omitempty"`
+
+	top string // of the entities, for a table
+}
+
+// entityJSON is a value that at least Count lines name.
+type entityJSON struct {
+	Value string `json:"value"`
+	Count int64  `json:"count"`
+}
+
+func entitiesOf(p *logmine.Pattern) map[string][]entityJSON {
+	if len(p.Entities) == 0 {
+		return nil
+	}
+	out := map[string][]entityJSON{}
+	for _, e := range p.Entities {
+		k := e.Kind.String()
+		out[k] = append(out[k], entityJSON{e.Value, e.Count})
+	}
+	return out
+}
+
+// shownEntities is how many of them a table shows.
+const shownEntities = 3
+
+// topEntities tells the entities that most lines of a pattern share, for a table:
+// those that at least a tenth of its lines name.
+func topEntities(p *logmine.Pattern) string {
+	top := slices.DeleteFunc(slices.Clone(p.Entities), func(e logmine.EntityCount) bool { return e.Count*10 < p.Events || p.Events > 1 && e.Count < 2 })
+	slices.SortStableFunc(top, func(a, b logmine.EntityCount) int { return cmp.Compare(b.Count, a.Count) })
+	var b strings.Builder
+	for i, e := range top[:min(len(top), shownEntities)] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %s (%d)", e.Kind, e.Value, e.Count)
+	}
+	return b.String()
 }
 
 // list returns the patterns to print, with what they leave out as one named other,
@@ -154,10 +211,14 @@ func (p *patterns) list(miner *logmine.Miner) []patternJSON {
 			other += q.Count
 			continue
 		}
-		out = append(out, patternJSON{
+		row := patternJSON{
 			Pattern: q.ID, Template: q.Template, Count: q.Count, Share: share(q.Count), Severity: q.Severity().String(),
-			First: stamp(q.First), Last: stamp(q.Last), Example: q.Example,
-		})
+			First: stamp(q.First), Last: stamp(q.Last), Example: q.Example, Entities: entitiesOf(q), top: topEntities(q),
+		}
+		if q.Events < q.Count {
+			row.Events = q.Events
+		}
+		out = append(out, row)
 	}
 	if other > 0 {
 		out = append(out, patternJSON{Pattern: otherPattern, Count: other, Share: share(other), Severity: logmine.Unknown.String()})
@@ -191,13 +252,13 @@ func (p *patterns) printTable(out io.Writer, miner *logmine.Miner) error {
 	list := p.list(miner)
 	counts := miner.Counts()
 	t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "COUNT\tSHARE\tSEVERITY\tPATTERN\tTEMPLATE")
+	fmt.Fprintln(t, "COUNT\tSHARE\tSEVERITY\tPATTERN\tTEMPLATE\tENTITIES")
 	for _, q := range list {
 		template := q.Template
 		if q.Pattern == otherPattern {
 			template = "(lines of no pattern, and of patterns not shown)"
 		}
-		fmt.Fprintf(t, "%d\t%.1f%%\t%s\t%s\t%s\n", q.Count, 100*q.Share, q.Severity, q.Pattern, shorten(template))
+		fmt.Fprintf(t, "%d\t%.1f%%\t%s\t%s\t%s\t%s\n", q.Count, 100*q.Share, q.Severity, q.Pattern, shorten(template), shorten(q.top))
 	}
 	if err := t.Flush(); err != nil {
 		return err

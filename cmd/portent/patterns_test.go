@@ -80,3 +80,35 @@ func TestPatternsUsage(t *testing.T) {
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, errs, "/no/such/file")
 }
+
+// TestPatternsEntitiesAndTraces: what lines name is told, a stack trace is one event
+// whose lines are counted, and no secret comes out.
+func TestPatternsEntitiesAndTraces(t *testing.T) {
+	in := `{"level":"error","msg":"request failed","pod":"web-1","status":503}
+{"level":"error","msg":"request failed","pod":"web-1","status":502}
+2026-11-22T12:00:00Z ERROR save failed
+java.io.IOException: disk full, password=hunter2
+	at com.acme.Disk.write(Disk.java:7)
+`
+	code, out, errs := runPatterns(t, in, "--json")
+	require.Equal(t, exitOK, code, errs)
+	require.NotContains(t, out, "hunter2")
+	dec := json.NewDecoder(strings.NewReader(out))
+	var trace, plain patternJSON
+	require.NoError(t, dec.Decode(&trace))
+	require.NoError(t, dec.Decode(&plain))
+	require.False(t, dec.More())
+	require.Equal(t, "save failed → IOException: disk full, password=<*> at Disk.write(Disk.java:<*>)", trace.Template)
+	require.EqualValues(t, 3, trace.Count)
+	require.EqualValues(t, 1, trace.Events)
+	require.Equal(t, map[string][]entityJSON{
+		"pod":        {{"web-1", 2}},
+		"httpStatus": {{"502", 1}, {"503", 1}},
+	}, plain.Entities)
+
+	_, out, _ = runPatterns(t, in, "--table")
+	require.Contains(t, out, "pod web-1 (2)")
+	require.Contains(t, out, "5 lines, 2 patterns")
+	_, out, _ = runPatterns(t, in, "--assign")
+	require.Equal(t, 5, strings.Count(out, "\n"), "a line is a line there")
+}

@@ -63,6 +63,7 @@ func (m *Miner) generalize(group []slot, params []bool) slot {
 			clear(m.joined) // some entries lead to it
 		}
 		g.count += x.count
+		g.events += x.events
 		for i, n := range x.severities {
 			g.severities[i] += n
 		}
@@ -70,6 +71,9 @@ func (m *Miner) generalize(group []slot, params []bool) slot {
 			g.first = x.first
 		}
 		g.last = max(g.last, x.last)
+		for _, t := range x.tallies {
+			g.countEntity(Entity{t.kind, string(t.value)}, t.count-t.over)
+		}
 		if len(m.joined) < m.o.MaxLeaves {
 			m.joined[x.hash] = first
 		}

@@ -137,7 +137,7 @@ func (s *scanner) masks() {
 		}
 		t.start--
 		t.end++
-		t.kind = Value
+		t.kind = Secret
 	}
 	s.fold()
 }

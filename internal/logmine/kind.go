@@ -25,12 +25,13 @@ const (
 	Method        // GET, where a path follows
 	Value         // what stands behind key= or in quotes behind it
 	Any           // anything: a word that differs from line to line
+	Secret        // what Redact hid
 	numKinds
 )
 
 var kindNames = [numKinds]string{
 	"word", "number", "hex", "uuid", "ip", "duration", "size", "time", "path", "url", "email", "bool", "name", "id",
-	"method", "value", "any",
+	"method", "value", "any", "secret",
 }
 
 // String returns the kind's name as the API spells it.
@@ -135,7 +136,7 @@ func kindOfMixed(w string, digits, letters, hex int) Kind {
 	case hex == len(w) && len(w) >= 7:
 		return Hex
 	}
-	if u := strings.TrimLeft(w, "-0123456789."); digits+len(u) <= len(w) && u != "" {
+	if u := strings.TrimLeft(w, "-0123456789."); u != "" && len(u) < len(w) {
 		switch {
 		case isSizeUnit(u):
 			return Size

@@ -4,12 +4,16 @@ package logmine
 // left out. Many leaves make a pattern: a cluster joins those that differ in words
 // that turn out to be parameters.
 type leaf struct {
-	words []string // "" is a parameter
-	kinds []Kind   // what the parameter was when first seen
-	seps  []string // before each word, white space folded
-	tail  string   // behind the last
+	words []string     // "" is a parameter
+	kinds []Kind       // what the parameter was when first seen
+	seps  []string     // before each word, white space folded
+	tail  string       // behind the last
+	hints []EntityKind // with Options.Entities: what each token may name
 
-	count       int64
+	tallies []tally // with Options.Entities
+
+	count       int64 // lines
+	events      int64 // fewer where an event has several lines
 	severities  [numSeverities]int64
 	first, last int64 // Unix ms, 0 where lines carry no time
 	example     string

@@ -13,13 +13,19 @@ type Pattern struct {
 	// of its words. It is the same in every process and after every restart.
 	ID       string
 	Template string // the words, with <*> for each parameter
-	Count    int64
-	// Severities counts the lines by severity, indexed by Severity.
+	Count    int64  // lines
+	Events   int64  // fewer than Count where an event takes several lines
+	// Severities counts the events by severity, indexed by Severity.
 	Severities [numSeverities]int64
 	First      int64 // Unix ms of the oldest line; 0 where lines carry no time
 	Last       int64
 	Example    string // the line that came first
 	Kinds      []Kind // of the parameters, in order of the template
+	// Entities are what most lines speak of, by kind, the most frequent first, five of
+	// each kind at most. Empty without Options.Entities.
+	Entities []EntityCount
+
+	tallies [][]tally // of the leaves
 }
 
 // Wildcard stands for a parameter in a template.
@@ -66,6 +72,7 @@ func (m *Miner) settle() {
 	}
 	for i := range m.pats {
 		m.pats[i].ID = idOf(m.pats[i].Template)
+		m.pats[i].Entities, m.pats[i].tallies = entities(m.pats[i].tallies), nil
 	}
 }
 
@@ -76,7 +83,9 @@ func merged(a, b Pattern) Pattern {
 		a, b = b, a
 	}
 	a.Count += b.Count
+	a.Events += b.Events
 	a.addSeverities(b.Severities)
+	a.tallies = append(a.tallies, b.tallies...)
 	if b.First != 0 && (a.First == 0 || b.First < a.First) {
 		a.First, a.Example = b.First, b.Example
 	}
@@ -104,7 +113,11 @@ func (m *Miner) pattern(group []slot, params []bool) Pattern {
 	for _, r := range group {
 		x := &m.leaves[r]
 		p.Count += x.count
+		p.Events += x.events
 		p.addSeverities(x.severities)
+		if len(x.tallies) > 0 {
+			p.tallies = append(p.tallies, x.tallies)
+		}
 		if x.first != 0 && (p.First == 0 || x.first < p.First) {
 			p.First = x.first
 		}

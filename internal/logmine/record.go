@@ -27,7 +27,13 @@ type Record struct {
 	// Message is what patterns are mined from: the line without its header, or the
 	// message field of a structured line. A structured line without one is whole.
 	Message string
+
+	fields [maxFieldEntities]Entity // what other fields than the message name
+	named  int
 }
+
+// Fields returns what the fields of a structured line name, the message apart.
+func (r *Record) Fields() []Entity { return r.fields[:r.named] }
 
 // maxEnvelopes bounds how many wrappers are taken off (a JSON line in a CRI line in
 // a Docker line).

@@ -8,7 +8,7 @@ const (
 	maskOpen       = "<redacted-"
 	maskSecret     = maskOpen + "secret>"
 	maskKey        = maskOpen + "key>"
-	maskCredential = maskOpen + "credentials>"
+	maskCredential = "redacted" // inside of a URL, which stays one
 	maskEmail      = maskOpen + "email>"
 	maskCard       = maskOpen + "card>"
 )
@@ -220,10 +220,9 @@ func (r *redactor) userinfo(a int) int {
 	for i := a; i < len(s) && i < a+512; i++ {
 		switch b := s[i]; {
 		case b == '@':
-			if !colon && !looksRandom(s[a:i]) { // a user alone
-				return 0
+			if colon || looksRandom(s[a:i]) { // else a user alone
+				r.hide(a, i, maskCredential)
 			}
-			r.hide(a, i, maskCredential)
 			return i + 1 - a
 		case b == ':':
 			colon = true

@@ -101,6 +101,8 @@ func (r *redactor) keyed(i, end int) int {
 	switch {
 	case v == "" || isHarmless(v):
 		return 0
+	case kind == maybe && quote == 0 && strings.ContainsAny(v, "{(@<"):
+		return 0 // an object: token=Token{9f4e x}, token: Binder@e93ae3
 	case kind == maybe && prose && (!looksRandom(v) || len(v) < 8):
 		return 0
 	case kind == password && sign == 0 && !looksRandom(v):

@@ -98,7 +98,7 @@ func (s *scanner) chunk(i, j, soft int) {
 		s.emit(i, j, k)
 		return
 	}
-	if at := strings.IndexByte(ch, '@'); at > 0 && at < len(ch)-1 {
+	if at := strings.IndexByte(ch, '@'); at > 0 && at < len(ch)-1 && !isURL(ch) {
 		if allOf(ch[:at], isLetter) && strings.IndexByte(ch[at:], '.') > 1 && kindOfWord(ch[at+1:]) <= Name {
 			s.emit(i, j, Email)
 			return

@@ -19,7 +19,12 @@ type fields struct {
 	message, severity, time, trace, logger string
 	rank                                   [5]int // 1 + place in the list of names of what was taken
 	n                                      int
+	entities                               [maxFieldEntities]Entity
+	named                                  int // of entities
 }
+
+// maxFieldEntities bounds what is taken of the fields of one line.
+const maxFieldEntities = 6
 
 func (f *fields) add(key, value string) {
 	f.n++
@@ -35,6 +40,16 @@ func (f *fields) add(key, value string) {
 	take(2, timeKeys, &f.time)
 	take(3, traceKeys, &f.trace)
 	take(4, loggerKeys, &f.logger)
+	if h := keyHint(key); h != noEntity && f.named < maxFieldEntities && len(value) <= maxValue {
+		f.named += copy(f.entities[f.named:], appendField(nil, h, value))
+	}
+}
+
+// appendField appends what the value of a field is, given the hint of its key.
+func appendField(dst []Entity, h EntityKind, value string) []Entity {
+	tok := [1]token{{0, int32(len(value)), kindOfWord(value)}} //nolint:gosec // maxValue
+	s := scanner{line: value, toks: tok[:]}
+	return s.appendHinted(dst, 0, h, value)
 }
 
 func (f *fields) into(r *Record) {
@@ -52,6 +67,7 @@ func (f *fields) into(r *Record) {
 	}
 	if strings.TrimSpace(f.message) != "" {
 		r.Message = strings.TrimRight(f.message, "\r\n")
+		r.fields, r.named = f.entities, f.named
 	}
 }
 
