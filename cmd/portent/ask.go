@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/portent-dev/portent/internal/ask"
 	"github.com/portent-dev/portent/internal/lokiapi"
@@ -26,6 +28,8 @@ func askCommand(app *kingpin.Application) (string, func(stdio) error) {
 	c.Flag("tenant", "Tenant of the Loki (X-Scope-OrgID).").StringVar(&a.tenant)
 	c.Flag("time", "When the question is asked, RFC 3339; empty is now.").StringVar(&a.at)
 	c.Flag("timeout", "How long the servers may take.").Default("30s").DurationVar(&a.timeout)
+	c.Flag("scope", "Matcher that every selector gets, as namespace=blue; repeat for several.").PlaceHolder("LABEL=VALUE").StringsVar(&a.scope)
+	c.Flag("cost", "What to do with a query that costs more than the limits: off, warn, enforce.").Default("enforce").EnumVar(&a.cost, "off", "warn", "enforce")
 	c.Flag("dry-run", "Print the query, do not run it.").BoolVar(&a.dry)
 	c.Flag("json", "Print a JSON object.").BoolVar(&a.json)
 	c.Arg("question", "The question; quote it.").Required().StringsVar(&a.words)
@@ -33,10 +37,10 @@ func askCommand(app *kingpin.Application) (string, func(stdio) error) {
 }
 
 type askCmd struct {
-	prometheus, loki, tenant, at string
-	timeout                      time.Duration
-	dry, json                    bool
-	words                        []string
+	prometheus, loki, tenant, at, cost string
+	timeout                            time.Duration
+	dry, json                          bool
+	scope, words                       []string
 }
 
 // askJSON is what `portent ask --json` prints.
@@ -50,6 +54,7 @@ type askJSON struct {
 	Result       any           `json:"result,omitempty"`
 	Explanation  string        `json:"explanation"`
 	Alternatives []readingJSON `json:"alternatives"`
+	Warnings     []string      `json:"warnings,omitempty"`
 	Translator   string        `json:"translator"`
 }
 
@@ -83,23 +88,70 @@ func (a *askCmd) run(std stdio) error {
 	if err != nil {
 		return usageError{err}
 	}
+	gate, err := a.gate(servers)
+	if err != nil {
+		return usageError{err}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
 	defer cancel()
-	rules, err := servers.rules(ctx, now)
+	if err := servers.read(ctx, now, &gate); err != nil {
+		return err
+	}
+	rules, err := ask.NewRules(gate.Metrics, gate.Logs)
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriter(std.out)
-	tr, err := rules.Translate(ctx, ask.Question{Text: strings.Join(a.words, " "), Now: now})
-	if refusal := (*ask.Refusal)(nil); errors.As(err, &refusal) {
-		err = a.refused(out, refusal)
-	} else if err == nil {
-		err = a.answer(ctx, out, servers, tr)
-	}
+	err = a.reply(ctx, out, servers, rules, gate, now)
 	if flushErr := out.Flush(); err == nil {
 		err = flushErr
 	}
 	return err
+}
+
+// reply translates, checks, runs and prints.
+func (a *askCmd) reply(ctx context.Context, out io.Writer, servers askServers, rules *ask.Rules, gate ask.Gate, now time.Time) error {
+	tr, err := rules.Translate(ctx, ask.Question{Text: strings.Join(a.words, " "), Now: now})
+	if refusal := (*ask.Refusal)(nil); errors.As(err, &refusal) {
+		return a.refused(out, refusal)
+	}
+	if err != nil {
+		return err
+	}
+	checked, err := gate.Check(ctx, tr)
+	if v := (*ask.Violation)(nil); errors.As(err, &v) {
+		return a.refused(out, &ask.Refusal{Reason: "the query may not run: " + v.Reason})
+	}
+	if err != nil {
+		return err
+	}
+	tr.Query = checked.Query
+	gate.Mode = ask.Off // other readings are shown, not run
+	var readings []ask.Reading
+	for _, r := range tr.Alternatives {
+		if c, err := gate.Check(ctx, ask.Translation{Language: tr.Language, Query: r.Query, Time: tr.Time}); err == nil {
+			readings = append(readings, ask.Reading{Query: c.Query, Explanation: r.Explanation})
+		}
+	}
+	tr.Alternatives = readings
+	return a.answer(ctx, out, servers, tr, checked.Warnings)
+}
+
+// gate is what every query is held to, before the catalogs are read.
+func (a *askCmd) gate(servers askServers) (ask.Gate, error) {
+	g := ask.Gate{Mode: ask.Mode(a.cost), Meter: servers}
+	if a.dry {
+		g.Mode = ask.Off
+	}
+	for _, s := range a.scope {
+		name, value, ok := strings.Cut(s, "=")
+		m, err := labels.NewMatcher(labels.MatchEqual, name, value)
+		if !ok || value == "" || err != nil || !model.LegacyValidation.IsValidLabelName(name) {
+			return g, fmt.Errorf("--scope %q: want label=value", s)
+		}
+		g.Forced = append(g.Forced, m)
+	}
+	return g, nil
 }
 
 // clients makes a client for each server that is named.
@@ -133,10 +185,10 @@ func (a *askCmd) refused(out io.Writer, r *ask.Refusal) error {
 	return nil
 }
 
-func (a *askCmd) answer(ctx context.Context, out io.Writer, servers askServers, tr ask.Translation) error {
+func (a *askCmd) answer(ctx context.Context, out io.Writer, servers askServers, tr ask.Translation, warnings []string) error {
 	j := askJSON{
 		Language: tr.Language, Query: tr.Query, Time: tr.Time, Unit: tr.Unit, Explanation: tr.Explanation, Alternatives: []readingJSON{},
-		Translator: tr.Translator,
+		Warnings: warnings, Translator: tr.Translator,
 	}
 	for _, r := range tr.Alternatives {
 		j.Alternatives = append(j.Alternatives, readingJSON(r))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -31,24 +32,31 @@ type askServers struct {
 	loki       *lokiapi.Client
 }
 
-// rules reads the catalogs and makes the translator.
-func (s askServers) rules(ctx context.Context, now time.Time) (*ask.Rules, error) {
-	var (
-		catalog *ask.Catalog
-		logs    *ask.Logs
-		err     error
-	)
+// read reads what the servers know into the gate.
+func (s askServers) read(ctx context.Context, now time.Time, g *ask.Gate) (err error) {
 	if s.prometheus != nil {
-		if catalog, err = ask.Load(ctx, promSource{s.prometheus}); err != nil {
-			return nil, err
+		if g.Metrics, err = ask.Load(ctx, promSource{s.prometheus}); err != nil {
+			return err
 		}
 	}
 	if s.loki != nil {
-		if logs, err = ask.LoadLogs(ctx, lokiSource{s.loki}, now); err != nil {
-			return nil, err
-		}
+		g.Logs, err = ask.LoadLogs(ctx, lokiSource{s.loki}, now)
 	}
-	return ask.NewRules(catalog, logs)
+	return err
+}
+
+var _ ask.Meter = askServers{}
+
+// CountSeries counts the series of a selector by the index.
+func (s askServers) CountSeries(ctx context.Context, selector string, start, end time.Time, limit int) (int, error) {
+	sets, _, err := s.prometheus.Series(ctx, []string{selector}, start, end, limit)
+	return len(sets), err
+}
+
+// LogBytes asks the index of the Loki.
+func (s askServers) LogBytes(ctx context.Context, selector string, start, end time.Time) (uint64, error) {
+	stats, err := s.loki.Stats(ctx, selector, start, end)
+	return stats.Bytes, err
 }
 
 // source tells why an answer is empty.
@@ -183,7 +191,9 @@ func printAnswer(out io.Writer, j askJSON, r ask.Result) {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	switch {
 	case len(r.Vector) > 1:
-		for _, s := range r.Vector[:min(len(r.Vector), askRows)] {
+		sorted := slices.Clone(r.Vector)
+		slices.SortStableFunc(sorted, func(a, b *model.Sample) int { return cmp.Compare(b.Value, a.Value) })
+		for _, s := range sorted[:min(len(r.Vector), askRows)] {
 			fmt.Fprintf(w, "  %s\t%s\n", printable(labelText(s.Metric)), ask.Format(float64(s.Value), j.Unit))
 		}
 	case len(r.Matrix) > 0:
@@ -206,6 +216,9 @@ func printAnswer(out io.Writer, j askJSON, r ask.Result) {
 	}
 	fmt.Fprintf(out, "%s: %s\n", j.Language, printable(j.Query))
 	fmt.Fprintf(out, "understood: %s\n", printable(j.Explanation))
+	for _, o := range j.Warnings {
+		fmt.Fprintf(out, "warning: %s\n", printable(o))
+	}
 	for _, o := range j.Alternatives {
 		fmt.Fprintf(out, "or: %s\n", printable(o.Query))
 	}

@@ -259,6 +259,9 @@ func Format(v float64, unit string) string {
 	case "":
 		return short(v)
 	}
+	if v == 1 && unit == "lines" {
+		unit = "line"
+	}
 	return short(v) + " " + unit
 }
 
