@@ -36,6 +36,7 @@ var commands = []command{
 	scoreCommand,
 	patternsCommand,
 	askCommand,
+	forecastCommand,
 }
 
 // usageError is a failure that the command line itself is to blame for.
