@@ -9,7 +9,11 @@ import (
 const (
 	// joinAt is the mean log-odds down to which groups are joined. It is below 0,
 	// since the pairs of one fault are related through others.
-	joinAt = -0.7
+	joinAt = -0.9
+	// joinBoth is the same for two groups of someAlerts each: two things that each
+	// have more than one sign are two faults rather than one.
+	joinBoth   = -0.3
+	someAlerts = 3
 	// missing is the log-odds of a pair that was not compared, being too far apart
 	// in time. It never weighs more than the pairs that were: in an outage most are
 	// left out only for their number.
@@ -139,7 +143,11 @@ func agglomerate(nodes []*node, zs [][]float32) [][]*node {
 			i, j = j, i
 		}
 		a, b := bunches[i], bunches[j]
-		if m := a.near[j].mean(len(a.members), len(b.members)); m >= joinAt {
+		need := float64(joinAt)
+		if min(len(a.members), len(b.members)) >= someAlerts {
+			need = joinBoth
+		}
+		if m := a.near[j].mean(len(a.members), len(b.members)); m >= need {
 			heap.Push(&h, join{m, i, j, a.version, b.version})
 		}
 	}

@@ -4,12 +4,14 @@ package correlate
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +39,13 @@ type noted struct {
 }
 
 type truth struct {
-	Incidents []struct{ ID string }
-	Alerts    []struct {
+	Incidents []struct {
+		ID   string
+		Root struct {
+			Entities, Alertnames []string
+		}
+	}
+	Alerts []struct {
 		Fingerprint, Incident, Source string
 		StartsAt                      time.Time
 		Episode                       int
@@ -349,3 +356,120 @@ func score(r *replay, inc map[int64]int, dir string, spent time.Duration) {
 }
 
 func c2(n int) float64 { return float64(n) * float64(n-1) / 2 }
+
+// TestFitCause fits the ranking of causes on the true incidents with the noise
+// that fired beside them left out.
+func TestFitCause(t *testing.T) {
+	type group struct {
+		fs  []causeFeatures
+		pos []bool
+	}
+	read := func(dirs string) (gs []group) {
+		for _, dir := range strings.Split(dirs, ",") {
+			e := New(Options{SkipLabels: []string{"cluster"}})
+			r := run(t, dir, e, e.Add, func(now int64) { e.Regroup(now) })
+			b, err := os.ReadFile(filepath.Join(dir, "truth.json"))
+			require.NoError(t, err)
+			var tr truth
+			require.NoError(t, json.Unmarshal(b, &tr))
+			byInc := map[string][]Alert{}
+			for _, a := range r.all {
+				byInc[r.of[a.ID]] = append(byInc[r.of[a.ID]], *a)
+			}
+			right, rightEntity, all := 0, 0, 0
+			for _, i := range tr.Incidents {
+				as := byInc[i.ID]
+				if len(as) == 0 {
+					continue
+				}
+				slices.SortFunc(as, func(a, b Alert) int { return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Key, b.Key)) })
+				as = as[:min(len(as), maxCauses)]
+				g := group{fs: e.causeFeatures(as)}
+				any := false
+				for _, a := range as {
+					p := slices.Contains(i.Root.Alertnames, a.Name)
+					any = any || p
+					g.pos = append(g.pos, p)
+				}
+				all++
+				c := e.Causes(as)[0]
+				if slices.Contains(i.Root.Alertnames, c.Name) {
+					right++
+				}
+				hit := false
+				for _, n := range i.Root.Entities {
+					hit = hit || strings.EqualFold(n, c.Entity) || strings.HasSuffix(c.Entity, "/"+n) || strings.HasSuffix(n, "/"+c.Entity)
+				}
+				if hit {
+					rightEntity++
+				} else if os.Getenv("SHOW") != "" {
+					fmt.Println(i.ID, c.Name, c.Entity, i.Root.Alertnames, i.Root.Entities)
+				}
+				if any {
+					gs = append(gs, g)
+				}
+			}
+			fmt.Printf("%s cause %.3f entity %.3f of %d\n", dir, float64(right)/float64(all), float64(rightEntity)/float64(all), all)
+		}
+		return gs
+	}
+	if os.Getenv("PORTENT_STORMS") != "" {
+		gs := read(os.Getenv("PORTENT_STORMS"))
+		for range 400 {
+			var grad causeFeatures
+			for _, g := range gs {
+				ps := make([]float64, len(g.fs))
+				sum, pos := 0.0, 0.0
+				for i, f := range g.fs {
+					z := 0.0
+					for k, v := range f {
+						z += v * causeWeights[k]
+					}
+					ps[i] = math.Exp(z)
+					sum += ps[i]
+					if g.pos[i] {
+						pos += ps[i]
+					}
+				}
+				for i, f := range g.fs {
+					d := -ps[i] / sum
+					if g.pos[i] {
+						d += ps[i] / pos
+					}
+					for k, v := range f {
+						grad[k] += d * v
+					}
+				}
+			}
+			for k := range grad {
+				causeWeights[k] += 2 * (grad[k]/float64(len(gs)) - 0.01*causeWeights[k])
+			}
+			// What holds anywhere, whatever these storms say: earlier, and named by others,
+			// is never a sign against a cause.
+			for _, k := range []int{cEarly, cEarlyHeld, cRare, cUsual, cTold} {
+				causeWeights[k] = min(0, causeWeights[k])
+			}
+			for _, k := range []int{cFirst, cFirstHeld, cNamed, cNamedAny, cShared} {
+				causeWeights[k] = max(0.2, causeWeights[k])
+			}
+			causeWeights[cTold] = 0
+			for _, k := range []int{cNode, cStorage, cWorkload, cPod, cNamespace, cNothing} {
+				causeWeights[k] = max(-1, min(1, causeWeights[k]))
+			}
+		}
+		var b strings.Builder
+		b.WriteString("package correlate\n\n// The weights of the ranking of causes, fitted by fit_test.go.\nvar causeWeights = causeFeatures{")
+		for i, w := range causeWeights {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%.3f", w)
+		}
+		b.WriteString("}\n")
+		require.NoError(t, os.WriteFile("weights_cause.go", []byte(b.String()), 0o600))
+		fmt.Println(causeWeights)
+	}
+	if os.Getenv("PORTENT_HELDOUT") != "" {
+		read(os.Getenv("PORTENT_HELDOUT"))
+	}
+}

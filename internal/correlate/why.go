@@ -1,6 +1,10 @@
 package correlate
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Why says in words what ties an alert to its group best: what it shares with the
 // nearest of ids. It is empty when it was compared with none of them.
@@ -21,11 +25,6 @@ func (e *Engine) Why(id int64, ids []int64) string {
 	return e.explain(n, best.to)
 }
 
-// explain names the strongest of what two alerts share.
-func (e *Engine) explain(n, m *node) string {
-	return "with " + m.Name
-}
-
 // Usual is how often an alert had fired in the day before it did, how often its
 // rule had in the same scope, and whether its last firing went on for long.
 func (e *Engine) Usual(id int64) (alert, rule int, chronic bool) {
@@ -33,4 +32,61 @@ func (e *Engine) Usual(id int64) (alert, rule int, chronic bool) {
 		return int(n.past.day), int(n.past.rule), n.past.chronic
 	}
 	return 0, 0, false
+}
+
+// explain names what ties two alerts, the strongest first, at most three things.
+func (e *Engine) explain(n, m *node) string {
+	var parts []string
+	add := func(format string, args ...any) {
+		if len(parts) < 3 {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
+	}
+	if n.Key == m.Key {
+		add("the same alert fired before")
+	}
+	if w := e.rarest(n, m.entities); w != "" {
+		add("shares %s with %s", w, m.Name)
+	} else if w := e.rarest(m, n.mentions); w != "" {
+		add("its text names %s, which %s is about", w, m.Name)
+	} else if w := e.rarest(n, m.mentions); w != "" {
+		add("the text of %s names %s", m.Name, w)
+	}
+	for _, k := range sortedKeys(n.Labels) {
+		v := n.Labels[k]
+		if strings.HasSuffix(k, "namespace") && has(m.namespaces, hash(fold(v))) {
+			add("same namespace %s", v)
+			break
+		}
+	}
+	if n.name != m.name && e.memory.names[n.name] >= 3 && e.memory.lift(n, m) > 0.4 {
+		add("usually fires together with %s", m.Name)
+	}
+	gap := abs(n.Start-m.Start) / 60_000
+	switch {
+	case gap < 1:
+		add("began within a minute of %s", m.Name)
+	default:
+		add("began within %d min of %s", gap+1, m.Name)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// rarest returns the rarest name among the label values of a that is in ws; the
+// empty string when there is none, or everything in the scope has it.
+func (e *Engine) rarest(a *node, ws []word) (name string) {
+	top := 0.3
+	for _, k := range sortedKeys(a.Labels) {
+		if e.skip[k] || strings.HasSuffix(k, "namespace") {
+			continue
+		}
+		for _, w := range names(a.Labels[k], true) {
+			if h := hash(w); has(ws, h) && has(a.entities, h) {
+				if r := e.memory.rarity(a.scope, h); r > top {
+					top, name = r, w
+				}
+			}
+		}
+	}
+	return name
 }

@@ -167,7 +167,7 @@ func (t *Triage) measure(g *group) (joined int) {
 		g.Severity = severity
 	}
 	g.UpdatedAt = t.now
-	g.RootCause = t.policy.cause(g.members)
+	g.RootCause = t.cause(g)
 	g.ticketAt = t.ticketAt(g)
 	inc := g.snapshot()
 	g.Title, g.Summary = t.writer.Title(inc), t.writer.Summary(inc)

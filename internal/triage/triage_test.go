@@ -274,7 +274,7 @@ func TestLifeOfAnIncident(t *testing.T) {
 	require.Equal(t, at(0), i.StartedAt)
 	require.Equal(t, map[string]string{"cluster": "c1", "namespace": "shop", "service": "api"}, i.Labels)
 	require.Equal(t, `cluster="c1" namespace="shop" service="api" since=`+i.ID, i.Key)
-	require.Equal(t, incident.RootCause{Entity: "shop/api", Alertname: "Slow", Confidence: 0.5}, i.RootCause)
+	require.Equal(t, incident.RootCause{Entity: "shop/api", Alertname: "Slow", Confidence: 0.9}, i.RootCause)
 	require.Equal(t, []string{"jira"}, i.Trackers)
 	require.Equal(t, "create", w.kinds())
 	require.Equal(t, "portent-"+i.ID, w.tasks[0].Key)
@@ -286,7 +286,7 @@ func TestLifeOfAnIncident(t *testing.T) {
 	require.Equal(t, incident.SeverityCritical, i.Severity)
 	require.Equal(t, "create update", w.kinds(), "a severity that rises is told at once")
 	require.Contains(t, string(w.tasks[1].Payload), "joined Down; ended ; Severity is now critical.")
-	require.Equal(t, 0.5, i.RootCause.Confidence)
+	require.Less(t, i.RootCause.Confidence, 0.9, "now there are two")
 
 	w.send(5, al{slow, 0, 4}, al{down, 1.5, 0})
 	w.status(incident.StatusOpen, 1, 2)
@@ -748,18 +748,19 @@ func TestTheSameAlertsGiveTheSameID(t *testing.T) {
 	require.Less(t, a.only().ID, c.only().ID, "ids sort by time")
 }
 
+// The node that two pods are on is named by both.
 func TestCause(t *testing.T) {
-	f := func(entity, name string, confidence float64, as ...al) {
-		t.Helper()
-		w := newWorld(t)
-		w.send(30, as...)
-		require.Equal(t, incident.RootCause{Entity: entity, Alertname: name, Confidence: confidence}, w.only().RootCause)
+	w := newWorld(t)
+	text := func(p map[string]any) {
+		for _, a := range p["alerts"].([]any) {
+			a.(map[string]any)["annotations"] = map[string]string{"description": "It runs on node worker-17.example.internal."}
+		}
 	}
-	f("n/d", "First", 0.5, al{"Later namespace=n", 9, 0}, al{"First namespace=n exported_pod=d", 5, 0})
-	f("n", "Bad", 0.25, al{"A namespace=n", 5, 0}, al{"Bad namespace=n severity=critical", 5, 0})
-	f("n/w", "B", 0.5/3, al{"A namespace=n", 5.5, 0}, al{"B namespace=n pod=w", 5, 0}, al{"C namespace=n", 5.9, 0}, al{"D namespace=n", 7, 0})
-	f("c", "Alone", 0.5, al{"Alone cluster=c", 5, 0})
-	f("n1", "Node", 0.5, al{"Node node=n1 namespace=monitoring", 5, 0})
+	w.process(w.note(3, nil, al{"NodeDown cluster=c1 node=worker-17.example.internal severity=critical", 0.5, 0}))
+	w.process(w.note(4, text, al{"PodDown cluster=c1 namespace=a pod=api-0 severity=warning", 0, 0}, al{"PodDown cluster=c1 namespace=b pod=cart-0 severity=warning", 1, 0}))
+	i := w.only()
+	require.Equal(t, []string{"worker-17.example.internal", "NodeDown"}, []string{i.RootCause.Entity, i.RootCause.Alertname})
+	require.Greater(t, i.RootCause.Confidence, 0.3)
 }
 
 func TestPolicy(t *testing.T) {
