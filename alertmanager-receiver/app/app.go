@@ -64,11 +64,7 @@ func Check(configFile, webConfigFile string) error {
 	if err == nil {
 		_, err = newAccess(c.Access, c.Webhook, nil)
 		for i := range c.Trackers {
-			if j := c.Trackers[i].Jira; j != nil {
-				_, serr := j.Secret()
-				_, cerr := j.HTTPClient()
-				err = errors.Join(err, web.Invalid(fmt.Sprintf("trackers[%d].jira", i), errors.Join(serr, cerr)))
-			}
+			err = errors.Join(err, c.Trackers[i].check(fmt.Sprintf("trackers[%d]", i)))
 		}
 		if err != nil {
 			err = fmt.Errorf("%s: %w", configFile, err)

@@ -3,11 +3,14 @@ package app
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/portent-dev/portent/internal/ticket/jira"
+	"github.com/portent-dev/portent/internal/ticket/pagerduty"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -15,16 +18,62 @@ import (
 const (
 	TrackerLocal = "local"
 	TrackerJira  = "jira"
+	// TrackerPagerDuty opens incidents by events.
+	TrackerPagerDuty = "pagerduty"
 )
 
 // trackerTypes are the known ones, for the error about an unknown one.
-var trackerTypes = []string{TrackerJira, TrackerLocal}
+var trackerTypes = []string{TrackerJira, TrackerLocal, TrackerPagerDuty}
 
 // TrackerConfig is one tracker. Name stands in tickets, metrics and the API; it defaults to the type.
 type TrackerConfig struct {
 	Name string       `yaml:"name"`
 	Type string       `yaml:"type"`
 	Jira *jira.Config `yaml:"jira"`
+
+	PagerDuty *pagerduty.Config `yaml:"pagerduty"`
+}
+
+// remote is the configuration of a tracker that lives elsewhere.
+type remote interface {
+	Validate() error
+	HTTPClient() (*http.Client, error)
+}
+
+// remotes are the parts of t that are given, by type.
+func (t *TrackerConfig) remotes() map[string]remote {
+	m := map[string]remote{}
+	if t.Jira != nil {
+		m[TrackerJira] = t.Jira
+	}
+	if t.PagerDuty != nil {
+		m[TrackerPagerDuty] = t.PagerDuty
+	}
+	return m
+}
+
+// needs says what a tracker of a type cannot be without.
+var needs = map[string]string{
+	TrackerJira:      "url, project and token",
+	TrackerPagerDuty: "routing_key",
+}
+
+// check reports what is wrong with the secrets and files that t names; key is where t stands.
+func (t *TrackerConfig) check(key string) error {
+	var errs []error
+	if t.Jira != nil {
+		_, err := t.Jira.Secret()
+		errs = append(errs, web.Invalid(key+"."+TrackerJira, err))
+	}
+	if t.PagerDuty != nil {
+		_, err := t.PagerDuty.Secrets()
+		errs = append(errs, web.Invalid(key+"."+TrackerPagerDuty, err))
+	}
+	for kind, r := range t.remotes() {
+		_, err := r.HTTPClient()
+		errs = append(errs, web.Invalid(key+"."+kind, err))
+	}
+	return errors.Join(errs...)
 }
 
 // trackerName is what can be a metric label value and part of a file name and looks right in a page.
@@ -47,20 +96,28 @@ func validateTrackers(ts []TrackerConfig) error {
 			errs = append(errs, web.Invalid(key+".name", fmt.Errorf("%q is the name of an earlier tracker", t.Name)))
 		}
 		seen[t.Name] = true
-		switch t.Type {
-		case TrackerLocal:
+		if t.Type == TrackerLocal {
 			if locals++; locals > 1 {
 				errs = append(errs, web.Invalid(key+".type", errors.New("there is one local tracker at most: its tickets live in this receiver")))
 			}
-		case TrackerJira:
-			if t.Jira == nil {
-				errs = append(errs, web.Invalid(key+".jira", errors.New("is missing: a tracker of type jira needs url, project and token")))
-			} else {
-				errs = append(errs, web.Invalid(key+".jira", t.Jira.Validate()))
-			}
 		}
-		if t.Jira != nil && t.Type != TrackerJira {
-			errs = append(errs, web.Invalid(key+".jira", fmt.Errorf("does not belong to a tracker of type %s", t.Type)))
+		errs = append(errs, t.validateRemotes(key))
+	}
+	return errors.Join(errs...)
+}
+
+// validateRemotes wants exactly the part that belongs to the type.
+func (t *TrackerConfig) validateRemotes(key string) error {
+	var errs []error
+	given := t.remotes()
+	if _, ok := given[t.Type]; !ok && needs[t.Type] != "" {
+		errs = append(errs, web.Invalid(key+"."+t.Type, fmt.Errorf("is missing: a tracker of type %s needs %s", t.Type, needs[t.Type])))
+	}
+	for _, kind := range slices.Sorted(maps.Keys(given)) {
+		if kind == t.Type {
+			errs = append(errs, web.Invalid(key+"."+kind, given[kind].Validate()))
+		} else {
+			errs = append(errs, web.Invalid(key+"."+kind, fmt.Errorf("does not belong to a tracker of type %s", t.Type)))
 		}
 	}
 	return errors.Join(errs...)

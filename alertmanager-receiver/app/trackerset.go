@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"reflect"
 	"slices"
 	"sync/atomic"
@@ -16,6 +17,8 @@ import (
 	"github.com/portent-dev/portent/internal/ticket"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/local"
+	"github.com/portent-dev/portent/internal/ticket/pagerduty"
+	"github.com/portent-dev/portent/internal/ticketrest"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -34,7 +37,7 @@ type trackerSet struct {
 // builtTracker is a tracker with what it was made of and the metrics it registered.
 type builtTracker struct {
 	config  TrackerConfig
-	secret  web.Secret
+	secret  any // what its credentials were, comparable
 	target  ticket.Target
 	metrics *collected
 }
@@ -69,47 +72,72 @@ func (s *trackerSet) build(ctx context.Context, c TrackerConfig) (*builtTracker,
 		return &builtTracker{config: c, target: ticket.Target{Tracker: s.local, Name: c.Name}, metrics: &collected{}}, nil
 	case TrackerJira:
 		secret, err := c.Jira.Secret()
-		if err != nil {
-			return nil, err
-		}
-		if old := (*s.active.Load())[c.Name]; old != nil && old.secret == secret && reflect.DeepEqual(old.config, c) {
-			return old, nil
-		}
-		return s.buildJira(ctx, c, secret)
+		return s.reuse(ctx, c, secret, err, func(o made) (checked, error) {
+			return jira.New(jira.Options{Config: *c.Jira, Token: secret, Client: o.client, Now: time.Now, Logger: o.log, Registerer: o.reg})
+		})
+	case TrackerPagerDuty:
+		secrets, err := c.PagerDuty.Secrets()
+		return s.reuse(ctx, c, secrets, err, func(o made) (checked, error) {
+			return pagerduty.New(pagerduty.Options{Config: *c.PagerDuty, Secrets: secrets, Client: o.client, Now: time.Now, Logger: o.log, Registerer: o.reg})
+		})
 	default:
 		return nil, fmt.Errorf("BUG: unknown tracker type %q passed validation", c.Type)
 	}
 }
 
-func (s *trackerSet) buildJira(ctx context.Context, c TrackerConfig, secret web.Secret) (*builtTracker, error) {
-	client, err := c.Jira.HTTPClient()
+// checked is a tracker that can be asked whether it accepts its configuration.
+type checked interface {
+	ticket.Tracker
+	SearchLag() time.Duration
+	Check(ctx context.Context) (warnings []string, err error)
+}
+
+// made is what every tracker that lives elsewhere is made of.
+type made struct {
+	client *http.Client
+	log    *slog.Logger
+	reg    prometheus.Registerer
+}
+
+// reuse returns the tracker in use when nothing of it changed, and else a new one that was asked.
+func (s *trackerSet) reuse(ctx context.Context, c TrackerConfig, secret any, err error, build func(made) (checked, error)) (*builtTracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := s.log.With("component", "jira", "tracker", c.Name)
+	if old := (*s.active.Load())[c.Name]; old != nil && old.secret == secret && reflect.DeepEqual(old.config, c) {
+		return old, nil
+	}
+	client, err := c.remotes()[c.Type].HTTPClient()
+	if err != nil {
+		return nil, err
+	}
+	log := s.log.With("component", c.Type, "tracker", c.Name)
 	b := &builtTracker{config: c, secret: secret, metrics: &collected{}}
-	t, err := jira.New(jira.Options{
-		Config: *c.Jira, Token: secret, Client: client, Now: time.Now, Logger: log,
-		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"tracker": c.Name}, b.metrics),
-	})
+	t, err := build(made{client: client, log: log, reg: prometheus.WrapRegistererWith(prometheus.Labels{"tracker": c.Name}, b.metrics)})
 	if err != nil {
 		return nil, err
 	}
 	b.target = ticket.Target{Tracker: t, Name: c.Name, SearchLag: t.SearchLag()}
+	return b, ask(ctx, t, log)
+}
+
+// ask holds the configuration to the tracker. Only what the tracker says is wrong is an error.
+func ask(ctx context.Context, t checked, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	warnings, err := t.Check(ctx)
 	for _, w := range warnings {
 		log.Warn("tracker accepts the configuration with less", "warning", w)
 	}
-	var wrong *jira.CheckError
+	var wrong *ticketrest.CheckError
+	var wrongJira *jira.CheckError
 	switch {
-	case errors.As(err, &wrong):
-		return nil, err
+	case errors.As(err, &wrong), errors.As(err, &wrongJira):
+		return err
 	case err != nil:
 		log.Warn("tracker cannot be asked now; tickets wait in the outbox until it can", "err", err)
 	}
-	return b, nil
+	return nil
 }
 
 // Describe sends nothing: what is collected changes with a reload.
