@@ -454,7 +454,7 @@ func TestFitCause(t *testing.T) {
 			}
 			causeWeights[cTold] = 0
 			for _, k := range []int{cNode, cStorage, cWorkload, cPod, cNamespace, cNothing} {
-				causeWeights[k] = max(-1, min(1, causeWeights[k]))
+				causeWeights[k] = max(-1.6, min(1.6, causeWeights[k]))
 			}
 		}
 		var b strings.Builder

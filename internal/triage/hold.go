@@ -23,10 +23,13 @@ var never = time.Unix(1<<40, 0)
 // of it.
 func (t *Triage) ticketAt(g *group) time.Time {
 	at := never
-	var calm []*known
+	var calm, quiet []*known
 	for _, k := range g.members {
 		severity := t.policy.severity(k.Labels)
 		if severity.Rank() < t.policy.TicketMinSeverity.Rank() {
+			if k.usual < usualFrom && !k.known && !k.chronic {
+				quiet = append(quiet, k)
+			}
 			continue
 		}
 		var hold time.Duration
@@ -44,6 +47,9 @@ func (t *Triage) ticketAt(g *group) time.Time {
 			at = d
 		}
 		calm = append(calm, k)
+	}
+	if len(calm) > 0 { // what deserves no ticket may bear witness to what does
+		calm = append(calm, quiet...)
 	}
 	slices.SortStableFunc(calm, func(a, b *known) int {
 		return cmp.Or(a.StartsAt.Compare(b.StartsAt), cmp.Compare(a.Fingerprint, b.Fingerprint))

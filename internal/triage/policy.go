@@ -79,6 +79,9 @@ type SuppressRule struct {
 	Matchers []string `yaml:"matchers" json:"matchers"`
 	// Reason tells people why.
 	Reason string `yaml:"reason" json:"reason"`
+	// Evidence: what matches opens no incident and files no ticket, but joins an
+	// incident that it is a sign of.
+	Evidence bool `yaml:"evidence,omitempty" json:"evidence,omitempty"`
 }
 
 // DefaultPolicy suits Prometheus with the usual rules and Alertmanager with its
@@ -102,7 +105,7 @@ func DefaultPolicy() Policy {
 			{Name: "heartbeat", Matchers: []string{`alertname=~"Watchdog|DeadMansSwitch"`}, Reason: "a heartbeat that always fires"},
 			{Name: "inhibitor", Matchers: []string{`alertname="InfoInhibitor"`}, Reason: "it exists to inhibit others"},
 			{Name: "none", Matchers: []string{`severity="none"`}, Reason: "severity is none"},
-			{Name: "info", Matchers: []string{`severity=~"info|information|notice|debug"`}, Reason: "informational"},
+			{Name: "info", Matchers: []string{`severity=~"info|information|notice|debug"`}, Reason: "informational", Evidence: true},
 		},
 		ScopeLabels:       []string{"tenant", "cluster"},
 		NamespaceLabels:   []string{"exported_namespace", "namespace", "kubernetes_namespace"},

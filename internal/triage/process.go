@@ -120,10 +120,11 @@ func (t *Triage) Process(ns []incident.Notification, r Recaller) (incident.Chang
 	c := t.finish()
 	// Memory keeps what belongs to an incident in memory, nothing else.
 	for _, k := range append(recalled, t.batch.written...) {
-		if k.group == nil {
+		if k.group == nil && !k.evidence {
 			t.forget(k)
 		}
 	}
+	t.release()
 	return c, nil
 }
 
@@ -410,6 +411,11 @@ func (t *Triage) put(k *known) {
 		t.batch.rules[rule.Name]++
 		k.IncidentID, k.Why = "", "kept out by rule "+rule.Name+": "+rule.Reason
 		t.remember(k)
+		if rule.Evidence {
+			k.evidence = true
+			t.loose = append(t.loose, k)
+			t.cor.Add(t.correlated(k))
+		}
 		return
 	}
 	t.cor.Add(t.correlated(k))

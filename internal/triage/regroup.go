@@ -70,6 +70,9 @@ func (t *Triage) regroup() {
 	for _, k := range t.batch.waiting {
 		t.acquaint(k)
 	}
+	for _, k := range t.loose {
+		t.acquaint(k)
+	}
 	members := make([][]*known, len(parts))
 	var claims []claim
 	for i, ids := range parts {
@@ -139,13 +142,18 @@ func (t *Triage) claims(g *group, members []*known) bool {
 // assign puts the alerts of a group of the correlator into its incident, which
 // is a new one when g is nil.
 func (t *Triage) assign(members []*known, g *group) {
+	members = slices.Clone(members)
+	slices.SortStableFunc(members, func(a, b *known) int { return cmp.Compare(btoi(a.evidence), btoi(b.evidence)) })
 	moved := map[*group][]*known{}
 	var from []*group
+	onlyEvidence := g == nil && !slices.ContainsFunc(members, func(k *known) bool { return !k.evidence })
 	for _, k := range members {
 		switch {
+		case k.group == nil && k.evidence && onlyEvidence:
 		case k.group == g && g != nil:
 		case k.group == nil:
 			t.forget(k) // it waited; entering remembers it again
+			t.changed(k)
 			if d := dismissed(members, k, t); d != nil {
 				k.Why = "more of what was dismissed"
 				t.enter(d, k)
@@ -153,6 +161,10 @@ func (t *Triage) assign(members []*known, g *group) {
 			}
 			if g == nil {
 				g = t.before(k)
+			}
+			if k.evidence && g != nil && g.Status == incident.StatusResolved && k.Status == incident.AlertFiring {
+				t.remember(k) // evidence opens nothing again
+				continue
 			}
 			switch {
 			case g == nil:
@@ -186,6 +198,19 @@ func (t *Triage) before(k *known) *group {
 		}
 	}
 	return nil
+}
+
+// release lets go of evidence that found an incident, or can find none any more.
+func (t *Triage) release() {
+	t.loose = slices.DeleteFunc(t.loose, func(k *known) bool {
+		if k.group == nil && t.cor.Live(k.handle) {
+			return false
+		}
+		if k.group == nil {
+			t.forget(k)
+		}
+		return true
+	})
 }
 
 // dismissed returns the dismissed incident that k is more of.
@@ -315,4 +340,11 @@ func (g *group) adopt(k *known) {
 			return
 		}
 	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -60,6 +60,7 @@ type Triage struct {
 	alerts    map[string][]*known // by fingerprint, latest start first
 	firings   map[int64][]*known  // by handle
 	cor       *correlate.Engine
+	loose     []*known             // evidence that is in no incident yet
 	since     map[string]time.Time // when a scope was first heard of
 	stats     stats
 
@@ -98,6 +99,7 @@ type known struct {
 	usual, rule int
 	known       bool
 	chronic     bool // it fired for long before
+	evidence    bool // a rule keeps it out unless an incident is there
 	// The tickets do not know that it joined, that it ended.
 	joinUntold, endUntold bool
 	dirty                 bool // in this batch: changed,
@@ -118,7 +120,7 @@ func New(p Policy, w Writer, route Route) (*Triage, error) {
 func (t *Triage) reset(now time.Time) {
 	t.now, t.settled, t.nextExpiry = now, now, time.Time{}
 	t.incidents, t.alerts, t.firings = map[string]*group{}, map[string][]*known{}, map[int64][]*known{}
-	t.since = map[string]time.Time{}
+	t.since, t.loose = map[string]time.Time{}, nil
 	t.cor = correlate.New(correlate.Options{SkipLabels: append(slices.Clone(t.policy.ScopeLabels), t.policy.SeverityLabels...)})
 	t.stats.Open, t.stats.Alerts = 0, 0
 }
