@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,9 +48,11 @@ func binaries(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	for _, p := range programs {
-		if err := goTool(ctx, out, "build", "-ldflags", flags, "-o", filepath.Join("bin", executable(p[0])), p[1]); err != nil {
+		path := filepath.Join("bin", executable(p[0]))
+		if err := goTool(ctx, out, "build", "-ldflags", flags, "-o", path, p[1]); err != nil {
 			return err
 		}
+		fmt.Fprintln(out, "built", path)
 	}
 	return nil
 }
@@ -207,6 +210,20 @@ func run(ctx context.Context, out io.Writer, dir, name string, args ...string) e
 		return fmt.Errorf("%s: %w", strings.Join(append([]string{name}, args[:min(2, len(args))]...), " "), err)
 	}
 	return nil
+}
+
+// quietly runs a command in a folder, and shows what it said only when it fails or with mage -v: the reports of tools that build and
+// install are long and say nothing when all is well.
+func quietly(ctx context.Context, out io.Writer, dir, name string, args ...string) error {
+	if mg.Verbose() {
+		return run(ctx, out, dir, name, args...)
+	}
+	var said bytes.Buffer
+	err := run(ctx, &said, dir, name, args...)
+	if err != nil {
+		_, _ = said.WriteTo(out)
+	}
+	return err
 }
 
 // executable is the file name of a program on this system.

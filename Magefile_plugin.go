@@ -109,13 +109,15 @@ func pluginBuild(ctx context.Context, out io.Writer) error {
 		return missing
 	}
 	if missing == nil {
-		if err := run(ctx, out, pluginDir, "npm", "run", "--silent", "build"); err != nil {
+		fmt.Fprintln(out, "building the front end of the plugin")
+		if err := quietly(ctx, out, pluginDir, "npm", "run", "--silent", "build"); err != nil {
 			return err
 		}
 	}
 	if err := backend(ctx, out); err != nil {
 		return err
 	}
+	fmt.Fprintln(out, "built", filepath.Join(pluginDir, "dist"))
 	return missing
 }
 
@@ -160,7 +162,8 @@ func nodeInstall(ctx context.Context, out io.Writer) error {
 	if err == nil && !installed.ModTime().Before(lock.ModTime()) {
 		return nil
 	}
-	return run(ctx, out, pluginDir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+	fmt.Fprintln(out, "installing the npm packages of the plugin, which takes a minute the first time")
+	return quietly(ctx, out, pluginDir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 }
 
 // backend builds the Go half and its manifest. PORTENT_PLUGIN_PLATFORMS lists the platforms of a release, such as

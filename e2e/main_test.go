@@ -41,6 +41,10 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
+	if flag := os.Getenv("PORTENT_TEST_MACHINE"); flag != "" { // the test binary plays node_exporter
+		os.Stderr.WriteString(playMachine(flag).Error())
+		os.Exit(1)
+	}
 	code := m.Run()
 	if built.dir != "" {
 		os.RemoveAll(built.dir)

@@ -50,14 +50,18 @@ const (
 	learnWithin = 10 * time.Minute
 	// every is how often the APIs are asked.
 	every = time.Second
+	// spinnersPerCPU threads spin for each processor: enough to fill it and to stand in line, as a runaway service does. On a machine
+	// that is busy already, as many more as twice its load, up to mostSpinners: what is to be seen must stand out.
+	spinnersPerCPU = 4
+	mostSpinners   = 64
 	// memoryShare of the memory that is free is taken: seen well, and nobody is killed for it.
 	memoryShare = 0.4
-	// memoryMost is taken at most.
-	memoryMost = 4 << 30
+	// memoryMost is taken at most: more would take too long to fill.
+	memoryMost = 16 << 30
 )
 
 // watched are the series that the disturbance moves, as input of the exporter.
-const watched = `metric=~"node_cpu_seconds_total|node_load1|node_memory_MemAvailable_bytes"`
+const watched = `metric=~"node_cpu_seconds_total|node_load1|node_procs_running|node_memory_MemAvailable_bytes"`
 
 // ErrUnseen says that not all of score, alert, incident and ticket were seen in time.
 var ErrUnseen = errors.New("not everything was seen within " + within.String())
@@ -96,6 +100,7 @@ func learn(ctx context.Context, o Options) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	said := time.Time{}
+	const sayEvery = 30 * time.Second
 	for {
 		inputs, err := o.Stack.Query(ctx, "count(anomaly_score{"+watched+"})")
 		if err != nil {
@@ -108,9 +113,10 @@ func learn(ctx context.Context, o Options) error {
 		if n := first(ready); n > 0 && n == first(inputs) {
 			return nil
 		}
-		if time.Since(said) > 15*time.Second {
+		if time.Since(said) > sayEvery {
 			said = time.Now()
-			fmt.Fprintf(o.Out, "waiting for a baseline: %.0f of %.0f series have one\n", first(ready), first(inputs))
+			fmt.Fprintf(o.Out, "waiting for a baseline, which takes about three minutes from the start of the stack: %.0f of %.0f series have one\n",
+				first(ready), first(inputs))
 		}
 		select {
 		case <-tick.C:
@@ -129,12 +135,15 @@ func first(s []stack.Series) float64 {
 
 // start starts the burner. The returned function ends it and waits until it has ended.
 func start(ctx context.Context, o Options) (func(), error) {
-	args := []string{"-length=" + o.Length.String(), "-processors=0"}
+	args := []string{"-length=" + o.Length.String(), "-spinners=0"}
 	what := ""
 	if o.Kind != Memory {
-		n := runtime.NumCPU()
-		args[1] = "-processors=" + strconv.Itoa(n)
-		what = fmt.Sprintf("%d processors", n)
+		n, err := spinners(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		args[1] = "-spinners=" + strconv.Itoa(n)
+		what = fmt.Sprintf("all processors (%d threads)", n)
 	}
 	if o.Kind != CPU {
 		free, err := freeMemory(ctx, o)
@@ -162,6 +171,15 @@ func start(ctx context.Context, o Options) (func(), error) {
 		_ = cmd.Wait()
 		fmt.Fprintln(o.Out, "the disturbance has ended")
 	}, nil
+}
+
+// spinners is how many threads stand out on this machine now.
+func spinners(ctx context.Context, o Options) (int, error) {
+	load, err := o.Stack.Query(ctx, "max(node_load1)")
+	if err != nil {
+		return 0, err
+	}
+	return min(max(spinnersPerCPU*runtime.NumCPU(), int(2*first(load))), mostSpinners), nil
 }
 
 // freeMemory asks node_exporter's metric: the same number whose change is to be seen.

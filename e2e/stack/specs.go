@@ -46,7 +46,7 @@ func (s *Stack) specs(ctx context.Context, o Options) ([]serverkit.Spec, error) 
 	for i := range specs {
 		spec := &specs[i]
 		spec.Dir, spec.LogFile = o.Data, filepath.Join(o.Data, "logs", spec.Name+".log")
-		path, err := find(ctx, finder, o.Bin, spec.Name)
+		path, err := find(ctx, finder, o, spec.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -65,11 +65,14 @@ func (s *Stack) specs(ctx context.Context, o Options) ([]serverkit.Spec, error) 
 func (s *Stack) listen(name string) string { return "127.0.0.1:" + strconv.Itoa(s.Ports[name]) }
 
 // find returns the path of one of our programs in bin, or of a real server.
-func find(ctx context.Context, finder serverkit.Finder, bin, name string) (string, error) {
+func find(ctx context.Context, finder serverkit.Finder, o Options, name string) (string, error) {
+	if path := o.Programs[name]; path != "" {
+		return path, nil
+	}
 	if name != Exporter && name != Receiver {
 		return finder.Find(ctx, name)
 	}
-	path := filepath.Join(bin, name)
+	path := filepath.Join(o.Bin, name)
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}

@@ -26,6 +26,8 @@ type Options struct {
 	Root string
 	// Bin is the folder of our own programs; "" is Root/bin.
 	Bin string
+	// Programs names programs to use in the place of those that serverkit would find, by the name of the part.
+	Programs map[string]string
 	// Data keeps everything that the stack writes: data, logs, the configuration as it was started with. A stack that is
 	// started again on the same folder goes on where it was.
 	Data string
@@ -57,6 +59,16 @@ const (
 func Start(ctx context.Context, o Options) (*Stack, error) {
 	if o.Out == nil {
 		o.Out = io.Discard
+	}
+	for _, dir := range []*string{&o.Root, &o.Data, &o.Bin} {
+		if *dir == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*dir) // the processes have a working directory of their own
+		if err != nil {
+			return nil, err
+		}
+		*dir = abs
 	}
 	if o.Bin == "" {
 		o.Bin = filepath.Join(o.Root, "bin")

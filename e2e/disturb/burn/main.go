@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -16,7 +17,7 @@ import (
 const longest = 10 * time.Minute
 
 func main() {
-	processors := flag.Int("processors", 1, "how many processors to keep busy")
+	spinners := flag.Int("spinners", 1, "how many threads compute without end")
 	memory := flag.Int64("memory", 0, "bytes of memory to hold")
 	length := flag.Duration("length", time.Minute, "how long, at most 10m")
 	flag.Parse()
@@ -29,16 +30,21 @@ func main() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	for range *processors {
-		go spin(ctx)
+	runtime.GOMAXPROCS(max(*spinners+1, runtime.NumCPU())) // a thread of the system for each, also beyond the processors
+	for i := range *spinners {
+		go spin(ctx, i%2 == 1)
 	}
 	held := hold(ctx, *memory)
 	<-ctx.Done()
 	clear(held) // used to the end, so that it is not collected before
 }
 
-// spin keeps one processor busy. It looks at ctx every few milliseconds.
-func spin(ctx context.Context) {
+// spin computes. It looks at ctx every few milliseconds. Every second thread steps back a little, so that its time is counted as that
+// of nice processes: on a machine that is busy with others already, the mark by which the disturbance is seen.
+func spin(ctx context.Context, nice bool) {
+	if nice {
+		stepBack()
+	}
 	x := uint64(88172645463325252)
 	for ctx.Err() == nil {
 		for range 1 << 20 {
