@@ -130,7 +130,7 @@ receivers:
 `
 
 // receiverConfig files tickets in the receiver itself.
-const receiverConfig = "trackers: [{name: local, type: local}]\ntriage: {resolve_after: 5s}\n"
+const receiverConfig = "trackers: [{name: local, type: local}]\ntriage: {resolve_after: 5s, baseline: 0s, hold_many: 0s, hold_together: 0s, hold_alone: 0s}\n"
 
 // quickRules are the rules that we ship, with seconds in the place of minutes.
 func quickRules(t testing.TB) string {
