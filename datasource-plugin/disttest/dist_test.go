@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -24,7 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// RequireDist is the environment variable with which the build's own test run says that dist must be there.
+// requireDist is the environment variable with which the build's own test run says that dist must be there.
 const requireDist = "PORTENT_REQUIRE_DIST"
 
 const dist = "../dist"
@@ -53,6 +54,16 @@ func built(t *testing.T) metadata {
 	var m metadata
 	readJSON(t, filepath.Join(dist, "plugin.json"), &m)
 	return m
+}
+
+// requireFresh fails when dist is not that of the sources as they are. In a checkout that is being worked on that
+// is no mistake; in the build's own test run it is one.
+func requireFresh(t *testing.T, source, built any, name string) {
+	t.Helper()
+	if os.Getenv(requireDist) == "" && !reflect.DeepEqual(source, built) {
+		t.Skipf("dist is older than %s: go tool mage plugin:build", name)
+	}
+	require.Equal(t, source, built, "dist is not that of %s", name)
 }
 
 func read(t *testing.T, name string) string {
@@ -247,7 +258,7 @@ func TestSourceMap(t *testing.T) {
 		n++
 		source, err := os.ReadFile(filepath.Join(root, "src", filepath.FromSlash(match[1])))
 		require.NoError(t, err)
-		require.Equal(t, string(source), m.SourcesContent[i], "dist is older than src/%s: build it again", match[1])
+		requireFresh(t, string(source), m.SourcesContent[i], "src/"+match[1])
 	}
 	require.Greater(t, n, 10)
 }
@@ -279,7 +290,7 @@ func TestManifest(t *testing.T) {
 		require.True(t, ok, lines.Text())
 		got[name] = sum
 	}
-	require.Equal(t, want, got, "dist is older than the Go sources: build it again")
+	requireFresh(t, want, got, "the Go sources")
 }
 
 // backendbinary, binarypermissions, gobuildinfo, backenddebug.

@@ -206,7 +206,7 @@ test('the test tells of each address', async ({ page, open }) => {
   });
   await page.getByRole('button', { name: 'Test the saved addresses' }).click();
   const prometheus = page.getByRole('region', { name: 'Prometheus' });
-  await expect(prometheus.getByRole('status')).toContainText('Prometheus 3.15.0, 412 anomaly scores, in 7 ms');
+  await expect(prometheus.getByRole('status')).toContainText('Prometheus 3.15.0, 412 anomaly scores (7 ms)');
   await expect(prometheus.getByText('answers', { exact: true })).toBeVisible();
   const receiver = page.getByRole('region', { name: 'Portent receiver' });
   await expect(receiver.getByRole('status')).toContainText('no connection: is the receiver running?');

@@ -62,6 +62,7 @@ test.describe('screenshots @screenshots', () => {
     await fakeSuggestions(page);
     await open({ kind: 'query', theme: 'dark', result: true });
     await page.getByTestId('result').getByText('node_load1').waitFor();
+    await page.waitForLoadState('networkidle'); // icons are loaded one by one
     await page.screenshot({ path: path.join(IMAGES, 'anomalies-table.png') });
   });
 
@@ -88,6 +89,7 @@ test.describe('screenshots @screenshots', () => {
       },
     });
     await page.getByRole('button', { name: 'Add label' }).waitFor();
+    await page.waitForLoadState('networkidle'); // icons are loaded one by one
     await page.screenshot({ path: path.join(IMAGES, 'query-editor.png') });
   });
 
@@ -126,6 +128,7 @@ test.describe('screenshots @screenshots', () => {
     await page.getByRole('button', { name: 'Test the saved addresses' }).click();
     await page.getByText('1284 anomaly scores').waitFor();
     await page.mouse.move(0, 0);
+    await page.waitForLoadState('networkidle'); // icons are loaded one by one
     await page.screenshot({ path: path.join(IMAGES, 'config-editor.png'), fullPage: true });
   });
 });

@@ -1,6 +1,7 @@
 package incidents
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -45,6 +46,19 @@ const (
 	columnTicketPage = "Ticket page"
 )
 
+// sizes of columns in pixels, so that title, cause and ticket are in sight. It is read only.
+var sizes = map[string]map[string]any{
+	columnStarted: {"width": 165}, columnEnded: {"width": 165}, columnStatus: {"width": 95}, columnSeverity: {"width": 85},
+	columnTitle: {"minWidth": 250}, columnCause: {"minWidth": 200}, columnConfidence: {"width": 100}, columnAlerts: {"width": 70},
+	columnFiring: {"width": 70}, columnTickets: {"width": 150}, columnSummary: {"minWidth": 250},
+}
+
+func merge(into, more map[string]any) map[string]any {
+	out := maps.Clone(more)
+	maps.Copy(out, into)
+	return out
+}
+
 // table is one row for each incident, newest first.
 func table(all []incidentapi.Incident, r Request) *data.Frame {
 	n := len(all)
@@ -67,6 +81,9 @@ func table(all []incidentapi.Incident, r Request) *data.Frame {
 	field := func(name string, values any, c data.FieldConfig) *data.Field {
 		f := data.NewField(name, nil, values)
 		f.Config = &c
+		if size := sizes[name]; size != nil {
+			c.Custom = merge(c.Custom, size)
+		}
 		return f
 	}
 	hidden := data.FieldConfig{Custom: map[string]any{"hidden": true, "hideFrom": map[string]any{"viz": true}}}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -261,4 +262,30 @@ func TestUnusableAddressIsRedacted(t *testing.T) {
 	f("ann:s3cret@host", "(not an address)")
 	f("http://ann:s3cret@ho st", "(not an address)")
 	f("localhost:9090", "(not an address)")
+}
+
+// Whatever is stored, loading it neither panics nor lets a secret into an error.
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(`{"prometheusUrl":"http://u:s3cret@h","scrapeInterval":"1m","connections":{"prometheus":{"auth":"bearer","headers":["a",""]}}}`))
+	f.Add([]byte(`{"receiverUrl":"https://h/x?y","connections":{"receiver":{"timeoutSeconds":1e300,"tlsClientAuth":true}}}`))
+	f.Add([]byte(`{"connections":null,"modelName":" m "}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		secrets := map[string]string{"prometheusToken": "s3cret\n", "receiverTlsClientCert": "s3cret", "modelHeader1": "s3cret\r"}
+		s, err := settings.Load(backend.DataSourceInstanceSettings{JSONData: raw, DecryptedSecureJSONData: secrets})
+		if err != nil {
+			return // the settings themselves are no secret
+		}
+		for _, n := range settings.Names() {
+			target := s.Target(n)
+			if target.Err != nil {
+				require.NotContains(t, target.Err.Error(), "s3cret\n")
+				continue
+			}
+			require.LessOrEqual(t, target.Timeout(), settings.MaxTimeout)
+			if target.URL != "" {
+				_, err := target.HTTPClient(t.Context())
+				require.NotContains(t, fmt.Sprint(err), "s3cret")
+			}
+		}
+	})
 }

@@ -1,5 +1,7 @@
-import React from 'react';
-import { Combobox, Field, MultiCombobox, RadioButtonGroup, Stack } from '@grafana/ui';
+import React, { useId } from 'react';
+import { css } from '@emotion/css';
+import { GrafanaTheme2 } from '@grafana/data';
+import { Combobox, Field, MultiCombobox, RadioButtonGroup, Stack, useStyles2 } from '@grafana/ui';
 
 import { AnomaliesQuery, anomaliesOf, Part, PARTS, PortentQuery, View } from '../types';
 import { MatchersField, toOptions } from './MatchersField';
@@ -26,6 +28,8 @@ interface Props extends EditorProps {
 }
 
 export function AnomaliesEditor({ datasource, query, range, onQuery }: Props) {
+  const id = useId();
+  const styles = useStyles2(getStyles);
   const settings = anomaliesOf(query);
   const inAnnotation = settings.view === 'annotations';
   const set = (change: Partial<AnomaliesQuery>) =>
@@ -47,7 +51,7 @@ export function AnomaliesEditor({ datasource, query, range, onQuery }: Props) {
         )}
         <Field label="Metric" noMargin>
           <Combobox
-            aria-label="Metric"
+            id={`${id}-metric`}
             placeholder="all metrics"
             width="auto"
             minWidth={28}
@@ -86,10 +90,9 @@ export function AnomaliesEditor({ datasource, query, range, onQuery }: Props) {
       />
       {settings.view === 'timeseries' && (
         <Stack gap={2} wrap="wrap" alignItems="flex-start">
-          <Field label="Lines" noMargin>
+          <Field label="Lines" className={styles.lines} noMargin>
             <MultiCombobox
-              aria-label="Lines"
-              width={52}
+              id={`${id}-lines`}
               options={PARTS.map((value) => ({ value, label: PART_NAMES[value] }))}
               value={settings.show}
               onChange={(options) => set({ show: PARTS.filter((part) => options.some(({ value }) => value === part)) })}
@@ -107,3 +110,10 @@ export function AnomaliesEditor({ datasource, query, range, onQuery }: Props) {
     </Stack>
   );
 }
+
+const getStyles = (theme: GrafanaTheme2) => ({
+  lines: css({
+    width: theme.spacing(52),
+    maxWidth: '100%',
+  }),
+});

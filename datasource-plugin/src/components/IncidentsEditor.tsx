@@ -1,5 +1,7 @@
-import React from 'react';
-import { Combobox, ComboboxOption, Field, MultiCombobox, RadioButtonGroup, Stack } from '@grafana/ui';
+import React, { useId } from 'react';
+import { css } from '@emotion/css';
+import { GrafanaTheme2 } from '@grafana/data';
+import { Combobox, ComboboxOption, Field, MultiCombobox, RadioButtonGroup, Stack, useStyles2 } from '@grafana/ui';
 
 import { incidentsOf, IncidentsQuery, PortentQuery, SEVERITIES, Status, STATUSES } from '../types';
 import { MatchersField } from './MatchersField';
@@ -24,6 +26,8 @@ interface Props extends EditorProps {
 }
 
 export function IncidentsEditor({ datasource, query, range, onQuery }: Props) {
+  const id = useId();
+  const styles = useStyles2(getStyles);
   const settings = incidentsOf(query);
   const inAnnotation = settings.view === 'annotations';
   const set = (change: Partial<IncidentsQuery>) =>
@@ -44,20 +48,17 @@ export function IncidentsEditor({ datasource, query, range, onQuery }: Props) {
         )}
         <Field label="Status" noMargin>
           <Combobox
-            aria-label="Status"
+            id={`${id}-status`}
             width={18}
             options={STATUS_OPTIONS}
             value={settings.status}
             onChange={({ value }) => set({ status: value })}
           />
         </Field>
-        <Field label="Severity" noMargin>
+        <Field label="Severity" className={styles.severity} noMargin>
           <MultiCombobox
-            aria-label="Severity"
+            id={`${id}-severity`}
             placeholder="any"
-            width="auto"
-            minWidth={32}
-            maxWidth={50}
             options={SEVERITY_OPTIONS}
             value={settings.severity}
             onChange={(options) =>
@@ -87,3 +88,10 @@ export function IncidentsEditor({ datasource, query, range, onQuery }: Props) {
     </Stack>
   );
 }
+
+const getStyles = (theme: GrafanaTheme2) => ({
+  severity: css({
+    width: theme.spacing(40),
+    maxWidth: '100%',
+  }),
+});

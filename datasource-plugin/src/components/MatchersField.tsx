@@ -1,4 +1,4 @@
-import React from 'react';
+import React, { useId } from 'react';
 import { SelectableValue } from '@grafana/data';
 import { Button, Combobox, ComboboxOption, Field, IconButton, Stack } from '@grafana/ui';
 
@@ -69,13 +69,24 @@ interface RowProps {
 
 function MatcherRow({ position, matcher, labels, values, onChange, onRemove }: RowProps) {
   const chosen = (value: string): SelectableValue<string> & ComboboxOption => ({ value, label: value });
+  const id = useId();
   return (
-    <Stack gap={0} alignItems="center" role="group" aria-label={`Label matcher ${position}`}>
+    <Stack gap={0} alignItems="center" wrap="wrap" role="group" aria-label={`Label matcher ${position}`}>
+      {/* Grafana 12 knows no aria-label here. */}
+      <span id={`${id}-label`} hidden>
+        Label
+      </span>
+      <span id={`${id}-operator`} hidden>
+        Operator
+      </span>
+      <span id={`${id}-value`} hidden>
+        Value
+      </span>
       <Combobox
-        aria-label="Label"
+        aria-labelledby={`${id}-label`}
         placeholder="label"
         width="auto"
-        minWidth={14}
+        minWidth={13}
         maxWidth={30}
         createCustomValue
         value={matcher.label ? chosen(matcher.label) : null}
@@ -83,17 +94,17 @@ function MatcherRow({ position, matcher, labels, values, onChange, onRemove }: R
         onChange={(option) => onChange({ label: option.value })}
       />
       <Combobox
-        aria-label="Operator"
+        aria-labelledby={`${id}-operator`}
         width={9}
         value={matcher.op}
         options={OPERATOR_OPTIONS}
         onChange={(option) => onChange({ op: option.value })}
       />
       <Combobox
-        aria-label="Value"
+        aria-labelledby={`${id}-value`}
         placeholder="value"
         width="auto"
-        minWidth={16}
+        minWidth={14}
         maxWidth={40}
         createCustomValue
         value={matcher.value ? chosen(matcher.value) : null}

@@ -1,4 +1,4 @@
-import React, { useState } from 'react';
+import React, { useId, useState } from 'react';
 import { Box, Button, Combobox, ComboboxOption, Field, Stack } from '@grafana/ui';
 
 import { Address, Auth, Connection } from '../../types';
@@ -22,6 +22,7 @@ interface Props {
 
 /** How one address is reached: authentication, TLS, headers. */
 export function ConnectionFields({ access, address }: Props) {
+  const id = useId();
   const connection = access.connection(address);
   const [open, setOpen] = useState(hasDetails(connection));
   const set = (change: Partial<Connection>) => access.setConnection(address, change);
@@ -31,7 +32,7 @@ export function ConnectionFields({ access, address }: Props) {
     <>
       <Field label="Authentication" disabled={disabled}>
         <Combobox
-          aria-label="Authentication"
+          id={id}
           width={30}
           options={AUTH_OPTIONS}
           value={connection.auth ?? 'none'}

@@ -82,7 +82,7 @@ export function AddressResult({ health }: { health?: AddressHealth }) {
       <Stack gap={1} alignItems="center">
         <Icon name={health.ok ? 'check-circle' : 'exclamation-circle'} />
         <Text color={health.ok ? 'success' : 'error'}>
-          {health.ok ? `${health.message}, in ${health.latencyMs} ms` : health.message}
+          {health.ok ? `${health.message} (${health.latencyMs} ms)` : health.message}
         </Text>
       </Stack>
     </div>
