@@ -28,6 +28,7 @@ func askCommand(app *kingpin.Application) (string, func(stdio) error) {
 	c.Flag("tenant", "Tenant of the Loki (X-Scope-OrgID).").StringVar(&a.tenant)
 	c.Flag("time", "When the question is asked, RFC 3339; empty is now.").StringVar(&a.at)
 	c.Flag("timeout", "How long the servers may take.").Default("30s").DurationVar(&a.timeout)
+	c.Flag("after", "The question before this one, if this follows it up: \"and by pod?\"").PlaceHolder("QUESTION").StringVar(&a.after)
 	c.Flag("scope", "Matcher that every selector gets, as namespace=blue; repeat for several.").PlaceHolder("LABEL=VALUE").StringsVar(&a.scope)
 	c.Flag("cost", "What to do with a query that costs more than the limits: off, warn, enforce.").Default("enforce").EnumVar(&a.cost, "off", "warn", "enforce")
 	c.Flag("dry-run", "Print the query, do not run it.").BoolVar(&a.dry)
@@ -37,10 +38,10 @@ func askCommand(app *kingpin.Application) (string, func(stdio) error) {
 }
 
 type askCmd struct {
-	prometheus, loki, tenant, at, cost string
-	timeout                            time.Duration
-	dry, json                          bool
-	scope, words                       []string
+	prometheus, loki, tenant, at, cost, after string
+	timeout                                   time.Duration
+	dry, json                                 bool
+	scope, words                              []string
 }
 
 // askJSON is what `portent ask --json` prints.
@@ -111,7 +112,7 @@ func (a *askCmd) run(std stdio) error {
 
 // reply translates, checks, runs and prints.
 func (a *askCmd) reply(ctx context.Context, out io.Writer, servers askServers, rules *ask.Rules, gate ask.Gate, now time.Time) error {
-	tr, err := rules.Translate(ctx, ask.Question{Text: strings.Join(a.words, " "), Now: now})
+	tr, err := rules.Translate(ctx, ask.Question{Text: strings.Join(a.words, " "), Now: now, Previous: a.after})
 	if refusal := (*ask.Refusal)(nil); errors.As(err, &refusal) {
 		return a.refused(out, refusal)
 	}

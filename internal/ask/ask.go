@@ -32,6 +32,9 @@ type Question struct {
 	Text string
 	// Now is the time that "now" means; the zero time is not allowed.
 	Now time.Time
+	// Previous is the Text of the Translation before, for follow-ups: "and by pod?"
+	// "" is none.
+	Previous string
 	// Location is where the asker's midnight is. nil is UTC.
 	Location *time.Location
 }
@@ -44,6 +47,9 @@ type Range struct {
 
 // Translation is a query and how the question was understood.
 type Translation struct {
+	// Text is the question as a whole, in lower case: of a follow-up, with what it
+	// follows.
+	Text     string
 	Language Language
 	Query    string
 	// Time is when an instant query is evaluated.

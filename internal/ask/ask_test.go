@@ -199,3 +199,30 @@ func BenchmarkTranslate(b *testing.B) {
 		require.NoError(b, err)
 	}
 }
+
+// TestFollow: a follow-up changes a part of the question before it.
+func TestFollow(t *testing.T) {
+	r := logRules(t, shop)
+	talk := func(pairs ...string) {
+		t.Helper()
+		before := ""
+		for i := 0; i < len(pairs); i += 2 {
+			tr, err := r.Translate(t.Context(), ask.Question{Text: pairs[i], Now: now, Previous: before})
+			require.NoError(t, err, pairs[i])
+			require.Equal(t, pairs[i+1], tr.Query, pairs[i])
+			before = tr.Text
+		}
+	}
+	talk("restarts by namespace in the last 2h", `sum by (namespace) (increase(kube_pod_container_status_restarts_total[2h]))`,
+		"and by pod?", `sum by (pod) (increase(kube_pod_container_status_restarts_total[2h]))`,
+		"only in blue", `sum by (pod) (increase(kube_pod_container_status_restarts_total{namespace="blue"}[2h]))`,
+		"what about the last 6 hours?", `sum by (pod) (increase(kube_pod_container_status_restarts_total{namespace="blue"}[6h]))`,
+		"how many pods are pending", `count(kube_pod_status_phase{phase="Pending"} == 1)`)
+	talk("memory of pods in blue", `sum by (cluster, namespace, pod) (container_memory_working_set_bytes{container!="",namespace="blue"})`,
+		"and in red?", `sum by (cluster, namespace, pod) (container_memory_working_set_bytes{container!="",namespace="red"})`)
+	talk("nodes that are not ready on the east clusters", `kube_node_status_condition{cluster="c-east-1",condition="Ready",status="true"} == 0`,
+		"and in c-west-2", `kube_node_status_condition{cluster="c-west-2",condition="Ready",status="true"} == 0`)
+	talk("how many errors did grinder log in the last hour", `sum(count_over_time({app="grinder"} | detected_level=~"error|critical|fatal" [1h]))`,
+		"and by pod?", `sum by (pod) (count_over_time({app="grinder"} | detected_level=~"error|critical|fatal" [1h]))`,
+		"in the last 3 hours", `sum by (pod) (count_over_time({app="grinder"} | detected_level=~"error|critical|fatal" [3h]))`)
+}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Metric is what the server says of a metric.
@@ -24,7 +26,11 @@ type Source interface {
 const (
 	maxMetrics    = 100_000
 	maxValues     = 20_000 // of one label
+	maxAllValues  = 1_000_000
 	maxLabelsRead = 200
+	// maxCached bounds what is kept of single metrics: labels and values. Past it they
+	// are forgotten and asked for again.
+	maxCached = 500_000
 )
 
 // unnamed are labels whose values nobody asks for by name: there are too many, or
@@ -34,68 +40,120 @@ var unnamed = set(`__name__ id uid image image_spec image_id container_id le qua
 	version goversion revision branch build_date checksum git_commit`)
 
 // Catalog is what a server knows: its metrics, and which labels hold which values.
-// It is safe for concurrent use.
+// It is safe for concurrent use. A server without metadata (Thanos, VictoriaMetrics,
+// a Mimir that has it switched off) will do: types then come from the names. A label
+// whose values the server does not give is one without names.
 type Catalog struct {
-	source  Source
-	metrics map[string]Metric
-	values  map[string][]string // lower-case value to the labels that have it
-	cased   map[string]string   // lower-case value to one spelling
-	known   map[string][]string // label to its values
+	source Source
+	now    atomic.Pointer[snapshot]
 
 	mu     sync.Mutex
+	cached int
 	labels map[string][]string            // metric to its label names
 	of     map[string]map[string]struct{} // metric + label to the values
 }
 
+// snapshot is what one reading gave. It is never written after that.
+type snapshot struct {
+	metrics map[string]Metric
+	values  map[string]named    // lower-case value to what has it
+	known   map[string][]string // label to its values
+	parts   map[string][]string // part of a cluster's name to the clusters
+	words   map[string][]string // word of a metric's name to the metrics
+}
+
+// named is a label value: its spelling and the labels that have it.
+type named struct {
+	cased  string
+	labels []string
+}
+
 // Load reads a catalog. It makes one call a label.
 func Load(ctx context.Context, source Source) (*Catalog, error) {
-	c := &Catalog{
-		source: source, metrics: map[string]Metric{}, values: map[string][]string{}, cased: map[string]string{}, known: map[string][]string{},
-		labels: map[string][]string{}, of: map[string]map[string]struct{}{},
-	}
-	names, err := source.LabelValues(ctx, "__name__", nil, maxMetrics)
+	c := &Catalog{source: source}
+	return c, c.Refresh(ctx)
+}
+
+// Refresh reads all again. Until it is done, and if it fails, the catalog is as
+// before.
+func (c *Catalog) Refresh(ctx context.Context) error {
+	s := &snapshot{metrics: map[string]Metric{}, values: map[string]named{}, known: map[string][]string{}, parts: map[string][]string{}}
+	names, err := c.source.LabelValues(ctx, "__name__", nil, maxMetrics)
 	if err != nil {
-		return nil, fmt.Errorf("read the metric names: %w", err)
+		return fmt.Errorf("read the metric names: %w", err)
 	}
-	for _, n := range names {
-		c.metrics[n] = Metric{}
+	for _, n := range names[:min(len(names), maxMetrics)] {
+		s.metrics[n] = Metric{}
 	}
-	// A server without metadata still answers: types then come from the names.
-	if meta, err := source.Metadata(ctx); err == nil {
+	if meta, err := c.source.Metadata(ctx); err == nil {
 		for n, m := range meta {
-			if _, ok := c.metrics[n]; ok {
-				c.metrics[n] = m
-			}
-			for _, suffix := range [...]string{"_bucket", "_count", "_sum", "_total"} {
-				if _, ok := c.metrics[n+suffix]; ok {
-					c.metrics[n+suffix] = m
+			for _, suffix := range [...]string{"", "_bucket", "_count", "_sum", "_total"} {
+				if _, ok := s.metrics[n+suffix]; ok {
+					s.metrics[n+suffix] = m
 				}
 			}
 		}
 	}
-	labels, err := source.LabelNames(ctx, nil, maxLabelsRead)
+	labels, err := c.source.LabelNames(ctx, nil, maxLabelsRead)
 	if err != nil {
-		return nil, fmt.Errorf("read the label names: %w", err)
+		return fmt.Errorf("read the label names: %w", err)
 	}
 	slices.Sort(labels)
-	if err := c.readValues(ctx, labels); err != nil {
-		return nil, err
+	if err := s.readValues(ctx, c.source, labels[:min(len(labels), maxLabelsRead)]); err != nil {
+		return err
 	}
-	return c, nil
+	s.indexClusters()
+	s.indexNames()
+	c.now.Store(s)
+	c.forget()
+	return nil
+}
+
+// Run refreshes the catalog every so often until ctx ends. failed is told of what
+// went wrong; the catalog then stays as it is.
+func (c *Catalog) Run(ctx context.Context, every time.Duration, failed func(error)) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
+				failed(err)
+			}
+		}
+	}
+}
+
+// forget drops what is known of single metrics.
+func (c *Catalog) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cached, c.labels, c.of = 0, map[string][]string{}, map[string]map[string]struct{}{}
+}
+
+// keep makes room for n more cached names. It is called with mu held.
+func (c *Catalog) keep(n int) {
+	if c.cached += n; c.cached > maxCached {
+		c.cached, c.labels, c.of = n, map[string][]string{}, map[string]map[string]struct{}{}
+	}
 }
 
 // valueReaders is how many labels are read at once.
 const valueReaders = 8
 
-func (c *Catalog) readValues(ctx context.Context, labels []string) error {
+func (s *snapshot) readValues(ctx context.Context, source Source, labels []string) error {
 	lists := make([][]string, len(labels))
-	errs := make([]error, len(labels))
 	var wg sync.WaitGroup
 	next := make(chan int)
 	for range valueReaders {
 		wg.Go(func() {
 			for i := range next {
-				lists[i], errs[i] = c.source.LabelValues(ctx, labels[i], nil, maxValues)
+				// A server that cannot list one label still answers questions by others.
+				if list, err := source.LabelValues(ctx, labels[i], nil, maxValues); err == nil {
+					lists[i] = list[:min(len(list), maxValues)]
+				}
 			}
 		})
 	}
@@ -106,23 +164,70 @@ func (c *Catalog) readValues(ctx context.Context, labels []string) error {
 	}
 	close(next)
 	wg.Wait()
-	for i, l := range labels {
-		if errs[i] != nil {
-			return fmt.Errorf("read the values of label %s: %w", l, errs[i])
-		}
-		c.known[l] = lists[i]
-		for _, v := range lists[i] {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("read the label values: %w", err)
+	}
+	// Short lists first: where there is no room for all, names of namespaces go before
+	// those of requests.
+	order := make([]int, len(labels))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return len(lists[a]) - len(lists[b]) })
+	left := maxAllValues
+	for _, i := range order {
+		l := labels[i]
+		alone := []string{l} // shared by all values that only this label has
+		list := lists[i][:min(len(lists[i]), left)]
+		left -= len(list)
+		s.known[l] = list
+		for _, v := range list {
+			if v == "" {
+				continue
+			}
 			low := strings.ToLower(v)
-			c.values[low] = append(c.values[low], l)
-			c.cased[low] = v
+			n, ok := s.values[low]
+			switch {
+			case !ok:
+				n.labels = alone
+			case !slices.Contains(n.labels, l):
+				n.labels = append(slices.Clip(n.labels), l)
+			}
+			n.cased = v
+			s.values[low] = n
 		}
 	}
 	return nil
 }
 
+// indexClusters cuts the names of clusters into the parts that people say.
+func (s *snapshot) indexClusters() {
+	for _, v := range s.known["cluster"] {
+		for _, part := range partsOf(v) {
+			for _, p := range [...]string{part, strings.TrimRight(part, "0123456789")} {
+				if p != "" && !slices.Contains(s.parts[p], v) {
+					s.parts[p] = append(s.parts[p], v)
+				}
+			}
+		}
+	}
+}
+
+// labelled returns what has the value, in lower case.
+func (c *Catalog) labelled(value string) (named, bool) {
+	n, ok := c.now.Load().values[value]
+	return n, ok
+}
+
+// isValue reports whether some label has the value, in lower case.
+func (c *Catalog) isValue(value string) bool {
+	_, ok := c.labelled(value)
+	return ok
+}
+
 // Has reports whether the server has the metric.
 func (c *Catalog) Has(metric string) bool {
-	_, ok := c.metrics[metric]
+	_, ok := c.now.Load().metrics[metric]
 	return ok
 }
 
@@ -140,6 +245,7 @@ func (c *Catalog) LabelsOf(ctx context.Context, metric string) ([]string, error)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.keep(len(l) + 1)
 	c.labels[metric] = l
 	return l, nil
 }
@@ -173,6 +279,7 @@ func (c *Catalog) ValuesOf(ctx context.Context, metric, label string) (map[strin
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.keep(len(v) + 1)
 	c.of[key] = v
 	return v, nil
 }

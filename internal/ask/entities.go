@@ -42,9 +42,11 @@ func (c *Catalog) findNames(words []word) []name {
 			out = append(out, name{at: i, regex: m[1] + "..", labels: statusKeys})
 			continue
 		}
-		if m := reCode.FindStringSubmatch(w.text); m != nil && len(c.values[m[1]]) > 0 {
-			out = append(out, name{at: i, value: m[1], labels: c.values[m[1]]})
-			continue
+		if m := reCode.FindStringSubmatch(w.text); m != nil {
+			if v, ok := c.labelled(m[1]); ok {
+				out = append(out, name{at: i, value: m[1], labels: v.labels})
+				continue
+			}
 		}
 		if _, kind := kindWords[w.stem]; kind {
 			continue
@@ -78,8 +80,8 @@ func negated(words []word, i int) bool {
 
 func (c *Catalog) exact(w *word) (name, bool) {
 	for _, t := range [...]string{w.text, w.stem, strings.TrimSuffix(w.text, "es"), strings.ReplaceAll(w.text, " ", "-")} {
-		if ls := c.values[t]; len(ls) > 0 && len(t) > 1 && (!stopWords[t] || strings.ContainsAny(t, "-0123456789")) {
-			return name{value: c.cased[t], labels: ls}, true
+		if v, ok := c.labelled(t); ok && len(t) > 1 && (!stopWords[t] || strings.ContainsAny(t, "-0123456789")) {
+			return name{value: v.cased, labels: v.labels}, true
 		}
 	}
 	return name{}, false
@@ -90,16 +92,12 @@ func (c *Catalog) clusterPart(w *word) (name, bool) {
 	if len(w.text) < 2 {
 		return name{}, false
 	}
-	var hits []string
-	for _, v := range c.known["cluster"] {
-		for _, part := range strings.FieldsFunc(strings.ToLower(v), func(r rune) bool { return r == '-' || r == '_' || r == '.' }) {
-			if part == w.text || strings.TrimRight(part, "0123456789") == w.text || part == aliases[w.text] {
-				hits = append(hits, v)
-				break
-			}
-		}
+	now := c.now.Load()
+	hits := slices.Clone(now.parts[w.text])
+	if alias := aliases[w.text]; alias != "" {
+		hits = append(hits, now.parts[alias]...)
 	}
-	if len(hits) == 0 || len(hits) == len(c.known["cluster"]) && len(hits) > 1 {
+	if all := len(now.known["cluster"]); len(hits) == 0 || len(hits) == all && all > 1 || len(hits) > maxUnion {
 		return name{}, false
 	}
 	slices.Sort(hits)

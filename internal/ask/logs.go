@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -38,7 +39,8 @@ type Logs struct {
 // silent and still be asked for.
 const labelsWindow = 24 * time.Hour
 
-// LoadLogs reads the labels of a Loki, one call each.
+// LoadLogs reads the labels of a Loki, one call each. To read them again, load again
+// and make new Rules, which costs nothing.
 func LoadLogs(ctx context.Context, source LogSource, now time.Time) (*Logs, error) {
 	l := &Logs{source: source, values: map[string][]string{}, exact: map[string][]string{}, cased: map[string]string{}}
 	names, err := source.LabelNames(ctx, now.Add(-labelsWindow), now)
@@ -47,25 +49,36 @@ func LoadLogs(ctx context.Context, source LogSource, now time.Time) (*Logs, erro
 	}
 	slices.Sort(names)
 	for _, n := range names {
-		if len(l.labels) >= maxLabelsRead {
-			break
+		if !strings.HasPrefix(n, "__") && len(l.labels) < maxLabelsRead {
+			l.labels = append(l.labels, n)
 		}
-		if strings.HasPrefix(n, "__") {
-			continue
+	}
+	lists := make([][]string, len(l.labels))
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range valueReaders {
+		wg.Go(func() {
+			for i := range next {
+				// A label that cannot be listed costs its names, not the rest.
+				if vals, err := source.LabelValues(ctx, l.labels[i], "", now.Add(-labelsWindow), now); err == nil {
+					lists[i] = vals[:min(len(vals), maxValues)]
+				}
+			}
+		})
+	}
+	for i, n := range l.labels {
+		if !unnamed[n] && n != "filename" {
+			next <- i
 		}
-		l.labels = append(l.labels, n)
-		if unnamed[n] || n == "filename" {
-			continue
-		}
-		vals, err := source.LabelValues(ctx, n, "", now.Add(-labelsWindow), now)
-		if err != nil {
-			return nil, fmt.Errorf("read the values of log label %s: %w", n, err)
-		}
-		if len(vals) > maxValues {
-			vals = vals[:maxValues]
-		}
-		l.values[n] = vals
-		for _, v := range vals {
+	}
+	close(next)
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("read the values of the log labels: %w", err)
+	}
+	for i, n := range l.labels {
+		l.values[n] = lists[i]
+		for _, v := range lists[i] {
 			low := strings.ToLower(v)
 			l.exact[low] = append(l.exact[low], n)
 			l.cased[low] = v

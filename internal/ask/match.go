@@ -118,7 +118,7 @@ func (t *Rules) phraseScore(c *concept, words []word) (best float64, taken []int
 func (t *Rules) uncovered(words []word, taken []int) float64 {
 	s := 0.0
 	for i, w := range words {
-		if _, kind := kindWords[w.stem]; kind || slices.Contains(taken, i) || stopWords[w.text] || len(t.catalog.values[w.text]) > 0 {
+		if _, kind := kindWords[w.stem]; kind || slices.Contains(taken, i) || stopWords[w.text] || t.catalog.isValue(w.text) {
 			continue
 		}
 		s += 0.6 * t.know.weight[w.stem]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -19,9 +20,12 @@ type Rules struct {
 
 var _ Translator = (*Rules)(nil)
 
+// builtin is the knowledge of the files in knowledge/, read once: nothing changes it.
+var builtin = sync.OnceValues(readKnowledge)
+
 // NewRules makes a translator for the servers of the catalogs; either may be nil.
 func NewRules(metrics *Catalog, logs *Logs) (*Rules, error) {
-	k, err := readKnowledge()
+	k, err := builtin()
 	if err != nil {
 		return nil, fmt.Errorf("BUG: built-in knowledge: %w", err)
 	}
@@ -41,6 +45,16 @@ func (t *Rules) Translate(ctx context.Context, q Question) (Translation, error) 
 	if norm == "" {
 		return Translation{}, &Refusal{Reason: "the question is empty"}
 	}
+	if whole := t.follow(normalize(q.Previous), norm); whole != norm && len(whole) <= maxQuestionBytes {
+		norm, q.Text = whole, whole
+	}
+	tr, err := t.choose(ctx, q, norm)
+	tr.Text = norm
+	return tr, err
+}
+
+// choose asks the logs or the metrics.
+func (t *Rules) choose(ctx context.Context, q Question, norm string) (Translation, error) {
 	surely, perhaps := wantsLogs(norm)
 	switch {
 	case t.catalog == nil && t.logs == nil:
@@ -93,14 +107,26 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 	if err != nil {
 		return Translation{}, err
 	}
+	var refusal *Refusal
 	if len(found) == 0 || found[0].score <= 0 {
-		return Translation{}, t.refuse(words, nil)
+		refusal = t.refuse(words, nil)
+	} else {
+		t.join(ctx, words, &found[0])
+		refusal = t.foreign(words, found[0])
+	}
+	if refusal != nil || t.outright(words) {
+		other, err := t.unlisted(ctx, words)
+		if err != nil {
+			return Translation{}, err
+		}
+		if other == nil && refusal != nil {
+			return Translation{}, refusal
+		}
+		if other != nil {
+			found = []candidate{*other}
+		}
 	}
 	best := found[0]
-	t.join(ctx, words, &best)
-	if r := t.foreign(words, best); r != nil {
-		return Translation{}, r
-	}
 	b := builder{ctx: ctx, t: t, m: best, when: when, in: in, words: words, now: q.Now, text: norm}
 	tr, err := b.build()
 	if err != nil {
@@ -117,6 +143,28 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 		}
 	}
 	return tr, nil
+}
+
+// outright reports whether a word is the name of a metric.
+func (t *Rules) outright(words []word) bool {
+	return slices.ContainsFunc(words, func(w word) bool { return strings.ContainsAny(w.text, "_:") && t.catalog.Has(w.text) })
+}
+
+// unlisted finds a metric that no file of the knowledge names; nil if none is like
+// the question.
+func (t *Rules) unlisted(ctx context.Context, words []word) (*candidate, error) {
+	c, taken := t.byName(ctx, words)
+	if c == nil {
+		return nil, nil //nolint:nilnil // nothing found is no error
+	}
+	m := candidate{c: c, score: 1, taken: taken}
+	if err := t.placeNames(ctx, &m, t.catalog.findNames(words)); err != nil {
+		return nil, err
+	}
+	if t.foreign(words, m) != nil {
+		return nil, nil //nolint:nilnil // it does not know what the question names
+	}
+	return &m, nil
 }
 
 // podInfo says on which node a pod runs: by it a concept about pods can be asked for
@@ -146,7 +194,7 @@ func (t *Rules) knows(w string) bool {
 		return true
 	}
 	_, ok := t.know.weight[w]
-	return ok || stopWords[w] || len(t.catalog.values[w]) > 0
+	return ok || stopWords[w] || t.catalog.isValue(w)
 }
 
 // foreign refuses a question whose words name things that neither the knowledge nor
