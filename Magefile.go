@@ -171,7 +171,7 @@ func gotestsum(ctx context.Context, out io.Writer, args ...string) error {
 func Lint(ctx context.Context) error { return lint(ctx, os.Stderr) }
 
 func lint(ctx context.Context, out io.Writer) error {
-	return pinned(ctx, out, "golangci-lint", "run", "./...")
+	return pinned(ctx, out, "golangci-lint", "run", "--allow-parallel-runners", "./...")
 }
 
 // Format formats all Go files with gofumpt.

@@ -29,6 +29,7 @@ func TestComposeIsCoherent(t *testing.T) {
 	require.Len(t, compose.Services, 7)
 	for name, s := range compose.Services {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			require.NotEqual(t, s.Image == "", s.Build.Target == "", "an image or a build")
 			if s.Build.Target != "" {
 				require.FileExists(t, filepath.Join("../deploy", s.Build.Context, s.Build.Dockerfile))

@@ -59,6 +59,7 @@ func program(t testing.TB, name string) string {
 		return filepath.Join(dir, name)
 	}
 	built.once.Do(func() {
+		//nolint:usetesting // the folder serves all stories and outlives the first
 		if built.dir, built.err = os.MkdirTemp("", "portent-e2e-"); built.err != nil {
 			return
 		}
@@ -94,10 +95,10 @@ func file(t testing.TB, parts ...string) string {
 // eventually waits until the condition holds, which it tells by returning "", or fails with what it told last.
 func eventually(t testing.TB, what string, condition func() string) {
 	t.Helper()
-	last := ""
 	end := time.Now().Add(soon)
 	for tick := time.NewTicker(poll); ; <-tick.C {
-		if last = condition(); last == "" {
+		last := condition()
+		if last == "" {
 			return
 		}
 		if time.Now().After(end) {

@@ -59,8 +59,8 @@ func grafanaProgram() (path, home string) {
 	if err != nil {
 		return "", ""
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		if home := filepath.Dir(filepath.Dir(real)); isDir(filepath.Join(home, "public")) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		if home := filepath.Dir(filepath.Dir(target)); isDir(filepath.Join(home, "public")) {
 			return path, home
 		}
 	}

@@ -24,7 +24,7 @@ func (s *Stack) Print(out io.Writer) {
 	} else {
 		row("Grafana", "not installed here", "deploy/compose.yaml has one; GRAFANA_HOME names one")
 	}
-	w.Flush()
+	_ = w.Flush() // to a terminal or a buffer
 	fmt.Fprintf(out, "\n  Data %s   Logs %s\n", filepath.Join(s.data, "data"), filepath.Join(s.data, "logs"))
 	fmt.Fprintf(out, `
 Try
