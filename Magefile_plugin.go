@@ -131,6 +131,10 @@ func frontEndTest(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
+	// From here on the plugin's Go tests must find a whole dist/; without Node they leave it out.
+	if err := os.Setenv("PORTENT_REQUIRE_DIST", "1"); err != nil {
+		return err
+	}
 	if !slices.ContainsFunc(browsers, onPath) && os.Getenv("CHROME_PATH") == "" && os.Getenv("PORTENT_CI") == "" {
 		fmt.Fprintln(out, "no Chromium on PATH (CHROME_PATH names one): the editors were not tested in a browser")
 		return nil
