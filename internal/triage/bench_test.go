@@ -87,7 +87,7 @@ func BenchmarkRunner(b *testing.B) {
 		if n == 0 {
 			break
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(2 * time.Millisecond) //nolint:forbidigo // a benchmark polls: there is nothing to wait on
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)*64*3/b.Elapsed().Seconds(), "alerts/s")

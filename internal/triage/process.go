@@ -295,7 +295,7 @@ func (t *Triage) ended(d decoded, a alert.Alert, exact int) *known {
 	news := false
 	for _, o := range ks {
 		told := o.Status == incident.AlertResolved && !o.Expired
-		if o.StartsAt.After(end) || told && !(o == k && end.After(o.EndsAt)) {
+		if o.StartsAt.After(end) || told && (o != k || !end.After(o.EndsAt)) {
 			continue
 		}
 		t.hear(o, d, a)

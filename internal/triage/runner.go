@@ -123,7 +123,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		held, release, err := r.o.Store.Lead(ctx, "triage")
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // asked to stop: what failed by it is no failure
 			}
 			return err
 		}
