@@ -10,6 +10,9 @@ const (
 	// joinAt is the mean log-odds down to which groups are joined. It is below 0,
 	// since the pairs of one fault are related through others.
 	joinAt = -0.9
+	// stay is what a pair has for it that was in one group before, so that groups
+	// do not change for nothing.
+	stay = 0.5
 	// joinBoth is the same for two groups of someAlerts each: two things that each
 	// have more than one sign are two faults rather than one.
 	joinBoth   = -0.3
@@ -28,21 +31,18 @@ const (
 // cluster groups the live alerts of a scope by average linkage of their
 // log-odds (Sokal and Michener 1958, UPGMA). Groups are only ever joined along a
 // pair of at least joinAt, so it works on the components of those.
-func (s *scope) cluster(now int64) [][]*node {
+func (s *scope) cluster() [][]*node {
 	for i, n := range s.live {
 		n.order = i
 	}
 	c := newForest(len(s.live))
-	zs := make([][]float32, len(s.live))
 	for i, n := range s.live {
-		zs[i] = make([]float32, len(n.links))
-		for k, l := range n.links {
-			z := float32(l.logit(n, now))
-			if n.group == l.to.group {
-				z += 0.5
+		for k := range n.links {
+			l := &n.links[k]
+			if n.changed || l.to.changed {
+				l.z = l.logit(n)
 			}
-			zs[i][k] = z
-			if z >= joinAt {
+			if l.to.order < i && l.z >= joinAt-stay {
 				c.join(i, l.to.order)
 			}
 		}
@@ -58,12 +58,31 @@ func (s *scope) cluster(now int64) [][]*node {
 	}
 	var out [][]*node
 	for _, r := range roots {
-		out = append(out, agglomerate(parts[r], zs)...)
+		out = append(out, regroupPart(parts[r])...)
 	}
 	for _, g := range out {
 		for _, n := range g {
-			n.group = g[0]
+			n.group, n.changed = g[0], false
 		}
+	}
+	return out
+}
+
+// regroupPart groups a component anew when anything in it changed.
+func regroupPart(part []*node) [][]*node {
+	if slices.ContainsFunc(part, func(n *node) bool { return n.changed }) {
+		return agglomerate(part)
+	}
+	var out [][]*node
+	at := map[*node]int{}
+	for _, n := range part {
+		i, ok := at[n.group]
+		if !ok {
+			i = len(out)
+			at[n.group] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], n)
 	}
 	return out
 }
@@ -114,16 +133,15 @@ func (h *joins) Pop() any {
 	return x
 }
 
-// agglomerate groups the nodes of one component; zs are the log-odds of the
-// links of each node by its order.
-func agglomerate(nodes []*node, zs [][]float32) [][]*node {
+// agglomerate groups the nodes of one component.
+func agglomerate(nodes []*node) [][]*node {
 	if len(nodes) == 1 {
 		return [][]*node{nodes}
 	}
 	at, bunches := seed(nodes)
 	for _, n := range nodes {
 		i := at[n.order]
-		for k, l := range n.links {
+		for _, l := range n.links {
 			j, ok := at[l.to.order]
 			if !ok || i >= j {
 				continue
@@ -133,7 +151,10 @@ func agglomerate(nodes []*node, zs [][]float32) [][]*node {
 				b = &bond{}
 				bunches[i].near[j], bunches[j].near[i] = b, b
 			}
-			b.sum += float64(zs[n.order][k])
+			b.sum += float64(l.z)
+			if n.group == l.to.group {
+				b.sum += stay
+			}
 			b.count++
 		}
 	}

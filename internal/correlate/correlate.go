@@ -69,7 +69,7 @@ const (
 	againLogit  = 4
 	// maxPairs bounds the alerts that a new one is compared with. In an outage of
 	// 3,000 alerts it keeps the cost linear; in ordinary hours it is not reached.
-	maxPairs = 80
+	maxPairs = 48
 )
 
 // An Engine groups alerts. It is not safe for concurrent use.
@@ -101,14 +101,14 @@ type node struct {
 	group    *node  // the first node of its group; itself when alone
 	order    int    // in the scope, during clustering
 	removed  bool
-	fresh    bool
-	neighbor int // starts near its own, when it came
+	changed  bool // since its scope was clustered
+	neighbor int  // starts near its own, when it came
 }
 
-// A link is the log-odds of a pair without what their ends tell.
+// A link is the log-odds of a pair: base without what their ends tell, z with it.
 type link struct {
-	to   *node
-	base float32
+	to      *node
+	base, z float32
 }
 
 // New returns an empty Engine.
@@ -141,7 +141,7 @@ func (e *Engine) Add(a Alert) {
 		s = &scope{name: a.Scope, id: hash(a.Scope)}
 		e.scopes[a.Scope] = s
 	}
-	n := &node{Alert: a, scope: s, name: hash(a.Name), fresh: true}
+	n := &node{Alert: a, scope: s, name: hash(a.Name), changed: true}
 	n.group = n
 	e.alerts[a.ID] = n
 	e.batch = append(e.batch, n)
@@ -151,7 +151,7 @@ func (e *Engine) Add(a Alert) {
 func (e *Engine) End(id, at int64) {
 	if n, ok := e.alerts[id]; ok && n.End != at {
 		n.End = at
-		n.scope.dirty = true
+		n.scope.dirty, n.changed = true, true
 		if at > 0 {
 			e.memory.ended(n)
 		}
@@ -192,7 +192,7 @@ func (e *Engine) Regroup(now int64) [][]int64 {
 	var out [][]int64
 	for _, s := range dirty {
 		s.dirty = false
-		for _, g := range s.cluster(now) {
+		for _, g := range s.cluster() {
 			ids := make([]int64, len(g))
 			for i, n := range g {
 				ids[i] = n.ID
@@ -212,8 +212,8 @@ func (e *Engine) judge(n *node) {
 		if n.Key == m.Key {
 			z = max(z, againLogit)
 		}
-		n.links = append(n.links, link{m, z})
-		m.links = append(m.links, link{n, z})
+		n.links = append(n.links, link{m, z, z})
+		m.links = append(m.links, link{n, z, z})
 	}
 	e.enter(n, near)
 }
@@ -278,7 +278,9 @@ func (e *Engine) freeze(s *scope, now int64) {
 	}
 	s.live = slices.Delete(s.live, 0, cut)
 	for _, n := range s.live {
+		before := len(n.links)
 		n.links = slices.DeleteFunc(n.links, func(l link) bool { return l.to.removed })
+		n.changed = n.changed || len(n.links) != before
 	}
 }
 

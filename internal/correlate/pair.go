@@ -43,7 +43,6 @@ const (
 	fBothEnded
 	fEndGap
 	fOneEnded
-	fOneEndedFor
 	fEndTogether
 	nFeatures
 )
@@ -51,7 +50,7 @@ const (
 var featureNames = [nFeatures]string{
 	"bias", "sameKey", "latelyNew", "latelyOld", "related", "lift", "logGap", "gap2", "gap6", "gap20", "top", "second", "mention", "prefix",
 	"namespace", "sameName", "sameName3", "dayNew", "dayOld", "ruleNew", "ruleOld", "infoNew", "infoOld", "critNew", "critOld", "noNamespace",
-	"ended", "endedLong", "busy", "topGap", "liftGap", "mentionGap", "short", "nothing", "bothEnded", "endGap", "oneEnded", "oneEndedFor", "endTogether",
+	"ended", "endedLong", "busy", "topGap", "liftGap", "mentionGap", "short", "nothing", "bothEnded", "endGap", "oneEnded", "endTogether",
 }
 
 type features [nFeatures]float64
@@ -106,29 +105,28 @@ func (e *Engine) features(n, m *node) (f features) {
 	return f
 }
 
-// ends adds what the ends of two alerts tell by now.
-func (f *features) ends(n, m *node, now int64) {
+// ends adds what the ends of two alerts tell.
+func (f *features) ends(n, m *node) {
 	switch {
 	case n.End != 0 && m.End != 0:
 		gap := float64(abs(n.End-m.End)) / 60_000
 		f[fBothEnded], f[fEndGap], f[fEndTogether] = 1, math.Log1p(gap), one(gap < 3)
-	case n.End != 0:
-		f[fOneEnded], f[fOneEndedFor] = 1, math.Log1p(float64(max(0, now-n.End))/60_000)
-	case m.End != 0:
-		f[fOneEnded], f[fOneEndedFor] = 1, math.Log1p(float64(max(0, now-m.End))/60_000)
+	case n.End != 0 || m.End != 0:
+		f[fOneEnded] = 1
 	}
 }
 
-// logit is the log-odds of a pair by now, bounded so that no pair decides alone.
-func (l link) logit(n *node, now int64) float64 {
+// logit is the log-odds of a pair with what their ends tell, bounded so that no
+// pair decides alone.
+func (l link) logit(n *node) float32 {
 	var f features
-	f.ends(n, l.to, now)
+	f.ends(n, l.to)
 	var z float64
 	for i := fBothEnded; i < nFeatures; i++ {
 		z += f[i] * weights[i]
 	}
 	z = float64(l.base) + max(endFloor, z)
-	return max(-maxLogit, min(maxLogit, z))
+	return float32(max(-maxLogit, min(maxLogit, z)))
 }
 
 const (

@@ -25,13 +25,22 @@ func (e *Engine) Why(id int64, ids []int64) string {
 	return e.explain(n, best.to)
 }
 
-// Usual is how often an alert had fired in the day before it did, how often its
-// rule had in the same scope, and whether its last firing went on for long.
-func (e *Engine) Usual(id int64) (alert, rule int, chronic bool) {
-	if n, ok := e.alerts[id]; ok {
-		return int(n.past.day), int(n.past.rule), n.past.chronic
+// A Past is how usual an alert was when it began to fire.
+type Past struct {
+	// Alert is how often it, and Rule how often its rule in its scope, had fired in
+	// the day before.
+	Alert, Rule int
+	// Chronic: its last firing went on for long.
+	Chronic bool
+}
+
+// Past returns that of an alert that may still change its group, zero for others.
+func (e *Engine) Past(id int64) Past {
+	n, ok := e.alerts[id]
+	if !ok {
+		return Past{}
 	}
-	return 0, 0, false
+	return Past{Alert: int(n.past.day), Rule: int(n.past.rule), Chronic: n.past.chronic}
 }
 
 // explain names what ties two alerts, the strongest first, at most three things.

@@ -18,8 +18,8 @@ var never = time.Unix(1<<40, 0)
 //
 // A critical alert deserves one at once, after a short hold against flapping.
 // Warnings do soon when three different ones that do not usually fire belong
-// together, later when two do, and when a lone one lasts: the longer, the more
-// often its rule fires. What usually fires, or did when we came, counts for none
+// together, later when two do, and when a lone one lasts: the longer, the more often
+// its rule fires. What usually fires, or did when we came, counts for none
 // of it.
 func (t *Triage) ticketAt(g *group) time.Time {
 	at := never
@@ -27,21 +27,21 @@ func (t *Triage) ticketAt(g *group) time.Time {
 	for _, k := range g.members {
 		severity := t.policy.severity(k.Labels)
 		if severity.Rank() < t.policy.TicketMinSeverity.Rank() {
-			if k.usual < usualFrom && !k.known && !k.chronic {
+			if !k.expected() {
 				quiet = append(quiet, k)
 			}
 			continue
 		}
 		var hold time.Duration
 		switch critical := severity == incident.SeverityCritical; {
-		case critical && k.usual < usualFrom:
+		case critical && k.past.Alert < usualFrom:
 			hold = time.Duration(t.policy.HoldCritical)
 		case critical:
 			hold = time.Duration(t.policy.HoldTogether)
-		case k.usual >= usualFrom || k.known || k.chronic:
+		case k.expected():
 			continue
 		default:
-			hold = time.Duration(t.policy.HoldAlone) * time.Duration(1+k.rule)
+			hold = time.Duration(t.policy.HoldAlone) * time.Duration(1+2*k.past.Rule)
 		}
 		if d := k.StartsAt.Add(hold); d.Before(at) && k.firesAt(d) {
 			at = d
@@ -62,12 +62,16 @@ func (t *Triage) ticketAt(g *group) time.Time {
 		{3, (*known).rulename, t.policy.HoldMany},
 		{2, (*known).rulename, t.policy.HoldTogether},
 		{3, (*known).subject, t.policy.HoldTogether},
-		{2, (*known).subject, t.policy.HoldAlone * 2 / 3},
+		{2, (*known).subject, t.policy.HoldAlone},
 	} {
 		at = earliest(at, fireTogether(calm, r.n, r.of, time.Duration(r.hold)))
 	}
 	return at
 }
+
+// expected reports whether nobody needs to be told of a warning by itself: it
+// fires again and again, or did for long, or since before we came.
+func (k *known) expected() bool { return k.past.Alert >= usualFrom || k.past.Chronic || k.known }
 
 // usualFrom is how often an alert must have fired in the day before to count as
 // usual.

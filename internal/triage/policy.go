@@ -114,7 +114,7 @@ func DefaultPolicy() Policy {
 		HoldCritical:      0, // at once; one that usually fires is held as two warnings are
 		HoldMany:          model.Duration(2 * time.Minute),
 		HoldTogether:      model.Duration(12 * time.Minute),
-		HoldAlone:         model.Duration(45 * time.Minute),
+		HoldAlone:         model.Duration(35 * time.Minute),
 		Baseline:          model.Duration(20 * time.Minute),
 		AlertTTL:          model.Duration(12 * time.Hour),
 		ResolveAfter:      model.Duration(2 * time.Minute),

@@ -18,7 +18,7 @@ func handleOf(fingerprint string, start time.Time) int64 {
 	h := fnv.New64a()
 	h.Write([]byte(fingerprint))
 	h.Write(strconv.AppendInt(nil, start.UnixNano(), 36))
-	return int64(h.Sum64()) //nolint:gosec // any 64 bits will do
+	return int64(h.Sum64())
 }
 
 // correlated is an alert as the correlator wants it.
@@ -295,7 +295,9 @@ func (t *Triage) why(k *known, members []*known) string {
 
 // acquaint notes how usual an alert is.
 func (t *Triage) acquaint(k *known) {
-	k.usual, k.rule, k.chronic = t.cor.Usual(k.handle)
+	if t.cor.Live(k.handle) {
+		k.past = t.cor.Past(k.handle)
+	}
 	scope := t.policy.scope(k.Labels)
 	if since, ok := t.since[scope]; !ok || k.ReceivedAt.Before(since) {
 		t.since[scope] = k.ReceivedAt

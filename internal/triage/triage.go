@@ -94,12 +94,11 @@ type known struct {
 	group *group // nil when kept out
 	// handle names it to the correlator.
 	handle int64
-	// How often it, and its rule, fired in the day before, and whether it fired
-	// when its scope was first heard of.
-	usual, rule int
-	known       bool
-	chronic     bool // it fired for long before
-	evidence    bool // a rule keeps it out unless an incident is there
+	// past is how usual it is, and known whether it fired when its scope was first
+	// heard of.
+	past     correlate.Past
+	known    bool
+	evidence bool // a rule keeps it out unless an incident is there
 	// The tickets do not know that it joined, that it ended.
 	joinUntold, endUntold bool
 	dirty                 bool // in this batch: changed,
