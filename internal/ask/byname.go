@@ -37,7 +37,7 @@ func nameWords(metric string) []string {
 
 // maxNameHits bounds how many metrics of one word are looked at: a word of more
 // metrics than that tells nothing.
-const maxNameHits = 20_000
+const maxNameHits = 5_000
 
 // byName makes a concept of the metric whose name, with its help text, holds all
 // words of the question that say something; nil if there is none. Names of things

@@ -26,8 +26,9 @@ var (
 	reLogs = regexp.MustCompile(`\b(?:(?:error |access |audit |event |server |container |pod |app )?logs?|loglines?|log ?lines?|lines?|log (?:entr(?:y|ies)|volume|messages?)|entries|` +
 		`logging|\w*exceptions?|stack ?traces?|tracebacks?|panics?|panicked|panicking|(?:error|fatal|warning|warn|critical) messages?)\b`)
 	// reMaybeLogs are words that logs may answer to.
-	reMaybeLogs = regexp.MustCompile(`\b(?:events?|say|says|said|mention|mentions|mentioning|logged|everything about|anything about)\b`)
+	reMaybeLogs = regexp.MustCompile(`\b(?:events?|say|says|said|mention|mentions|mentioning|logged|everything about|anything about|complain(?:s|ing)? about|(?:top|common|frequent|most) (?:\d+ )?(?:[a-z]+ )?messages?)\b`)
 	reLoggedIn  = regexp.MustCompile(`\b(?:logged|logging) (?:in|on|out)\b`)
+	reEvents    = regexp.MustCompile(`\bevents?\b`)
 	reErrors    = regexp.MustCompile(`\b(?:errors|warnings|errored)\b`)
 	reNotLogs   = regexp.MustCompile(`\b(?:rate|ratio|percent|percentage|share|budget|requests?|http|5xx|4xx|network|interface|nic|scrape|rule|alerts?|metric|metrics|per second|receive|transmit)\b|%`)
 	reQuoted    = regexp.MustCompile("\"([^\"]{1,200})\"|(?:^|[ (])'([^']{1,200})'|`([^`]{1,200})`|“([^”]{1,200})”")
@@ -86,6 +87,9 @@ func (l *Logs) translateLogs(ctx context.Context, q Question, norm string, stric
 	rest := t.takeQuotes(norm)
 	t.when, rest = takeWhen(rest, q)
 	t.in, rest = takeIntent(rest)
+	if t.slowest() && t.in.quantile == 0 {
+		t.in.agg = "max"
+	}
 	t.words = cutWords(rest)
 	if len(t.words) > maxWords {
 		return Translation{}, t.refuse("the question has %d words, at most %d are looked for in logs", len(t.words), maxWords)
@@ -96,6 +100,9 @@ func (l *Logs) translateLogs(ctx context.Context, q Question, norm string, stric
 		}
 	}
 	t.identities()
+	if len(t.words) > 0 && (t.words[0].text == "search" || t.words[0].text == "find" || t.words[0].text == "tail") {
+		t.words[0].used = true
+	}
 	t.names = l.findStreams(t.words)
 	if err := t.choose(); err != nil {
 		return Translation{}, err
@@ -124,7 +131,7 @@ func (t *logTask) takeQuotes(norm string) string {
 func (t *logTask) identities() {
 	for i := range t.words {
 		w := &t.words[i]
-		if !reIdentity.MatchString(w.text) || len(t.l.exact[w.text]) > 0 || reStatus.MatchString(w.text) || reCode.MatchString(w.text) && len(w.text) == 3 {
+		if !reIdentity.MatchString(w.text) || len(t.l.exact[w.text]) > 0 || reStatus.MatchString(w.text) || reCode.MatchString(w.text) {
 			continue
 		}
 		w.used = true
@@ -155,6 +162,36 @@ func matcher(typ labels.MatchType, name, value string) *labels.Matcher {
 
 // choose makes the stream selector and looks at a sample of its lines.
 func (t *logTask) choose() error {
+	lines, err := t.selectStreams()
+	for err == nil && len(lines) == 0 && (len(t.names) > 1 || len(t.names) == 1 && t.events()) {
+		// These names have nothing in common: the least certain one is a word of messages.
+		at := len(t.names) - 1
+		if weak := slices.IndexFunc(t.names, func(n streamName) bool {
+			return !slices.Contains(programLabels, n.label) && hintAt(t.words, n.at[0]) == ""
+		}); weak >= 0 {
+			at = weak
+		}
+		last := t.names[at]
+		t.names = slices.Delete(slices.Clone(t.names), at, at+1)
+		for _, i := range last.at {
+			t.words[i].used = false
+		}
+		lines, err = t.selectStreams()
+	}
+	if err != nil {
+		return err
+	}
+	t.sample = look(lines)
+	reason, kind := t.sample.find("reason"), t.sample.find("type")
+	t.event = reason != nil && kind != nil && 5*min(reason.lines, kind.lines) >= 4*len(lines) && kind.values["Warning"]+kind.values["Normal"] > 0
+	return nil
+}
+
+func (t *logTask) events() bool { return reEvents.MatchString(t.norm) }
+
+// selectStreams makes the selector of the names and samples its lines.
+func (t *logTask) selectStreams() ([]LogLine, error) {
+	t.sel = nil
 	for _, n := range t.names {
 		typ, re := labels.MatchEqual, labels.MatchRegexp
 		if n.not {
@@ -166,7 +203,7 @@ func (t *logTask) choose() error {
 			t.sel = append(t.sel, matcher(re, n.label, regexFor(n.values)))
 		}
 	}
-	if regexp.MustCompile(`\bevents?\b`).MatchString(t.norm) {
+	if t.events() {
 		if m := t.l.eventStream(); m != nil {
 			t.sel = slices.DeleteFunc(t.sel, func(o *labels.Matcher) bool { return slices.Contains(programLabels, o.Name) && o.Value == m.Value })
 			t.sel = append([]*labels.Matcher{m}, t.sel...)
@@ -175,14 +212,7 @@ func (t *logTask) choose() error {
 	if !slices.ContainsFunc(t.sel, func(m *labels.Matcher) bool { return !m.Matches("") }) {
 		t.sel = append(t.sel, t.l.all(t.wanted()))
 	}
-	lines, err := t.read(t.selector(), sampleLines)
-	if err != nil {
-		return err
-	}
-	t.sample = look(lines)
-	reason, kind := t.sample.find("reason"), t.sample.find("type")
-	t.event = reason != nil && kind != nil && 5*min(reason.lines, kind.lines) >= 4*len(lines) && kind.values["Warning"]+kind.values["Normal"] > 0
-	return nil
+	return t.read(t.selector(), sampleLines)
 }
 
 // wanted returns the stream label that the answer is by, if it is one.
@@ -423,6 +453,12 @@ func (t *logTask) mentioned() error {
 		words, at = append(words, w.stem), append(at, i)
 	}
 	if len(words) == 0 {
+		if t.strict && len(t.quoted) > 0 {
+			lines, err := t.read(t.selector(), 1)
+			if err != nil || len(lines) > 0 {
+				return err
+			}
+		}
 		if t.strict && len(t.levels) == 0 && !slices.ContainsFunc(t.words, t.sample.isField) {
 			return t.refuse("nothing in it is about log lines")
 		}
@@ -457,14 +493,18 @@ func (t *logTask) mentioned() error {
 func (t *logTask) skips(w word) bool {
 	switch w.stem {
 	case "event", "k8s", "kubernetes", "logged", "logging", "line", "log", "fraction", "share", "find", "search", "mention", "mentioning", "mentioned",
-		"containing", "contain", "matching", "match", "volume", "longer", "loudest", "chattiest", "noisiest", "time", "emit", "emitted", "produce", "produced", "print", "printed":
+		"containing", "contain", "tail", "grep", "dump", "according", "regarding", "concerning", "distinct", "unique", "common", "frequent", "complain", "complains", "complaining", "matching", "match", "volume", "longer", "loudest", "chattiest", "noisiest", "time", "emit", "emitted", "produce", "produced", "print", "printed":
 		return true
 	case "access":
 		return t.sample.format == "access"
+	case "slowest", "longest":
+		return t.slowest()
+	case "message":
+		return t.in.rank != 0
 	case "took", "take", "last", "lasted", "lasting", "slow":
 		return t.in.threshold != nil && t.in.threshold.unit != ""
 	case "request", "response", "call", "hit":
-		return t.sample.format == "access" || t.in.quantile > 0 || t.in.agg != ""
+		return t.in.threshold != nil && t.in.threshold.unit != "" || t.slowest() || t.sample.format == "access" || t.in.quantile > 0 || t.in.agg != ""
 	}
 	return false
 }
@@ -473,11 +513,20 @@ func (t *logTask) skips(w word) bool {
 // field, a text that all of them have, or one search a word.
 func (t *logTask) say(words, stems []string, search []LogStage) error {
 	s := look(t.hits)
-	if len(words) == 1 {
-		if f, v := s.holds(words[0], len(t.hits)); f != nil && (s.format == "json" || s.format == "logfmt") {
+	if s.format == "json" || s.format == "logfmt" {
+		var restWords, restStems []string
+		var restSearch []LogStage
+		for i, w := range words {
+			f, v := s.holds(w, len(t.hits))
+			if f == nil || len(words) > 1 && f == s.find("msg", "message") {
+				restWords, restStems, restSearch = append(restWords, w), append(restStems, stems[i]), append(restSearch, search[i])
+				continue
+			}
 			t.sample.format = s.format
 			t.byField(f, LabelFilter{Name: f.name, Op: "=", Text: v})
 			t.told = append(t.told, f.name+" "+v)
+		}
+		if words, stems, search = restWords, restStems, restSearch; len(words) == 0 {
 			return nil
 		}
 	}
@@ -493,6 +542,11 @@ func (t *logTask) say(words, stems []string, search []LogStage) error {
 	t.filters = append(t.filters, search...)
 	t.told = append(t.told, "lines with "+quoteList(words))
 	return nil
+}
+
+// slowest reports whether the question ranks by how long things took.
+func (t *logTask) slowest() bool {
+	return t.in.threshold == nil && strings.Contains(t.norm, "slowest") || strings.Contains(t.norm, "took longest")
 }
 
 // program reports whether the question names a program that logs.

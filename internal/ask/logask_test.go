@@ -145,7 +145,13 @@ func TestTranslateLogs(t *testing.T) {
 		`sum(count_over_time({app="grinder"} | detected_level=~"error|critical|fatal" [1h])) - sum(count_over_time({app="grinder"} | detected_level=~"error|critical|fatal" [1h] offset 1d))`)
 	f("namespaces that logged more than 100 lines", `sum by (namespace) (count_over_time({namespace=~".+"} [1h])) > 100`)
 	f("error logs of plant except grinder", `{namespace="plant", app!="grinder"} | logfmt | level=~"(?i)(?:error|err|severe|critical|fatal|panic)"`)
+	f("slowest calls in the grinder logs per operator", `topk(10, max_over_time({app="grinder"} | json | unwrap elapsed_ms | __error__="" [1h]) by (operator))`)
+	f("top 3 messages of grinder", `topk(3, sum by (msg) (count_over_time({app="grinder"} | json [1h])))`)
+	f("how many batches were milled by operator ben according to the grinder logs", `sum(count_over_time({app="grinder"} |= "batch milled" | json | operator="ben" [1h]))`)
+	f("did the grinder log more errors in the last hour than the hour before",
+		`sum(count_over_time({app="grinder"} | detected_level=~"error|critical|fatal" [1h])) - sum(count_over_time({app="grinder"} | detected_level=~"error|critical|fatal" [1h] offset 1h))`)
 	// events
+	f("events about grinder", `{job="kube-events"} |~ "(?i)grinder"`)
 	f("warning events in plant", `{job="kube-events", namespace="plant"} | logfmt | type="Warning"`)
 	f("events by reason", `sum by (reason) (count_over_time({job="kube-events"} | logfmt [1h]))`)
 	f("how many backoff events in the last 6h", `sum(count_over_time({job="kube-events"} | logfmt | reason="BackOff" [6h]))`)

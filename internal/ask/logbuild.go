@@ -71,13 +71,16 @@ func (t *logTask) dimensions() (dims []string, field *logField) {
 		}
 	}
 	for i, w := range t.words {
-		if w.used || !t.introduced(i) && !(kindWords[w.stem] != nil && (t.in.rank != 0 || t.in.threshold != nil || t.asks(i))) {
+		if w.used || !t.introduced(i) && !((kindWords[w.stem] != nil || w.stem == "message" && t.in.rank != 0) && (t.in.rank != 0 || t.in.threshold != nil || t.asks(i))) {
 			continue
 		}
 		if t.isNameHint(i) && !t.introduced(i) {
 			continue
 		}
 		names := append(slices.Clone(kindWords[w.stem]), w.text, w.stem)
+		if w.stem == "message" {
+			names = []string{"msg", "message"}
+		}
 		if at := slices.IndexFunc(names, func(n string) bool { return slices.Contains(t.l.labels, n) && t.hasLabel(n) }); at >= 0 {
 			if !slices.Contains(dims, names[at]) {
 				dims = append(dims, names[at])
@@ -89,11 +92,19 @@ func (t *logTask) dimensions() (dims []string, field *logField) {
 			continue
 		}
 		if f := sample.find(names...); f != nil {
+			if slices.ContainsFunc(t.fields, func(st LogStage) bool { l, ok := st.(LabelFilter); return ok && l.Name == f.name && l.Op == "=" }) {
+				continue // "by operator ben"
+			}
 			field = f
 			dims = append(dims, f.name)
 			if t.sample.format == "plain" && sample.format != "plain" {
 				t.sample.format = sample.format
 			}
+		}
+	}
+	if len(dims) == 0 && t.slowest() {
+		if f := sample.find("path", "route", "url", "uri", "endpoint", "handler", "query"); f != nil {
+			return []string{f.name}, f
 		}
 	}
 	return dims, field
@@ -190,7 +201,7 @@ func (t *logTask) measured() (*logField, error) {
 		s = look(t.hits)
 	}
 	for i, w := range t.words {
-		if t.introduced(i) || stopWords[w.text] {
+		if t.introduced(i) || stopWords[w.text] && s.fields[w.text] == nil {
 			continue
 		}
 		if f := s.find(w.text, w.stem); f != nil && f.numbers+f.times+f.sizes > 0 {

@@ -236,7 +236,12 @@ const maxUnion = 12
 func (l *Logs) partial(words []word, at []int, hint string, not bool) (streamName, bool) {
 	if len(at) == 1 {
 		w := words[at[0]]
-		if _, kind := kindWords[w.stem]; kind || len(w.text) < 2 {
+		_, kind := kindWords[w.stem]
+		if kind && at[0]+1 < len(words) { // "ingress logs", "gateway access log"
+			next := words[at[0]+1].stem
+			kind = next != "log" && next != "access"
+		}
+		if kind || len(w.text) < 2 {
 			return streamName{}, false
 		}
 	}
@@ -278,7 +283,9 @@ func regexFor(values []string) string {
 // levelOf returns the level that a word means, or "".
 func levelOf(w word) string {
 	switch w.stem {
-	case "error", "err", "erroring", "failure":
+	case "complaining":
+		return "error"
+	case "error", "err", "erroring", "failure", "complain":
 		return "error"
 	case "warn", "warning":
 		return "warn"

@@ -52,7 +52,7 @@ func amount(n, unit string) time.Duration {
 }
 
 var (
-	reBefore = regexp.MustCompile(`(?:compared (?:to|with)|than|vs\.?|versus|against|and) (?:in |during |over )?(?:the )?` + numberPattern + ` ?` + unitPattern + ` (?:before|earlier|prior)`)
+	reBefore = regexp.MustCompile(`(?:compared (?:to|with)|than|vs\.?|versus|against|and) (?:in |during |over )?(?:the )?(?:` + numberPattern + ` ?)?` + unitPattern + ` (?:before|earlier|prior)`)
 	reVsAgo  = regexp.MustCompile(`(?:compared? (?:it )?(?:to|with)|than|vs\.?|versus|against|to|with|from|and) (?:the )?(?:same (?:time|hour) )?` + numberPattern + ` ?` + unitPattern + ` ago`)
 	reVsDay  = regexp.MustCompile(`(?:compared? (?:it )?(?:to|with)|than|vs\.?|versus|against|to|with|and) (?:the )?(?:same (?:time|hour|period) )?(?:of )?(yesterday|last week|the day before|a day earlier|last month)`)
 	reNext   = regexp.MustCompile(`(?:(?:with)?in|over|during|for) (?:the )?(?:next|coming|following) (?:` + numberPattern + ` ?)?` + unitPattern + `|(?:within|inside|in less than) ` + numberPattern + ` ?` + unitPattern)
