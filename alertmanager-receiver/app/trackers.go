@@ -11,6 +11,7 @@ import (
 
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/pagerduty"
+	"github.com/portent-dev/portent/internal/ticket/servicenow"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -19,11 +20,12 @@ const (
 	TrackerLocal = "local"
 	TrackerJira  = "jira"
 	// TrackerPagerDuty opens incidents by events.
-	TrackerPagerDuty = "pagerduty"
+	TrackerPagerDuty  = "pagerduty"
+	TrackerServiceNow = "servicenow" // its incident table
 )
 
 // trackerTypes are the known ones, for the error about an unknown one.
-var trackerTypes = []string{TrackerJira, TrackerLocal, TrackerPagerDuty}
+var trackerTypes = []string{TrackerJira, TrackerLocal, TrackerPagerDuty, TrackerServiceNow}
 
 // TrackerConfig is one tracker. Name stands in tickets, metrics and the API; it defaults to the type.
 type TrackerConfig struct {
@@ -31,7 +33,8 @@ type TrackerConfig struct {
 	Type string       `yaml:"type"`
 	Jira *jira.Config `yaml:"jira"`
 
-	PagerDuty *pagerduty.Config `yaml:"pagerduty"`
+	PagerDuty  *pagerduty.Config  `yaml:"pagerduty"`
+	ServiceNow *servicenow.Config `yaml:"servicenow"`
 }
 
 // remote is the configuration of a tracker that lives elsewhere.
@@ -49,13 +52,17 @@ func (t *TrackerConfig) remotes() map[string]remote {
 	if t.PagerDuty != nil {
 		m[TrackerPagerDuty] = t.PagerDuty
 	}
+	if t.ServiceNow != nil {
+		m[TrackerServiceNow] = t.ServiceNow
+	}
 	return m
 }
 
 // needs says what a tracker of a type cannot be without.
 var needs = map[string]string{
-	TrackerJira:      "url, project and token",
-	TrackerPagerDuty: "routing_key",
+	TrackerJira:       "url, project and token",
+	TrackerPagerDuty:  "routing_key",
+	TrackerServiceNow: "url and credentials",
 }
 
 // check reports what is wrong with the secrets and files that t names; key is where t stands.
@@ -68,6 +75,10 @@ func (t *TrackerConfig) check(key string) error {
 	if t.PagerDuty != nil {
 		_, err := t.PagerDuty.Secrets()
 		errs = append(errs, web.Invalid(key+"."+TrackerPagerDuty, err))
+	}
+	if t.ServiceNow != nil {
+		_, err := t.ServiceNow.Secret()
+		errs = append(errs, web.Invalid(key+"."+TrackerServiceNow, err))
 	}
 	for kind, r := range t.remotes() {
 		_, err := r.HTTPClient()

@@ -18,6 +18,7 @@ import (
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/local"
 	"github.com/portent-dev/portent/internal/ticket/pagerduty"
+	"github.com/portent-dev/portent/internal/ticket/servicenow"
 	"github.com/portent-dev/portent/internal/ticketrest"
 	"github.com/portent-dev/portent/internal/web"
 )
@@ -79,6 +80,11 @@ func (s *trackerSet) build(ctx context.Context, c TrackerConfig) (*builtTracker,
 		secrets, err := c.PagerDuty.Secrets()
 		return s.reuse(ctx, c, secrets, err, func(o made) (checked, error) {
 			return pagerduty.New(pagerduty.Options{Config: *c.PagerDuty, Secrets: secrets, Client: o.client, Now: time.Now, Logger: o.log, Registerer: o.reg})
+		})
+	case TrackerServiceNow:
+		secret, err := c.ServiceNow.Secret()
+		return s.reuse(ctx, c, secret, err, func(o made) (checked, error) {
+			return servicenow.New(servicenow.Options{Config: *c.ServiceNow, Secret: secret, Client: o.client, Now: time.Now, Logger: o.log, Registerer: o.reg})
 		})
 	default:
 		return nil, fmt.Errorf("BUG: unknown tracker type %q passed validation", c.Type)
