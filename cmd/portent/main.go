@@ -37,6 +37,7 @@ var commands = []command{
 	patternsCommand,
 	askCommand,
 	forecastCommand,
+	analyzeCommand,
 }
 
 // usageError is a failure that the command line itself is to blame for.

@@ -53,6 +53,7 @@ type App struct {
 	backfills  *backfillMetrics
 	unselected prometheus.Counter
 	clockJumps prometheus.Counter
+	analyses   *analysisMetrics
 	learning   atomic.Bool // the history is being read
 
 	mu      sync.Mutex      // held while parts are replaced, started or stopped
@@ -136,6 +137,7 @@ func (a *App) registerMetrics() {
 		Help: "Times that the clock of this machine jumped by more than 30 s; no series is forgotten for a while after.",
 	})
 	a.reg.MustRegister(a.unselected, a.clockJumps)
+	a.analyses = newAnalysisMetrics(a.reg)
 }
 
 func (a *App) openEngine(o detect.Options) error {
@@ -224,6 +226,7 @@ func (a *App) closeState() error {
 func (a *App) openServer() (err error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/write", a.serveWrite)
+	mux.HandleFunc("POST /v1/analyze/metrics", func(w http.ResponseWriter, r *http.Request) { a.parts.Load().analysis.ServeHTTP(w, r) })
 	mux.HandleFunc("GET /api/v1/anomalies", anomaliesHandler(
 		func() forEach { return a.gate.engine.Load().ForEach },
 		func() string { return a.parts.Load().config.Detection.Detector }))

@@ -27,6 +27,7 @@ type Config struct {
 	Federate    federate.Config    `yaml:"federate"`
 	Detection   Detection          `yaml:"detection"`
 	Export      Export             `yaml:"export"`
+	Analysis    Analysis           `yaml:"analysis"`
 	State       State              `yaml:"state"`
 	Backfill    Backfill           `yaml:"backfill"`
 }
@@ -93,7 +94,8 @@ func Default() Config {
 			MaxSeries: 20_000,
 			Outputs:   []Output{OutputScore, OutputExpected, OutputLower, OutputUpper},
 		},
-		State: State{Directory: "data/exporter", SnapshotInterval: model.Duration(5 * time.Minute)},
+		Analysis: DefaultAnalysis(),
+		State:    State{Directory: "data/exporter", SnapshotInterval: model.Duration(5 * time.Minute)},
 		Backfill: Backfill{
 			Window:     model.Duration(24 * time.Hour),
 			Queries:    true,
@@ -107,7 +109,7 @@ func Default() Config {
 }
 
 // Load reads the file at path over the defaults and checks all of it. An empty path gives the defaults. Relative paths in
-// http_client are taken from the directory that the file is in, as Prometheus does.
+// http_client and of analysis.actions_file are taken from the directory that the file is in, as Prometheus does.
 func Load(path string) (Config, error) {
 	c := Default()
 	if path == "" {
@@ -119,6 +121,10 @@ func Load(path string) (Config, error) {
 	c.PromQL.SetDirectory(filepath.Dir(path))
 	c.Federate.SetDirectory(filepath.Dir(path))
 	c.Backfill.HTTPClient.SetDirectory(filepath.Dir(path))
+	c.Analysis.setDirectory(filepath.Dir(path))
+	if _, err := c.Analysis.actions(); err != nil {
+		return Config{}, fmt.Errorf("%s: analysis.%w", path, err)
+	}
 	return c, nil
 }
 
@@ -130,6 +136,7 @@ func (c *Config) Validate() error {
 		web.Invalid("federate", keyed(c.Federate.Validate())),
 		web.Invalid("detection", c.Detection.validate()),
 		web.Invalid("export", c.Export.validate()),
+		web.Invalid("analysis", c.Analysis.validate()),
 		web.Invalid("state", c.State.validate()),
 		web.Invalid("backfill", c.Backfill.validate()),
 	)

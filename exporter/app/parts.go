@@ -21,6 +21,7 @@ type parts struct {
 	config    Config
 	selection *selection
 	families  []family
+	analysis  http.Handler
 	write     *part
 	promql    *part
 	federate  *part
@@ -46,6 +47,9 @@ func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	}
 	if next.selection, err = newSelection(c.Detection.Keep, c.Detection.Drop); err != nil {
 		return nil, fmt.Errorf("detection: %w", err)
+	}
+	if next.analysis, err = newAnalysis(c.Analysis, a.analyses); err != nil {
+		return nil, fmt.Errorf("analysis.%w", err)
 	}
 	next.write, err = reuse(old.write, c.RemoteWrite, func(p *part) (err error) {
 		p.handler, err = remotewrite.New(remotewrite.Options{
