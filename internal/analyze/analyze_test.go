@@ -225,6 +225,19 @@ func TestShortSeriesAreSkipped(t *testing.T) {
 	require.Empty(t, r.Anomalies)
 }
 
+// The longest series that fits a request, and one that crowds a minute of the day, end
+// in a time that does not grow with their square.
+func TestLongSeries(t *testing.T) {
+	long := shaped(1, 300_000, time.Minute, labels("__name__", "m"), func(i float64) float64 { return 100 + 10*math.Sin(i/230) })
+	crowded := shaped(2, 60_000, time.Hour, labels("__name__", "n"), func(float64) float64 { return 5 })
+	for i := 30_001; i < len(crowded.T); i++ {
+		crowded.T[i] = crowded.T[i-1] + 1
+	}
+	before := time.Now()
+	run(t, analyze.All, detect.Medium, long, crowded)
+	require.Less(t, time.Since(before), 20*time.Second)
+}
+
 func TestStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -33,7 +33,7 @@ func spike(p *prepared, l limits) (hit, bool) {
 		if third := thirdLargest(d, i, end); third > 0 {
 			s = min(s, math.Abs(d[top])/(l.steeper*third))
 		}
-		if d[top] > 0 {
+		if d[top] > 0 && s > best.score {
 			s = min(s, inLogs(p.flat, p.flat[top], level[top])/(shiftSpreads*l.spreads))
 		}
 		if end-i <= maxSpike && s > best.score {

@@ -16,10 +16,17 @@ type prepared struct {
 	step   int64     // ms, the median
 }
 
+// maxValues is how many of the newest values of a series are looked at: two weeks of
+// minutes. The finders sort, some of them dozens of times.
+const maxValues = 20_160
+
 func prepare(s Series) *prepared {
 	p := &prepared{labels: s.Labels, rate: s.Counter, t: s.T, v: s.V}
+	if n := len(s.T) - maxValues; n > 0 {
+		p.t, p.v = s.T[n:], s.V[n:]
+	}
 	if s.Counter {
-		p.t, p.v = rates(s.T, s.V)
+		p.t, p.v = rates(p.t, p.v)
 	}
 	p.step = medianStep(p.t)
 	p.flat = p.v
@@ -68,6 +75,8 @@ const (
 	dayMs = 24 * 3600 * 1000
 	// minDays is how many other days a usual value needs.
 	minDays = 2
+	// maxSlot is how many values the same time of the day may have.
+	maxSlot = 400
 	// dayExplains is the part of the spread that the course of the day must take
 	// away to be believed.
 	dayExplains = 0.3
@@ -81,7 +90,9 @@ func usualOfDay(t []int64, v []float64, step int64) []float64 {
 	}
 	slots := map[int64][]int{}
 	for i, at := range t {
-		slots[at%dayMs/step] = append(slots[at%dayMs/step], i)
+		if slots[at%dayMs/step] = append(slots[at%dayMs/step], i); len(slots[at%dayMs/step]) > maxSlot {
+			return nil // crowded by uneven times: no day to compare with, and a cost that grows with its square
+		}
 	}
 	out, rest, raw := make([]float64, len(v)), make([]float64, len(v)), make([]float64, len(v))
 	mid := median(slices.Clone(v))
