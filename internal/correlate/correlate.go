@@ -50,8 +50,7 @@ type Options struct {
 	// are known: the labels of the scope and of the severity.
 	SkipLabels []string
 	// Window is how long after its start an alert may still change its group; 0
-	// means 3 h. Longer costs time and wins little: the pairs that matter start
-	// within 75 min.
+	// means 5 h, twice as long as two alerts that are compared may lie apart.
 	Window time.Duration
 	// MaxLive bounds the alerts of one scope that may change their group; 0 means
 	// 6000, twice a bad outage. The oldest are frozen first.

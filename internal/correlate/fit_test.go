@@ -473,3 +473,9 @@ func TestFitCause(t *testing.T) {
 		read(os.Getenv("PORTENT_HELDOUT"))
 	}
 }
+
+var featureNames = [nFeatures]string{
+	"bias", "sameKey", "latelyNew", "latelyOld", "related", "lift", "logGap", "gap2", "gap6", "gap20", "top", "second", "mention", "prefix",
+	"namespace", "sameName", "sameName3", "dayNew", "dayOld", "ruleNew", "ruleOld", "infoNew", "infoOld", "critNew", "critOld", "noNamespace",
+	"ended", "endedLong", "busy", "topGap", "liftGap", "mentionGap", "short", "nothing", "bothEnded", "endGap", "oneEnded", "endTogether",
+}

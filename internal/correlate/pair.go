@@ -47,12 +47,6 @@ const (
 	nFeatures
 )
 
-var featureNames = [nFeatures]string{
-	"bias", "sameKey", "latelyNew", "latelyOld", "related", "lift", "logGap", "gap2", "gap6", "gap20", "top", "second", "mention", "prefix",
-	"namespace", "sameName", "sameName3", "dayNew", "dayOld", "ruleNew", "ruleOld", "infoNew", "infoOld", "critNew", "critOld", "noNamespace",
-	"ended", "endedLong", "busy", "topGap", "liftGap", "mentionGap", "short", "nothing", "bothEnded", "endGap", "oneEnded", "endTogether",
-}
-
 type features [nFeatures]float64
 
 func (f *features) logit() (z float64) {

@@ -9,12 +9,11 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// place is where an alert belongs: the labels that say so, their text, which is
-// the key of its incident, and why in words.
+// place is where an alert belongs: the labels that say so, and their text, which
+// the key of its incident begins with.
 type place struct {
 	key    string
 	labels map[string]string
-	why    string
 }
 
 // place finds the place of an alert: everything of the scope, then namespace
@@ -22,10 +21,9 @@ type place struct {
 // Alertmanager's routing is in it: neither groupKey nor externalURL is stable.
 func (c compiled) place(labels map[string]string) place {
 	p := place{labels: map[string]string{}}
-	var key, why []string
+	var key []string
 	take := func(as, label string) {
 		key = append(key, as+"="+strconv.Quote(labels[label]))
-		why = append(why, as+" "+labels[label])
 		p.labels[as] = labels[label]
 	}
 	for _, l := range c.ScopeLabels {
@@ -49,7 +47,6 @@ func (c compiled) place(labels map[string]string) place {
 		take("alertname", "alertname")
 	}
 	p.key = strings.Join(key, " ")
-	p.why = "same " + strings.Join(why, ", ")
 	return p
 }
 
