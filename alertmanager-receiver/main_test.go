@@ -191,7 +191,7 @@ func notice(namespace string, status string) string {
 		"version": "4", "groupKey": "{}:" + namespace, "status": status, "receiver": "portent", "externalURL": "http://am:9093", "truncatedAlerts": 0,
 		"groupLabels": map[string]string{}, "commonLabels": map[string]string{}, "commonAnnotations": map[string]string{},
 		"alerts": []any{map[string]any{
-			"status": status, "labels": map[string]string{"alertname": "Broken", "namespace": namespace, "severity": "critical", "cluster": "c1"},
+			"status": status, "labels": map[string]string{"alertname": "Broken", "namespace": namespace, "severity": "critical", "cluster": "c1-" + namespace},
 			"annotations": map[string]string{"summary": "it is broken"}, "startsAt": started.Format(time.RFC3339Nano), "endsAt": end,
 			"generatorURL": "http://p:9090/graph?g0.expr=up", "fingerprint": fmt.Sprintf("%016x", h),
 		}},
