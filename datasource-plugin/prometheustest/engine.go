@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -22,6 +23,9 @@ const lookback = 5 * time.Minute
 type engine struct {
 	series []stored
 	end    time.Time // of the range query, for @ end()
+
+	// pinned keeps the aggregations over @ end(), which are the same at every step.
+	pinned map[parser.Expr][]sample
 }
 
 type stored struct {
@@ -83,13 +87,10 @@ func (e *engine) at(sel *parser.VectorSelector, at time.Time) time.Time {
 
 // window returns the samples in (at-size, at].
 func window(all []model.SamplePair, at time.Time, size time.Duration) []model.SamplePair {
-	var out []model.SamplePair
-	for _, p := range all {
-		if t := p.Timestamp.Time(); t.After(at.Add(-size)) && !t.After(at) {
-			out = append(out, p)
-		}
+	after := func(t time.Time) int {
+		return sort.Search(len(all), func(i int) bool { return all[i].Timestamp.Time().After(t) })
 	}
-	return out
+	return all[after(at.Add(-size)):after(at)]
 }
 
 func (e *engine) call(c *parser.Call, at time.Time) ([]sample, error) {
@@ -104,8 +105,9 @@ func (e *engine) call(c *parser.Call, at time.Time) ([]sample, error) {
 	end := e.at(sel, at)
 	var out []sample
 	for _, s := range e.find(sel) {
-		in := slices.DeleteFunc(window(s.samples, end, m.Range), func(p model.SamplePair) bool { return value.IsStaleNaN(float64(p.Value)) })
-		v, ok := 0.0, false
+		in := slices.DeleteFunc(slices.Clone(window(s.samples, end, m.Range)), func(p model.SamplePair) bool { return value.IsStaleNaN(float64(p.Value)) })
+		var v float64
+		var ok bool
 		switch c.Func.Name {
 		case "max_over_time":
 			v, ok = maxOf(in)
@@ -115,7 +117,7 @@ func (e *engine) call(c *parser.Call, at time.Time) ([]sample, error) {
 			return nil, fmt.Errorf("prometheustest does not know the function %s", c.Func.Name)
 		}
 		if ok {
-			out = append(out, sample{s.labels.DropReserved(func(n string) bool { return n == labels.MetricName }), v})
+			out = append(out, sample{s.labels.DropReserved(func(n string) bool { return n == model.MetricNameLabel }), v})
 		}
 	}
 	return out, nil
@@ -160,6 +162,17 @@ func rate(in []model.SamplePair, from, to time.Time) (float64, bool) {
 }
 
 func (e *engine) aggregate(a *parser.AggregateExpr, at time.Time) ([]sample, error) {
+	if got, ok := e.pinned[a]; ok {
+		return slices.Clone(got), nil
+	}
+	out, err := e.aggregated(a, at)
+	if err == nil && e.pinned != nil && strings.Contains(a.String(), "@ end()") {
+		e.pinned[a] = slices.Clone(out)
+	}
+	return out, err
+}
+
+func (e *engine) aggregated(a *parser.AggregateExpr, at time.Time) ([]sample, error) {
 	in, err := e.eval(a.Expr, at)
 	if err != nil || len(in) == 0 {
 		return nil, err
@@ -187,9 +200,11 @@ func (e *engine) binary(b *parser.BinaryExpr, at time.Time) ([]sample, error) {
 		return nil, err
 	}
 	in := func(set []sample) func(sample) bool {
-		return func(s sample) bool {
-			return slices.ContainsFunc(set, func(o sample) bool { return identity(o.labels) == identity(s.labels) })
+		known := map[string]bool{}
+		for _, s := range set {
+			known[identity(s.labels)] = true
 		}
+		return func(s sample) bool { return known[identity(s.labels)] }
 	}
 	switch b.Op {
 	case parser.LAND:
@@ -205,7 +220,7 @@ func (e *engine) binary(b *parser.BinaryExpr, at time.Time) ([]sample, error) {
 func identity(ls labels.Labels) string {
 	var b strings.Builder
 	ls.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName {
+		if l.Name != model.MetricNameLabel {
 			fmt.Fprintf(&b, "%s=%q,", l.Name, l.Value)
 		}
 	})
@@ -214,7 +229,7 @@ func identity(ls labels.Labels) string {
 
 // matrix evaluates each step and puts the values of one series together.
 func (e *engine) matrix(expr parser.Expr, start, end time.Time, step time.Duration) (model.Matrix, error) {
-	e.end = end
+	e.end, e.pinned = end, map[parser.Expr][]sample{}
 	streams := map[string]*model.SampleStream{}
 	for at := start; !at.After(end); at = at.Add(step) {
 		v, err := e.eval(expr, at)

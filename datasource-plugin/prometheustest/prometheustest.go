@@ -64,7 +64,7 @@ func Serve(t testing.TB, all ...Series) *Server {
 }
 
 func (s Series) stored() stored {
-	ls := map[string]string{labels.MetricName: s.Name}
+	ls := map[string]string{model.MetricNameLabel: s.Name}
 	maps.Copy(ls, s.Labels)
 	out := stored{labels: labels.FromMap(ls)}
 	for i, v := range s.Values {

@@ -132,7 +132,7 @@ func TestFaults(t *testing.T) {
 		t.Run(tt.query+" "+tt.name, func(t *testing.T) {
 			one := anomaliesTarget("A", nil)
 			one.model["queryType"] = tt.query
-			got, err := p.query(t, t.Context(), source{json: tt.json, secrets: tt.secrets, version: int64(i)}, one)
+			got, err := p.query(t, source{json: tt.json, secrets: tt.secrets, version: int64(i)}, one)
 			require.NoError(t, err, "one query that fails does not fail the request")
 			require.ErrorContains(t, got["A"].Error, tt.text)
 			require.Equal(t, tt.status, got["A"].Status, "%v", got["A"].Error)
@@ -152,7 +152,7 @@ func TestTimeout(t *testing.T) {
 	for _, kind := range []string{"anomalies", "incidents"} {
 		one := anomaliesTarget("A", nil)
 		one.model["queryType"] = kind
-		got, err := p.query(t, t.Context(), s, one)
+		got, err := p.query(t, s, one)
 		require.NoError(t, err)
 		// The call and the query have the same time; either may be the one to say so.
 		require.Regexp(t, "did not answer the query within 200ms|no answer in time", got["A"].Error.Error())
@@ -167,8 +167,9 @@ func TestCancel(t *testing.T) {
 	address, came, ended := stuck(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
+	req := request(t, source{json: map[string]any{"prometheusUrl": address}}, anomaliesTarget("A", nil))
 	go func() {
-		_, err := p.query(t, ctx, source{json: map[string]any{"prometheusUrl": address}}, anomaliesTarget("A", nil))
+		_, err := p.data.QueryData(ctx, req)
 		done <- err
 	}()
 	for range 4 { // the four questions of a table
@@ -288,7 +289,10 @@ func TestHealthSaysWhy(t *testing.T) {
 	}
 	for i, tt := range tests {
 		t.Run(tt.key+" "+tt.name, func(t *testing.T) {
-			conn := map[string]any{"timeoutSeconds": 1}
+			conn := map[string]any{"timeoutSeconds": 10}
+			if tt.name == "slow" {
+				conn["timeoutSeconds"] = 0.5
+			}
 			if tt.url == oldAddress {
 				conn["tlsWithCaCert"] = true
 			}

@@ -41,7 +41,7 @@ func TestIncidents(t *testing.T) {
 		{"incidents-annotations", map[string]any{"view": "annotations"}},
 	} {
 		t.Run(q.name, func(t *testing.T) {
-			got, err := p.query(t, t.Context(), s, incidentsTarget(q.model))
+			got, err := p.query(t, s, incidentsTarget(q.model))
 			require.NoError(t, err)
 			require.NoError(t, got["A"].Error)
 			requireContract(t, got["A"])
@@ -55,7 +55,7 @@ func TestIncidentLinks(t *testing.T) {
 	p := start(t)
 	receiver := serveReceiver(t, incidents()...)
 	s := source{json: map[string]any{"receiverUrl": receiver.url, "receiverLinkUrl": "https://gate.example.org/portent/"}}
-	got, err := p.query(t, t.Context(), s, incidentsTarget(nil))
+	got, err := p.query(t, s, incidentsTarget(nil))
 	require.NoError(t, err)
 	require.NoError(t, got["A"].Error)
 	pages, _ := got["A"].Frames[0].FieldByName("Incident page")
@@ -77,7 +77,7 @@ func TestIncidentPages(t *testing.T) {
 	s := source{json: map[string]any{"receiverUrl": receiver.url}}
 	ask := func(model map[string]any) (int, string, int) {
 		receiver.asked = nil
-		got, err := p.query(t, t.Context(), s, incidentsTarget(model))
+		got, err := p.query(t, s, incidentsTarget(model))
 		require.NoError(t, err)
 		require.NoError(t, got["A"].Error)
 		notice := ""

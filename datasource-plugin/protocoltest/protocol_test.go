@@ -3,7 +3,6 @@
 package protocoltest
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,7 +101,7 @@ func (s source) context(t *testing.T) *pluginv2.PluginContext {
 	pc := &pluginv2.PluginContext{
 		OrgId: 7, PluginId: plugin.ID, PluginVersion: "0.1.0",
 		DataSourceInstanceSettings: &pluginv2.DataSourceInstanceSettings{
-			Id: 1, Uid: "P1", Name: "Portent AIOps", JsonData: raw, DecryptedSecureJsonData: s.secrets,
+			Uid: "P1", Name: "Portent AIOps", JsonData: raw, DecryptedSecureJsonData: s.secrets,
 			LastUpdatedMS: 1_700_000_000_000 + s.version,
 		},
 	}
@@ -122,7 +121,18 @@ type target struct {
 }
 
 // query sends one request and returns the answers as the SDK reads them.
-func (p *Plugin) query(t *testing.T, ctx context.Context, s source, targets ...target) (backend.Responses, error) {
+func (p *Plugin) query(t *testing.T, s source, targets ...target) (backend.Responses, error) {
+	t.Helper()
+	resp, err := p.data.QueryData(t.Context(), request(t, s, targets...))
+	if err != nil {
+		return nil, err
+	}
+	out, err := backend.FromProto().QueryDataResponse(resp)
+	require.NoError(t, err)
+	return out.Responses, nil
+}
+
+func request(t *testing.T, s source, targets ...target) *pluginv2.QueryDataRequest {
 	t.Helper()
 	req := &pluginv2.QueryDataRequest{PluginContext: s.context(t)}
 	for _, one := range targets {
@@ -138,13 +148,7 @@ func (p *Plugin) query(t *testing.T, ctx context.Context, s source, targets ...t
 			TimeRange: &pluginv2.TimeRange{FromEpochMS: one.from.UnixMilli(), ToEpochMS: one.to.UnixMilli()},
 		})
 	}
-	resp, err := p.data.QueryData(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	out, err := backend.FromProto().QueryDataResponse(resp)
-	require.NoError(t, err)
-	return out.Responses, nil
+	return req
 }
 
 // health runs the health check.

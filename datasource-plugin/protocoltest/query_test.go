@@ -69,18 +69,18 @@ func TestAnomaliesOnRealPrometheus(t *testing.T) {
 	writeFile(t, file, prometheustest.OpenMetrics(prometheustest.Fleet()...))
 	out, err := exec.CommandContext(t.Context(), servertest.Binary(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", file, filepath.Join(dir, "data")).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	real := servertest.Prometheus(t, servertest.Config{Dir: dir, Args: []string{"--storage.tsdb.retention.time=100y"}})
+	server := servertest.Prometheus(t, servertest.Config{Dir: dir, Args: []string{"--storage.tsdb.retention.time=100y"}})
 
 	p := start(t)
 	for _, q := range fleetQueries {
-		t.Run(q.name, func(t *testing.T) { ask(t, p, real.URL, q.name, q.model) })
+		t.Run(q.name, func(t *testing.T) { ask(t, p, server.URL, q.name, q.model) })
 	}
 }
 
 func ask(t *testing.T, p *Plugin, address, golden string, model map[string]any) {
 	t.Helper()
 	s := source{json: map[string]any{"prometheusUrl": address}, login: "ann"}
-	got, err := p.query(t, t.Context(), s, anomaliesTarget("A", model))
+	got, err := p.query(t, s, anomaliesTarget("A", model))
 	require.NoError(t, err)
 	require.NoError(t, got["A"].Error)
 	requireContract(t, got["A"])
@@ -141,7 +141,7 @@ func TestManyQueriesAtOnce(t *testing.T) {
 	}
 	targets[3].model = map[string]any{"queryType": "forecast"}
 	targets[5].model["queryType"] = "incidents"
-	got, err := p.query(t, t.Context(), source{json: map[string]any{"prometheusUrl": prom.URL}}, targets...)
+	got, err := p.query(t, source{json: map[string]any{"prometheusUrl": prom.URL}}, targets...)
 	require.NoError(t, err)
 	require.Len(t, got, 20)
 	for id, resp := range got {
@@ -166,7 +166,7 @@ func TestUserAndOrgAreForwardedWhereConfigured(t *testing.T) {
 		"prometheusUrl": prom.URL,
 		"connections":   map[string]any{"prometheus": map[string]any{"forwardUserAndOrg": true, "auth": "basic", "user": "grafana"}},
 	}, secrets: map[string]string{"prometheusPassword": "pw"}, login: "ann"}
-	got, err := p.query(t, t.Context(), s, anomaliesTarget("A", map[string]any{"view": "numeric"}))
+	got, err := p.query(t, s, anomaliesTarget("A", map[string]any{"view": "numeric"}))
 	require.NoError(t, err)
 	require.NoError(t, got["A"].Error)
 	headers := prom.Headers()
@@ -183,7 +183,7 @@ func TestChangedSettingsTakeEffect(t *testing.T) {
 	p := start(t)
 	first, second := prometheustest.Serve(t), prometheustest.Serve(t, prometheustest.Fleet()...)
 	frames := func(s source) int {
-		got, err := p.query(t, t.Context(), s, anomaliesTarget("A", map[string]any{"view": "timeseries"}))
+		got, err := p.query(t, s, anomaliesTarget("A", map[string]any{"view": "timeseries"}))
 		require.NoError(t, err)
 		require.NoError(t, got["A"].Error)
 		return len(got["A"].Frames[0].Fields)

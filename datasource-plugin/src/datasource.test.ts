@@ -91,6 +91,11 @@ describe('the data source', () => {
       status: 'open',
       view: 'annotations',
     });
+    expect(ds.annotations.getDefaultQuery?.()).toEqual({
+      queryType: 'anomalies',
+      anomalies: { view: 'annotations' },
+      incidents: { view: 'annotations' },
+    });
     expect(prepare(undefined)).toEqual({ refId: 'Anno', queryType: 'anomalies', anomalies: { view: 'annotations' } });
   });
 

@@ -35,7 +35,12 @@ export class DataSource extends DataSourceWithBackend<PortentQuery, PortentOptio
   }
 
   annotations: AnnotationSupport<PortentQuery> = {
-    getDefaultQuery: () => ({ queryType: 'anomalies' }),
+    // Both have it, so that the editor offers no view whichever type is chosen.
+    getDefaultQuery: () => ({
+      queryType: 'anomalies',
+      anomalies: { view: 'annotations' },
+      incidents: { view: 'annotations' },
+    }),
     prepareQuery: (annotation: AnnotationQuery<PortentQuery>) => annotationQuery(annotation.target),
   };
 

@@ -140,6 +140,12 @@ describe('interpolateQuery', () => {
     expect(out.incidents?.matchers).toEqual([{ label: 'namespace', op: '=~', value: '(shop|pay\\.eu)' }]);
   });
 
+  it('takes a query of another data source for the default one', () => {
+    const out = interpolateQuery({ refId: 'A', expr: 'up' } as unknown as PortentQuery, replace);
+    expect(out.queryType).toBe('anomalies');
+    expect(out.anomalies?.view).toBe('table');
+  });
+
   it('leaves a type that it does not know to the backend', () => {
     const query = { refId: 'A', queryType: 'forecast' } as unknown as PortentQuery;
     expect(interpolateQuery(query, replace)).toEqual(query);

@@ -110,6 +110,7 @@ export function interpolateQuery(
       return { ...query, incidents: { ...given, matchers: matchers(given.matchers) } };
     }
     default:
-      return query; // the backend says which types it knows
+      // A query that came from another data source has no type yet. What else is not known the backend names.
+      return query.queryType ? query : interpolateQuery({ ...query, queryType: 'anomalies' }, replace, vars, filters);
   }
 }

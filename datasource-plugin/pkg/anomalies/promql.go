@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/promql/parser/posrange"
@@ -38,7 +39,7 @@ func Selector(name string, metric string, matchers []query.Matcher) ([]*labels.M
 	if err != nil {
 		return nil, err
 	}
-	all := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name)}
+	all := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name)}
 	if metric != "" {
 		all = append(all, labels.MustNewMatcher(labels.MatchEqual, LabelMetric, metric))
 	}
@@ -117,7 +118,7 @@ func (p *promql) scoreSteps(step, scrape time.Duration) parser.Expr {
 // left side, so all of them come in one answer.
 func (p *promql) named(ranked parser.Expr, metrics ...string) parser.Expr {
 	sel := make([]*labels.Matcher, 0, len(p.matchers))
-	sel = append(sel, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, strings.Join(metrics, "|")))
+	sel = append(sel, labels.MustNewMatcher(labels.MatchRegexp, model.MetricNameLabel, strings.Join(metrics, "|")))
 	sel = append(sel, p.matchers[1:]...) // the first one is the name
 	return binary(parser.LAND, vector(sel), ranked)
 }
@@ -127,7 +128,7 @@ func (p *promql) named(ranked parser.Expr, metrics ...string) parser.Expr {
 func observed(metric string, series []map[string]string, window time.Duration) parser.Expr {
 	var e parser.Expr
 	for _, ls := range series {
-		sel := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metric)}
+		sel := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric)}
 		for _, name := range sortedKeys(ls) {
 			sel = append(sel, labels.MustNewMatcher(labels.MatchEqual, name, ls[name]))
 		}
@@ -158,6 +159,6 @@ func SelectorText(metric string, matchers []query.Matcher) (string, error) {
 
 // ScoreCount is a query for the number of series with a score.
 func ScoreCount() string {
-	name := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, MetricScore)
+	name := labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, MetricScore)
 	return count(vector([]*labels.Matcher{name})).String()
 }

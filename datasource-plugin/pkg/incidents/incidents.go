@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/grafana/grafana-plugin-sdk-go/data"
@@ -133,12 +134,12 @@ func (f *filter) matches(a incidentapi.Alert) bool {
 
 // describe says for the query inspector what was asked of the receiver and what was filtered here.
 func (f *filter) describe() string {
-	text := fmt.Sprintf("GET %s?status=%s&since=%s", incidentapi.PathIncidents, f.Query.Status, f.From.UTC().Format(time.RFC3339))
+	lines := []string{fmt.Sprintf("GET %s?status=%s&since=%s", incidentapi.PathIncidents, f.Query.Status, f.From.UTC().Format(time.RFC3339))}
 	if len(f.Query.Severity) > 0 {
-		text += fmt.Sprintf("\nseverity in %v", f.Query.Severity)
+		lines = append(lines, fmt.Sprintf("severity in %v", f.Query.Severity))
 	}
 	for _, m := range f.matchers {
-		text += "\nan alert has " + m.String()
+		lines = append(lines, "an alert has "+m.String())
 	}
-	return text
+	return strings.Join(lines, "\n")
 }

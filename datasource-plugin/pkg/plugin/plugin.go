@@ -5,7 +5,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -56,7 +55,7 @@ func NewInstance(ctx context.Context, source backend.DataSourceInstanceSettings)
 	in := &Instance{clients: map[settings.Name]*http.Client{}, failed: map[settings.Name]error{}}
 	in.CallResourceHandler = httpadapter.New(in.routes())
 	if in.settings, in.err = settings.Load(source); in.err != nil {
-		return in, nil
+		return in, nil //nolint:nilerr // told where a person sees it
 	}
 	for _, n := range settings.Names() {
 		t := in.settings.Target(n)
@@ -144,4 +143,5 @@ func (e *timeoutError) Error() string {
 	return fmt.Sprintf("%s did not answer the query within %s: choose a shorter time range or more labels, or a longer timeout in the data source", e.name.Title(), e.limit)
 }
 
-func (e *timeoutError) Is(target error) bool { return errors.Is(context.DeadlineExceeded, target) }
+// Is says that it is the end of a deadline.
+func (e *timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/grafana/grafana-plugin-sdk-go/backend"
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 
 	"github.com/portent-dev/portent/datasource-plugin/pkg/anomalies"
 	"github.com/portent-dev/portent/datasource-plugin/pkg/query"
@@ -185,7 +185,7 @@ func (in *Instance) labels(ctx context.Context, a ask) ([]string, error) {
 	ctx, cancel := in.withTimeout(ctx, settings.Prometheus)
 	defer cancel()
 	names, err := in.prometheus.labelNames(ctx, match, a.from, a.to, scannedValues)
-	return slices.DeleteFunc(names, func(n string) bool { return n == labels.MetricName || n == anomalies.LabelMetric }), cause(ctx, err)
+	return slices.DeleteFunc(names, func(n string) bool { return n == model.MetricNameLabel || n == anomalies.LabelMetric }), cause(ctx, err)
 }
 
 func (in *Instance) labelValues(ctx context.Context, a ask) ([]string, error) {

@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -206,8 +207,8 @@ func (m Matcher) Compile() (*labels.Matcher, error) {
 	switch {
 	case m.Label == "":
 		return nil, errorf("a matcher has no label")
-	case m.Label == labels.MetricName:
-		return nil, errorf("label %s cannot be matched: set the metric instead", labels.MetricName)
+	case m.Label == model.MetricNameLabel:
+		return nil, errorf("label %s cannot be matched: set the metric instead", model.MetricNameLabel)
 	case !ok:
 		return nil, errorf("label %s: got operator %q, want one of: =, !=, =~, !~", clip(m.Label), clip(m.Op))
 	case len(m.Value) > MaxValueBytes || len(m.Label) > MaxValueBytes:

@@ -27,8 +27,8 @@ const (
 const (
 	secretPassword   = "Password"
 	secretToken      = "Token"
-	secretCACert     = "TlsCaCert"
-	secretClientCert = "TlsClientCert"
+	secretCACert     = "TlsCaCert"     //nolint:gosec // a name
+	secretClientCert = "TlsClientCert" //nolint:gosec // a name
 	secretClientKey  = "TlsClientKey"
 	secretHeader     = "Header" // followed by the position in connection.Headers, from 1
 )

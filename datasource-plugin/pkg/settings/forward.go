@@ -23,7 +23,7 @@ func forwardUser(_ httpclient.Options, next http.RoundTripper) http.RoundTripper
 		pc := backend.PluginConfigFromContext(req.Context())
 		req = req.Clone(req.Context())
 		req.Header.Del(HeaderUser)
-		req.Header.Set(HeaderOrg, strconv.FormatInt(pc.OrgID, 10))
+		req.Header.Set(HeaderOrg, strconv.FormatInt(pc.OrgID, 10)) //nolint:staticcheck // the header is this number, in Grafana too
 		if pc.User != nil && pc.User.Login != "" && httpguts.ValidHeaderFieldValue(pc.User.Login) {
 			req.Header.Set(HeaderUser, pc.User.Login)
 		}

@@ -7,6 +7,7 @@ package settings
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -165,13 +166,13 @@ func parseAddress(address string) (string, error) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("this is not an address such as http://host:9090")
+		return "", errors.New("this is not an address such as http://host:9090")
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return "", fmt.Errorf("want http://host:port or https://host:port")
+		return "", errors.New("want http://host:port or https://host:port")
 	case u.User != nil:
-		return "", fmt.Errorf("it holds a user name or password: put them into the fields for authentication, where they are kept secret")
+		return "", errors.New("it holds a user name or password: put them into the fields for authentication, where they are kept secret")
 	case u.RawQuery != "" || u.Fragment != "":
-		return "", fmt.Errorf("it has a part after ? or #, want only the address")
+		return "", errors.New("it has a part after ? or #, want only the address")
 	}
 	return strings.TrimRight(u.String(), "/"), nil
 }

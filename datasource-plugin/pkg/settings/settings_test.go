@@ -113,7 +113,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(r.Header)
 }
 
-func fetch(t *testing.T, ctx context.Context, s *settings.Settings, n settings.Name) (http.Header, error) {
+func fetch(ctx context.Context, t *testing.T, s *settings.Settings, n settings.Name) (http.Header, error) {
 	t.Helper()
 	client, err := s.Target(n).HTTPClient(ctx)
 	if err != nil {
@@ -150,7 +150,7 @@ func TestEachAddressGetsItsOwnSecretsOnly(t *testing.T) {
 	all := map[settings.Name]http.Header{}
 	for _, n := range settings.Names() {
 		require.NoError(t, s.Target(n).Err)
-		h, err := fetch(t, t.Context(), s, n)
+		h, err := fetch(t.Context(), t, s, n)
 		require.NoError(t, err)
 		all[n] = h
 		raw, _ := json.Marshal(h)
@@ -180,7 +180,7 @@ func TestTLS(t *testing.T) {
 		s, err := load(t, `{"prometheusUrl":"`+srv.URL+`","connections":{"prometheus":`+conn+`}}`, secrets)
 		require.NoError(t, err)
 		require.NoError(t, s.Target(settings.Prometheus).Err)
-		_, err = fetch(t, t.Context(), s, settings.Prometheus)
+		_, err = fetch(t.Context(), t, s, settings.Prometheus)
 		return err
 	}
 	require.ErrorContains(t, try(`{}`, nil), "signed by unknown authority")
@@ -207,17 +207,20 @@ func TestUserAndOrg(t *testing.T) {
 	get := func(conn string, pc backend.PluginContext) http.Header {
 		s, err := load(t, `{"prometheusUrl":"`+srv.URL+`","connections":{"prometheus":`+conn+`}}`, map[string]string{"prometheusHeader1": "forged"})
 		require.NoError(t, err)
-		h, err := fetch(t, backend.WithPluginContext(t.Context(), pc), s, settings.Prometheus)
+		h, err := fetch(backend.WithPluginContext(t.Context(), pc), t, s, settings.Prometheus)
 		require.NoError(t, err)
 		return h
 	}
-	ann := backend.PluginContext{OrgID: 7, User: &backend.User{Login: "ann"}}
+	of := func(u *backend.User) backend.PluginContext {
+		return backend.PluginContext{OrgID: 7, User: u} //nolint:staticcheck // the header is this number, in Grafana too
+	}
+	ann := of(&backend.User{Login: "ann"})
 	require.NotContains(t, get(`{}`, ann), "X-Grafana-User", "off by default")
 	h := get(`{"forwardUserAndOrg":true}`, ann)
 	require.Equal(t, []string{"ann", "7"}, []string{h.Get("X-Grafana-User"), h.Get("X-Grafana-Org-Id")})
-	h = get(`{"forwardUserAndOrg":true,"headers":["X-Grafana-User"]}`, backend.PluginContext{OrgID: 7})
+	h = get(`{"forwardUserAndOrg":true,"headers":["X-Grafana-User"]}`, of(nil))
 	require.NotContains(t, h, "X-Grafana-User", "an alert rule has no user, and a configured header cannot forge one")
-	h = get(`{"forwardUserAndOrg":true}`, backend.PluginContext{OrgID: 7, User: &backend.User{Login: "a\r\nX: y"}})
+	h = get(`{"forwardUserAndOrg":true}`, of(&backend.User{Login: "a\r\nX: y"}))
 	require.NotContains(t, h, "X-Grafana-User")
 }
 
@@ -236,7 +239,7 @@ func TestRedirects(t *testing.T) {
 	get := func(path string) (http.Header, error) {
 		s, err := load(t, `{"prometheusUrl":"`+srv.URL+path+`","connections":{"prometheus":{"auth":"bearer"}}}`, map[string]string{"prometheusToken": "tok"})
 		require.NoError(t, err)
-		return fetch(t, t.Context(), s, settings.Prometheus)
+		return fetch(t.Context(), t, s, settings.Prometheus)
 	}
 	h, err := get("/here")
 	require.NoError(t, err)
