@@ -42,6 +42,7 @@ type App struct {
 	reg    *prometheus.Registry
 
 	gate     *gate
+	logs     *logs
 	state    *state // nil when nothing is kept
 	reloader *web.Reloader[Config]
 	parts    atomic.Pointer[parts]
@@ -85,6 +86,7 @@ func New(o Options) (*App, error) {
 	if err := a.openState(c); err != nil {
 		return nil, err
 	}
+	a.openPatterns(c)
 	if err := errors.Join(a.openTeachers(c), a.openServer()); err != nil {
 		return nil, errors.Join(err, a.closeState())
 	}
@@ -120,6 +122,9 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 		a.use(next)
 		if old != nil && (old.config.State.Directory != c.State.Directory || !reflect.DeepEqual(old.config.Backfill, c.Backfill)) {
 			a.logger.Warn("state.directory and backfill take effect at the next start")
+		}
+		if old != nil && !reflect.DeepEqual(old.config.Logs.mined(), c.Logs.mined()) {
+			a.logger.Warn("logs take effect at the next start, but for logs.intake")
 		}
 	}, nil
 }
@@ -230,6 +235,7 @@ func (a *App) openServer() (err error) {
 	mux.HandleFunc("GET /api/v1/anomalies", anomaliesHandler(
 		func() forEach { return a.gate.engine.Load().ForEach },
 		func() string { return a.parts.Load().config.Detection.Detector }))
+	a.routeLogs(mux)
 	a.server, err = web.New(web.Options{
 		Name: Name, Logger: a.component("web"), WebConfig: a.opts.WebConfig, Registry: a.reg, Mux: mux,
 		Metrics: newExposition(prometheus.GathererFunc(a.gather), a.published, a.export, a.component("metrics")),
@@ -237,7 +243,7 @@ func (a *App) openServer() (err error) {
 		Reload:  a.reloader.Reload,
 		Landing: &web.Landing{
 			Description: "Scores how unusual each series is that Prometheus sends here.",
-			Links:       []web.Link{{Path: "/api/v1/anomalies", Text: "Anomalies", Description: "what is anomalous now, as JSON"}},
+			Links:       []web.Link{{Path: "/api/v1/anomalies", Text: "Anomalies", Description: "what is anomalous now, as JSON"}, {Path: "/api/v1/patterns", Text: "Patterns", Description: "what the log lines sent here say, as JSON"}},
 		},
 	})
 	return err

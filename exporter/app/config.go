@@ -28,6 +28,7 @@ type Config struct {
 	Detection   Detection          `yaml:"detection"`
 	Export      Export             `yaml:"export"`
 	Analysis    Analysis           `yaml:"analysis"`
+	Logs        Logs               `yaml:"logs"`
 	State       State              `yaml:"state"`
 	Backfill    Backfill           `yaml:"backfill"`
 }
@@ -95,6 +96,7 @@ func Default() Config {
 			Outputs:   []Output{OutputScore, OutputExpected, OutputLower, OutputUpper},
 		},
 		Analysis: DefaultAnalysis(),
+		Logs:     defaultLogs(),
 		State:    State{Directory: "data/exporter", SnapshotInterval: model.Duration(5 * time.Minute)},
 		Backfill: Backfill{
 			Window:     model.Duration(24 * time.Hour),
@@ -137,6 +139,7 @@ func (c *Config) Validate() error {
 		web.Invalid("detection", c.Detection.validate()),
 		web.Invalid("export", c.Export.validate()),
 		web.Invalid("analysis", c.Analysis.validate()),
+		web.Invalid("logs", c.Logs.validate()),
 		web.Invalid("state", c.State.validate()),
 		web.Invalid("backfill", c.Backfill.validate()),
 	)

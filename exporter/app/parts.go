@@ -25,6 +25,7 @@ type parts struct {
 	write     *part
 	promql    *part
 	federate  *part
+	logs      *part
 }
 
 // part is a source of samples: a handler, or something that runs.
@@ -37,13 +38,13 @@ type part struct {
 }
 
 // all returns the parts, for gathering and running.
-func (p *parts) all() []*part { return []*part{p.write, p.promql, p.federate} }
+func (p *parts) all() []*part { return []*part{p.write, p.promql, p.federate, p.logs} }
 
 // build makes the parts that c asks for. Nothing runs yet.
 func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	next = &parts{config: c, families: c.Export.families()}
 	if old == nil {
-		old = &parts{write: &part{}, promql: &part{}, federate: &part{}}
+		old = &parts{write: &part{}, promql: &part{}, federate: &part{}, logs: &part{}}
 	}
 	if next.selection, err = newSelection(c.Detection.Keep, c.Detection.Drop); err != nil {
 		return nil, fmt.Errorf("detection: %w", err)
@@ -89,6 +90,9 @@ func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("federate: %w", err)
+	}
+	if next.logs, err = a.buildLogs(c, old.logs); err != nil {
+		return nil, fmt.Errorf("logs: %w", err)
 	}
 	return next, nil
 }

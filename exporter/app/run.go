@@ -116,7 +116,7 @@ func (a *App) save() error {
 	if a.state == nil {
 		return nil
 	}
-	return a.state.save(a.gate.engine.Load())
+	return errors.Join(a.state.save(a.gate.engine.Load()), a.savePatterns())
 }
 
 func (a *App) logSave(err error) {
