@@ -605,7 +605,7 @@ func round(v float64) float64 {
 }
 
 func (b *builder) unit() string {
-	if b.in.unit != "" {
+	if percent := b.in.unit == "percent" || b.in.unit == "percentage" || b.in.unit == "%"; b.in.unit != "" && (!percent || b.m.c.Unit == "ratio" || b.m.c.Per != "") {
 		return b.in.unit
 	}
 	if b.m.c.Unit == "" && b.m.c.Per != "" {

@@ -120,7 +120,7 @@ func takeIntent(norm string) (intent, string) {
 			}
 		}
 	}
-	if at := reQuant.FindStringSubmatchIndex(norm); at != nil {
+	for at := reQuant.FindStringSubmatchIndex(norm); at != nil; at = reQuant.FindStringSubmatchIndex(norm) { // of several, the last
 		s := group(at, 1) + group(at, 2)
 		if group(at, 3) != "" {
 			s = "50"
@@ -132,8 +132,8 @@ func takeIntent(norm string) (intent, string) {
 			if in.quantile = v / 100; in.quantile >= 1 {
 				in.quantile = 0
 			}
-			blank(at)
 		}
+		blank(at)
 	}
 	if at := reTop.FindStringSubmatchIndex(norm); at != nil {
 		in.rank = 1

@@ -3,7 +3,7 @@ package ask
 // kindWords are the nouns for things that labels tell apart, with the labels that
 // may do so, the likeliest first.
 var kindWords = map[string][]string{
-	"node": {"node", "instance", "nodename", "kubernetes_node"}, "worker": {"node", "instance"}, "machine": {"node", "instance"}, "host": {"node", "instance", "host"},
+	"node": {"node", "instance", "nodename", "kubernetes_node"}, "worker": {"node", "instance"}, "machine": {"node", "instance"}, "host": {"host", "node", "instance"},
 	"server": {"node", "instance", "server"}, "box": {"node", "instance"},
 	"pod":       {"pod", "pod_name", "kubernetes_pod_name"},
 	"container": {"container", "container_name"},

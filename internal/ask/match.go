@@ -41,12 +41,33 @@ func (t *Rules) match(ctx context.Context, words []word, in intent) ([]candidate
 		if in.threshold != nil && in.threshold.percent && out[i].c.Unit != "ratio" && out[i].c.Per == "" {
 			out[i].score -= 1.5
 		}
+		if (in.unit == "percent" || in.unit == "percentage" || in.unit == "%") && out[i].c.Unit != "ratio" && out[i].c.Per == "" {
+			out[i].score -= 1
+		}
+		if onlyGroups(words, out[i].taken) {
+			out[i].score = max(out[i].score-2, min(out[i].score, 0.1)) // better than nothing
+		}
 		if in.quantile > 0 && out[i].c.Histogram == "" {
 			out[i].score -= 4
 		}
 	}
 	slices.SortStableFunc(out, byScore)
 	return out, nil
+}
+
+// onlyGroups reports whether all that was taken is what the answer is wanted by: "per
+// node" does not ask for nodes.
+func onlyGroups(words []word, taken []int) bool {
+	return len(taken) > 0 && !slices.ContainsFunc(taken, func(i int) bool {
+		if _, kind := kindWords[words[i].stem]; !kind || i == 0 {
+			return true
+		}
+		switch words[i-1].text {
+		case "by", "per", "each", "every", "across":
+			return false
+		}
+		return true
+	})
 }
 
 // maxCandidates is how many concepts are looked at closely: each may cost calls.
