@@ -22,7 +22,7 @@ type Limits struct {
 }
 
 // BadInput says what is wrong with a request: which field, and what was expected there.
-type BadInput struct {
+type BadInput struct { //nolint:errname // reads as what it is
 	Field string // as in metric_series[3].values[17]
 	Err   error  // what is wrong with it
 	Hint  string // what is expected

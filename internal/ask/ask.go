@@ -72,7 +72,7 @@ type Translation struct {
 type Reading struct{ Query, Explanation string }
 
 // Refusal is the error of a question that cannot be answered.
-type Refusal struct {
+type Refusal struct { //nolint:errname // reads as what it is
 	Reason      string
 	Suggestions []string // nearest things that can be answered
 }

@@ -112,7 +112,7 @@ func (b *builder) introduced(i int) bool {
 	for k := 1; k <= 4 && k <= len(before); k++ {
 		switch w := strings.Trim(before[len(before)-k], ",()"); w {
 		case "by", "per", "each", "every", "across", "grouped":
-			return !(w == "by" && i > 0 && b.in.rank != 0 && slices.Contains(b.m.taken, i))
+			return w != "by" || i <= 0 || b.in.rank == 0 || !slices.Contains(b.m.taken, i)
 		case "and", "/", "the", "a", "for":
 			continue
 		default:
@@ -566,7 +566,7 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 		}
 		return e
 	}
-	if s, ok := scale(b.in.unit); ok && s != 1 && !(b.in.count && c.State != "" && b.when.window > 0) {
+	if s, ok := scale(b.in.unit); ok && s != 1 && (!b.in.count || c.State == "" || b.when.window <= 0) {
 		if b.in.unit == "percent" || b.in.unit == "percentage" || b.in.unit == "%" {
 			if ratio {
 				e = binary("*", number(100), e)

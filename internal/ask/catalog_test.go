@@ -144,12 +144,12 @@ func TestRun(t *testing.T) {
 		done := make(chan struct{})
 		go func() { c.Run(ctx, time.Minute, func(error) { failures++ }); close(done) }()
 		s.down = true
-		time.Sleep(90 * time.Second)
+		time.Sleep(90 * time.Second) //nolint:forbidigo // virtual time
 		synctest.Wait()
 		require.Equal(t, 1, failures)
 		require.True(t, c.Has("up"))
 		s.down, s.fleet = false, fleet{"down": series("job=a")}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) //nolint:forbidigo // virtual time
 		synctest.Wait()
 		require.False(t, c.Has("up"))
 		require.True(t, c.Has("down"))

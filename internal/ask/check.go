@@ -88,7 +88,7 @@ type Checked struct {
 }
 
 // Violation is why a query may not run.
-type Violation struct {
+type Violation struct { //nolint:errname // reads as what it is
 	Rule   string // parse, read_only, metric, label, scope, cost
 	Reason string
 }
@@ -160,7 +160,7 @@ func (g Gate) checkPromQL(ctx context.Context, tr Translation) (Checked, error) 
 	if len(all) > maxSelectors {
 		return Checked{}, violation("cost", "%d selectors, at most %d", len(all), maxSelectors)
 	}
-	known := map[string]bool{labels.MetricName: true, "le": true}
+	known := map[string]bool{model.MetricNameLabel: true, "le": true}
 	for _, v := range all {
 		if err := g.selector(ctx, v, known); err != nil {
 			return Checked{}, err
@@ -186,7 +186,7 @@ func (g Gate) checkPromQL(ctx context.Context, tr Translation) (Checked, error) 
 func (g Gate) selector(ctx context.Context, v *parser.VectorSelector, known map[string]bool) error {
 	name := ""
 	for _, m := range v.LabelMatchers {
-		if m.Name != labels.MetricName {
+		if m.Name != model.MetricNameLabel {
 			continue
 		}
 		if m.Type != labels.MatchEqual || m.Value == "" {
@@ -211,7 +211,7 @@ func (g Gate) selector(ctx context.Context, v *parser.VectorSelector, known map[
 		known[l] = true
 	}
 	for _, m := range v.LabelMatchers {
-		if m.Name != labels.MetricName && !slices.Contains(has, m.Name) && !g.forces(m.Name) {
+		if m.Name != model.MetricNameLabel && !slices.Contains(has, m.Name) && !g.forces(m.Name) {
 			return violation("label", "metric %s has no label %q", name, m.Name)
 		}
 	}

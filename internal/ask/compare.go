@@ -17,7 +17,6 @@ type intent struct {
 	agg       string // sum avg min max, where said
 	quantile  float64
 	unit      string // wanted of the answer: percent, MB, ms, …
-	increase  bool   // how many events, not how many a second
 }
 
 // threshold is a bound that a value must be beyond.

@@ -68,7 +68,7 @@ func (c *Catalog) findNames(words []word) []name {
 
 func negated(words []word, i int) bool {
 	for j := i - 1; j >= 0 && j >= i-2; j-- {
-		if negations[words[j].text] && !(words[j].text == "not" && j < i-1) {
+		if negations[words[j].text] && (words[j].text != "not" || j >= i-1) {
 			return true
 		}
 		if !stopWords[words[j].text] {

@@ -71,7 +71,9 @@ func (t *logTask) dimensions() (dims []string, field *logField) {
 		}
 	}
 	for i, w := range t.words {
-		if w.used || !t.introduced(i) && !((kindWords[w.stem] != nil || w.stem == "message" && t.in.rank != 0) && (t.in.rank != 0 || t.in.threshold != nil || t.asks(i))) {
+		kind := kindWords[w.stem] != nil || w.stem == "message" && t.in.rank != 0
+		wanted := kind && (t.in.rank != 0 || t.in.threshold != nil || t.asks(i))
+		if w.used || !t.introduced(i) && !wanted {
 			continue
 		}
 		if t.isNameHint(i) && !t.introduced(i) {

@@ -67,10 +67,10 @@ var (
 func lexLogQL(s string) ([]logToken, error) {
 	var out []logToken
 	for i := 0; i < len(s); {
-		switch c := s[i]; {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+		switch c := s[i]; c {
+		case ' ', '\t', '\n', '\r':
 			i++
-		case c == '"' || c == '`':
+		case '"', '`':
 			q, err := strconv.QuotedPrefix(s[i:])
 			if err != nil {
 				return nil, fmt.Errorf("at byte %d: a string that does not end", i)

@@ -42,7 +42,7 @@ func (t *Rules) match(ctx context.Context, words []word, in intent) ([]candidate
 			out[i].score -= 1.5
 		}
 		if (in.unit == "percent" || in.unit == "percentage" || in.unit == "%") && out[i].c.Unit != "ratio" && out[i].c.Per == "" {
-			out[i].score -= 1
+			out[i].score--
 		}
 		if onlyGroups(words, out[i].taken) {
 			out[i].score = max(out[i].score-2, min(out[i].score, 0.1)) // better than nothing

@@ -162,7 +162,7 @@ func (t *Rules) unlisted(ctx context.Context, words []word) (*candidate, error) 
 		return nil, err
 	}
 	if t.foreign(words, m) != nil {
-		return nil, nil //nolint:nilnil // it does not know what the question names
+		return nil, nil //nolint:nilnil,nilerr // it does not know what the question names
 	}
 	return &m, nil
 }
@@ -233,7 +233,7 @@ func isNumber(w string) bool { return strings.Trim(w, "0123456789.:%") == "" }
 func (t *Rules) refuse(words []word, odd []string) *Refusal {
 	r := &Refusal{Reason: "no metric of this server is known to answer that"}
 	if len(odd) > 0 {
-		r.Reason = fmt.Sprintf("nothing here is known about %s", quoteList(odd))
+		r.Reason = "nothing here is known about " + quoteList(odd)
 	}
 	for _, c := range t.know.concepts {
 		if score, _ := t.nearScore(c, words); score > 0 && t.available(c) && len(r.Suggestions) < 3 {

@@ -3,6 +3,7 @@ package ask
 import (
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -64,7 +65,7 @@ func aggOp(name string) parser.ItemType {
 
 // selector is a selector of a metric by name.
 func selector(metric string, ms ...*labels.Matcher) *parser.VectorSelector {
-	ms = append([]*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metric)}, ms...)
+	ms = append([]*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric)}, ms...)
 	return &parser.VectorSelector{Name: metric, LabelMatchers: ms}
 }
 

@@ -57,12 +57,10 @@ var (
 	reVsDay  = regexp.MustCompile(`(?:compared? (?:it )?(?:to|with)|than|vs\.?|versus|against|to|with|and) (?:the )?(?:same (?:time|hour|period) )?(?:of )?(yesterday|last week|the day before|a day earlier|last month)`)
 	reNext   = regexp.MustCompile(`(?:(?:with)?in|over|during|for) (?:the )?(?:next|coming|following) (?:` + numberPattern + ` ?)?` + unitPattern + `|(?:within|inside|in less than) ` + numberPattern + ` ?` + unitPattern)
 	reLast   = regexp.MustCompile(`(?:(?:in|over|during|for|within|of|from) )?(?:the )?(?:last|past|previous|recent|trailing) (?:` + numberPattern + ` ?)?` + unitPattern)
-	reFor    = regexp.MustCompile(`for (?:more than |over |at least |longer than )` + numberPattern + ` ?` + unitPattern)
 	reSince  = regexp.MustCompile(`since (midnight|yesterday|noon|(\d{1,2})(?::(\d\d))? ?(am|pm)?)( ?(?:utc|gmt))?`)
 	reToday  = regexp.MustCompile(`\b(so far today|today)\b`)
 	reBetwen = regexp.MustCompile(`(?:between|from) (\d{1,2})(?::(\d\d))? ?(am|pm)? (?:and|to|until|till|-) (\d{1,2})(?::(\d\d))? ?(am|pm)?( ?(?:utc|gmt))?`)
 	reYest   = regexp.MustCompile(`\byesterday\b`)
-	reAgoOne = regexp.MustCompile(numberPattern + ` ?` + unitPattern + ` ago`)
 )
 
 // takeWhen finds the times in a question and blanks them out of it.

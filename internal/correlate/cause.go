@@ -148,7 +148,7 @@ func namedBy(ss []subject, i int) (named, shared float64) {
 
 // kind tells what sort of thing an alert is about.
 func (f *causeFeatures) kind(a Alert) {
-	l, _ := subjectLabel(a)
+	l := subjectLabel(a)
 	switch l {
 	case "node", "instance", "nodename", "host", "hostname":
 		f[cNode] = 1
@@ -228,34 +228,34 @@ var subjectLabels = []string{
 // vague are those that are the subject only when nothing else is.
 var vague = map[string]bool{"job": true, "service": true, "namespace": true, "exported_namespace": true, "exported_job": true}
 
-// subjectLabel returns the label that names what an alert is about, and whether
-// the text of the alert names it too. An exporter's own pod or instance is on
+// subjectLabel returns the label that names what an alert is about,
+// preferring those whose values its text names. An exporter's own pod or instance is on
 // many alerts, but is not in their texts.
-func subjectLabel(a Alert) (label string, isTold bool) {
+func subjectLabel(a Alert) string {
 	for _, l := range subjectLabels {
 		if v := a.Labels[l]; !vague[l] && told(a, v) {
 			if l == "instance" && a.Labels["pod"] != "" && isNumber(strings.ReplaceAll(host(v), ".", "")) {
 				l = "pod" // the address of an exporter beside what it watches
 			}
-			return l, true
+			return l
 		}
 	}
 	for _, l := range sortedKeys(a.Labels) { // labels of its own, as dbinstance or queue
 		if !slices.Contains(subjectLabels, l) && !slices.Contains(silentLabels, l) && !quiet[l] && told(a, a.Labels[l]) {
-			return l, true
+			return l
 		}
 	}
 	for _, l := range subjectLabels {
 		if v := a.Labels[l]; v != "" && vague[l] && told(a, v) {
-			return l, true
+			return l
 		}
 	}
 	for _, l := range subjectLabels {
 		if a.Labels[l] != "" {
-			return l, false
+			return l
 		}
 	}
-	return "", false
+	return ""
 }
 
 // quiet labels are a part of the subject, never the subject.
@@ -280,7 +280,7 @@ func told(a Alert, v string) bool {
 // entity is what an alert is about, as namespace/name; a pod of a deployment as
 // its workload.
 func entity(a Alert) string {
-	l, _ := subjectLabel(a)
+	l := subjectLabel(a)
 	v := a.Labels[l]
 	ns := a.Labels["exported_namespace"]
 	if ns == "" {

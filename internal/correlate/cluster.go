@@ -125,7 +125,7 @@ func (h joins) Less(a, b int) bool {
 	return h[a].j < h[b].j
 }
 func (h joins) Swap(a, b int) { h[a], h[b] = h[b], h[a] }
-func (h *joins) Push(x any)   { *h = append(*h, x.(join)) } //nolint:errcheck,forcetypeassert // only joins are pushed
+func (h *joins) Push(x any)   { *h = append(*h, x.(join)) } //nolint:forcetypeassert // only joins are pushed
 func (h *joins) Pop() any {
 	old := *h
 	x := old[len(old)-1]
@@ -180,7 +180,7 @@ func agglomerate(nodes []*node) [][]*node {
 		}
 	}
 	for len(h) > 0 {
-		c := heap.Pop(&h).(join) //nolint:errcheck,forcetypeassert // only joins are pushed
+		c := heap.Pop(&h).(join) //nolint:forcetypeassert // only joins are pushed
 		a, b := bunches[c.i], bunches[c.j]
 		if a == nil || b == nil || a.version != c.vi || b.version != c.vj {
 			continue
@@ -212,10 +212,11 @@ func seed(nodes []*node) (at map[int]int, bunches []*bunch) {
 	}
 	whole := map[*node]int{}
 	for _, n := range nodes {
-		i, ok := len(bunches), false
+		i := len(bunches)
 		if sizes[n.group] > bigGroup {
-			if i, ok = whole[n.group]; !ok {
-				i = len(bunches)
+			if at, ok := whole[n.group]; ok {
+				i = at
+			} else {
 				whole[n.group] = i
 			}
 		}

@@ -227,7 +227,7 @@ func (e *Engine) prepare(n *node) (near []*node) {
 		if m.Start < n.Start-pairWindow {
 			break
 		}
-		if comparable(n, m) {
+		if inReach(n, m) {
 			near = append(near, m)
 			if abs(m.Start-n.Start) < busyWindow {
 				n.neighbor++
@@ -249,8 +249,8 @@ func (e *Engine) enter(n *node, near []*node) {
 	s.live = slices.Insert(s.live, i, n)
 }
 
-// comparable reports whether two alerts are near enough in time for a pair.
-func comparable(n, m *node) bool {
+// inReach reports whether two alerts are near enough in time for a pair.
+func inReach(n, m *node) bool {
 	if n.Start < m.Start {
 		n, m = m, n
 	}

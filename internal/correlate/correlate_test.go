@@ -39,7 +39,7 @@ func groups(now float64, as ...Alert) []string {
 func regroup(e *Engine, now float64, as ...Alert) []string {
 	names := map[int64]string{}
 	for i, a := range as {
-		a.ID = int64(hash(a.Key) ^ word(a.Start)) //nolint:gosec // any 64 bits
+		a.ID = int64(hash(a.Key) ^ word(a.Start))
 		names[a.ID] = a.Name
 		as[i] = a
 		e.Add(a)

@@ -77,7 +77,7 @@ func (s smoothing) pass(y []float64, first int, p smoothingParameters, origins [
 		c := max(-10*spread, min(10*spread, eps))
 		level += p[0] * c
 		for k, m := range s.seasons {
-			states[k][t%m] += p[2+k] * c
+			states[k][t%m] += p[2+k] * c //nolint:gosec // p has two values and one for each season
 		}
 	}
 	return cost / float64(max(1, n)), out
@@ -106,11 +106,11 @@ func (s smoothing) begin(y []float64, first int) (level float64, states [][]floa
 	return mean(rest[:min(len(rest), max(5, longest(s.seasons)))]), states
 }
 
-func (s smoothing) ahead(t, h int, level, error, phi float64, states [][]float64) []float64 {
+func (s smoothing) ahead(t, h int, level, miss, phi float64, states [][]float64) []float64 {
 	out := make([]float64, h)
 	for i := range out {
-		out[i] = level + error
-		error *= phi
+		out[i] = level + miss
+		miss *= phi
 		for k, m := range s.seasons {
 			out[i] += states[k][(t+i)%m]
 		}
@@ -185,7 +185,7 @@ func simplex(f func([]float64) float64, start []float64, steps int) ([]float64, 
 	for i := range xs {
 		xs[i] = append([]float64(nil), start...)
 		if i > 0 {
-			xs[i][i-1] += 1
+			xs[i][i-1]++
 		}
 		vs[i] = value(xs[i])
 	}

@@ -92,8 +92,10 @@ const shownAfter = 5 * time.Second
 // as an event all the same: its key says which alert it is about.
 func (t *Tracker) updateUnseen(ctx context.Context, key string, u ticket.Update) error {
 	if t.fresh(key) {
-		return &ticket.Error{Reason: ticket.ReasonUnavailable, Retry: true, RetryAfter: shownAfter,
-			Err: errors.New("pagerduty: the incident is not shown yet")}
+		return &ticket.Error{
+			Reason: ticket.ReasonUnavailable, Retry: true, RetryAfter: shownAfter,
+			Err: errors.New("pagerduty: the incident is not shown yet"),
+		}
 	}
 	if u.State == ticket.Unchanged {
 		return notFound("no incident has the key " + key)

@@ -190,7 +190,7 @@ func (t *Tracker) read(ctx context.Context, r ticket.Ref) (record, error) {
 		return nil, err
 	}
 	id := string(i["correlation_id"])
-	if !i.final() || ticket.CheckKey(id) != nil {
+	if ours := ticket.CheckKey(id) == nil; !i.final() || !ours {
 		return i, nil
 	}
 	rows, err := t.rows(ctx, id)

@@ -25,7 +25,7 @@ import (
 // The credentials that the double accepts, as basic auth, bearer or API key.
 const (
 	User   = "portent"
-	Secret = "snow-secret-55d0" //nolint:gosec // opens nothing but this double
+	Secret = "snow-secret-55d0"
 )
 
 // The operations, for faults and counts.
