@@ -165,6 +165,26 @@ func TestPackages(t *testing.T) {
 	require.NotContains(t, string(lock), `"resolved"`, "the lock file names no download address")
 	require.Contains(t, string(lock), `"integrity"`)
 	require.Less(t, len(lock), 1<<20)
+
+	// npm ci refuses a lock file that lacks a package for another system, and npm install leaves out what the
+	// registry that it was run against does not hold.
+	var locked struct {
+		Packages map[string]struct {
+			Dependencies         map[string]string
+			OptionalDependencies map[string]string
+		}
+	}
+	require.NoError(t, json.Unmarshal(lock, &locked))
+	for name, p := range locked.Packages {
+		for _, wanted := range []map[string]string{p.Dependencies, p.OptionalDependencies} {
+			for dep := range wanted {
+				require.True(t, slices.ContainsFunc([]string{name + "/node_modules/", "node_modules/", filepath.Dir(name) + "/"}, func(at string) bool {
+					_, ok := locked.Packages[at+dep]
+					return ok
+				}), "%s of %s is not in the lock file", dep, name)
+			}
+		}
+	}
 }
 
 // The defaults of the SDK: the id is the same wherever it stands.
