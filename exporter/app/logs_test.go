@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,11 +140,11 @@ func TestMemoryIsChecked(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	m := newMemory(time.Unix(0, 0))
 	for i := range maxRemembered + 10 {
-		m.see(fmt.Sprint(i), fmt.Sprint(i), time.Unix(int64(i), 0), 0)
+		m.see(strconv.Itoa(i), strconv.Itoa(i), time.Unix(int64(i), 0), 0)
 	}
 	require.LessOrEqual(t, len(m.seen), maxRemembered)
 	require.Positive(t, m.forgotten)
-	require.Contains(t, m.seen, fmt.Sprint(maxRemembered+9))
+	require.Contains(t, m.seen, strconv.Itoa(maxRemembered+9))
 	require.NotContains(t, m.seen, "0")
 }
 

@@ -91,7 +91,7 @@ func (s *scanner) fold() {
 	if quote != 0 { // up to the closing quote, which no token follows
 		last := &out[len(out)-1]
 		if q := strings.IndexByte(s.line[last.end:], quote); q > 0 {
-			last.end += int32(q) //nolint:gosec // bounded by the line
+			last.end += int32(q)
 		}
 	}
 	s.toks = out

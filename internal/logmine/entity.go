@@ -145,7 +145,7 @@ func (s *scanner) hintAt(i int) EntityKind {
 			return h
 		}
 	}
-	switch t.kind {
+	switch t.kind { //nolint:exhaustive // the others name nothing by themselves
 	case Word, Name:
 		if isExceptionClass(w) || isErrno(w) || isErrorCode(w) || isPodName(w) {
 			return byForm
@@ -202,7 +202,7 @@ func (s *scanner) neighbourHint(i int, w string) EntityKind {
 		}
 		return h
 	}
-	switch h {
+	switch h { //nolint:exhaustive // the others are known by their form
 	case Pod, Node, Namespace, Container, Host, User:
 		if s.toks[i].kind != Word || nameLike(w) || len(sep) > 1 || i > 1 && isPreposition(s.text(s.toks[i-2])) {
 			return h

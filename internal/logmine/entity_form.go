@@ -23,7 +23,7 @@ func (s *scanner) appendEntity(dst []Entity, i int, h EntityKind) []Entity {
 
 // appendForm appends what a token is by its own bytes.
 func appendForm(dst []Entity, k Kind, w string) []Entity {
-	switch k {
+	switch k { //nolint:exhaustive // the others name nothing by their form
 	case URL:
 		return append(dst, Entity{Link, bareURL(w)})
 	case Path:
@@ -62,7 +62,7 @@ func appendForm(dst []Entity, k Kind, w string) []Entity {
 func (s *scanner) appendHinted(dst []Entity, i int, h EntityKind, w string) []Entity {
 	t := s.toks[i]
 	ok := true
-	switch h {
+	switch h { //nolint:exhaustive // the others take any word
 	case Pod, Node, Namespace, Container:
 		if ns, name, cut := strings.Cut(w, "/"); cut {
 			if h == Pod && isLabel(ns) && isLabel(name) { // klog writes pod="shop/web-1"

@@ -3,6 +3,7 @@ package logmine_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -66,12 +67,12 @@ func generated(r *rand.Rand) (line string, want []string) {
 		},
 		"namespace": func() string { return pick("shop", "kube-system", "payments", "team-a") },
 		"ip":        func() string { return fmt.Sprintf("%d.%d.%d.%d", 1+r.IntN(223), r.IntN(256), r.IntN(256), r.IntN(256)) },
-		"port":      func() string { return fmt.Sprint(1 + r.IntN(65535)) },
+		"port":      func() string { return strconv.Itoa(1 + r.IntN(65535)) },
 		"url": func() string {
 			return "https://" + pick("api", "cdn") + ".example.org/" + pick("v1/items", "health", "a/b.js")
 		},
 		"path":       func() string { return pick("/var/lib/", "/etc/", "/tmp/") + pick("data", "app.conf", hex(8)) },
-		"user":       func() string { return pick("alice", "bob", fmt.Sprint(r.IntN(100000)), "u-"+hex(6)) },
+		"user":       func() string { return pick("alice", "bob", strconv.Itoa(r.IntN(100000)), "u-"+hex(6)) },
 		"httpStatus": func() string { return pick("200", "404", "500", "502", "503", "429") },
 		"sqlState":   func() string { return pick("23505", "40P01", "HY000", "08006") },
 		"errno":      func() string { return pick("ECONNREFUSED", "ENOENT", "ETIMEDOUT", "EPIPE") },
@@ -79,8 +80,8 @@ func generated(r *rand.Rand) (line string, want []string) {
 			return pick("java.lang.IllegalStateException", "NullPointerException", "KeyError", "com.acme.pay.PaymentError")
 		},
 		"traceId":  func() string { return hex(32) },
-		"duration": func() string { return fmt.Sprint(1+r.IntN(900)) + pick("ms", "s", " ms", "µs", "m3s") },
-		"size":     func() string { return fmt.Sprint(1+r.IntN(900)) + pick("KiB", "MB", " bytes", "GiB") },
+		"duration": func() string { return strconv.Itoa(1+r.IntN(900)) + pick("ms", "s", " ms", "µs", "m3s") },
+		"size":     func() string { return strconv.Itoa(1+r.IntN(900)) + pick("KiB", "MB", " bytes", "GiB") },
 	}
 	templates := []string{
 		"connect to {ip}:{port} refused for user {user}",
@@ -179,12 +180,12 @@ func TestEntityCounts(t *testing.T) {
 			per[e.Kind]++
 			require.NotContains(t, e.Value, "s3cret")
 			require.LessOrEqual(t, e.Count, p.Count)
-			switch {
-			case e.Kind == logmine.Pod:
+			switch e.Kind {
+			case logmine.Pod:
 				require.InDelta(t, 3333, e.Count, 1)
-			case e.Kind == logmine.HTTPStatus:
+			case logmine.HTTPStatus:
 				require.EqualValues(t, 10_000, e.Count)
-			case e.Kind == logmine.TraceID, e.Kind == logmine.User:
+			case logmine.TraceID, logmine.User:
 				require.EqualValues(t, 1, e.Count)
 			}
 		}

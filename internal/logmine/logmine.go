@@ -282,7 +282,7 @@ func (m *Miner) alloc() slot {
 		return at
 	}
 	m.leaves = append(m.leaves, leaf{})
-	return slot(len(m.leaves) - 1) //nolint:gosec // at most MaxLeaves slots
+	return slot(len(m.leaves) - 1)
 }
 
 // newRef names slot at for callers.
@@ -291,7 +291,7 @@ func (m *Miner) newRef(at slot) Ref {
 		return Ref(at)
 	}
 	m.refs = append(m.refs, Ref(at))
-	return Ref(len(m.refs) - 1) //nolint:gosec // one for each skeleton: 2^31 would be 2 TiB of lines
+	return Ref(len(m.refs) - 1)
 }
 
 // slotOf returns the slot that a Ref stands for now, or false if it was given up.

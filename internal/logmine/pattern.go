@@ -59,7 +59,7 @@ func (m *Miner) settle() {
 			}
 			at, ok := bySig[k]
 			if !ok {
-				at = int32(len(m.pats)) //nolint:gosec // at most MaxLeaves
+				at = int32(len(m.pats))
 				bySig[k] = at
 				m.pats = append(m.pats, p)
 			} else {

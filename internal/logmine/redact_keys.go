@@ -9,22 +9,57 @@ var vendorKeys = [...]struct {
 	least  int
 	upper  bool // capitals and digits only, and exactly so many
 }{
-	{"AKIA", 16, true}, {"ASIA", 16, true}, {"AROA", 16, true}, {"AIDA", 16, true}, {"ABIA", 16, true}, {"ACCA", 16, true}, // AWS
-	{"ghp_", 30, false}, {"gho_", 30, false}, {"ghu_", 30, false}, {"ghs_", 30, false}, {"ghr_", 30, false}, {"github_pat_", 22, false},
-	{"glpat-", 20, false}, {"glrt-", 20, false}, {"gldt-", 20, false},
-	{"xoxb-", 10, false}, {"xoxp-", 10, false}, {"xoxa-", 10, false}, {"xoxr-", 10, false}, {"xoxs-", 10, false}, {"xoxe-", 10, false}, {"xoxe.xox", 10, false}, {"xapp-", 10, false},
-	{"sk_live_", 16, false}, {"rk_live_", 16, false}, {"pk_live_", 16, false}, {"sk_test_", 16, false}, {"rk_test_", 16, false}, {"whsec_", 16, false}, // Stripe
-	{"sk-", 20, false},   // OpenAI and those that follow it
-	{"AIza", 35, false},  // Google
-	{"ya29.", 20, false}, // Google OAuth
+	{"AKIA", 16, true},
+	{"ASIA", 16, true},
+	{"AROA", 16, true},
+	{"AIDA", 16, true},
+	{"ABIA", 16, true},
+	{"ACCA", 16, true}, // AWS
+	{"ghp_", 30, false},
+	{"gho_", 30, false},
+	{"ghu_", 30, false},
+	{"ghs_", 30, false},
+	{"ghr_", 30, false},
+	{"github_pat_", 22, false},
+	{"glpat-", 20, false},
+	{"glrt-", 20, false},
+	{"gldt-", 20, false},
+	{"xoxb-", 10, false},
+	{"xoxp-", 10, false},
+	{"xoxa-", 10, false},
+	{"xoxr-", 10, false},
+	{"xoxs-", 10, false},
+	{"xoxe-", 10, false},
+	{"xoxe.xox", 10, false},
+	{"xapp-", 10, false},
+	{"sk_live_", 16, false},
+	{"rk_live_", 16, false},
+	{"pk_live_", 16, false},
+	{"sk_test_", 16, false},
+	{"rk_test_", 16, false},
+	{"whsec_", 16, false}, // Stripe
+	{"sk-", 20, false},    // OpenAI and those that follow it
+	{"AIza", 35, false},   // Google
+	{"ya29.", 20, false},  // Google OAuth
 	{"GOCSPX-", 20, false},
 	{"SG.", 40, false}, // SendGrid
-	{"npm_", 30, false}, {"pypi-", 40, false}, {"hf_", 30, false}, {"dop_v1_", 40, false}, {"dckr_pat_", 20, false}, {"shpat_", 30, false},
-	{"glsa_", 30, false}, {"glc_", 30, false}, // Grafana
-	{"hvs.", 20, false}, {"hvb.", 20, false}, // Vault
-	{"ATATT3", 30, false}, {"ATCTT3", 30, false}, // Atlassian
+	{"npm_", 30, false},
+	{"pypi-", 40, false},
+	{"hf_", 30, false},
+	{"dop_v1_", 40, false},
+	{"dckr_pat_", 20, false},
+	{"shpat_", 30, false},
+	{"glsa_", 30, false},
+	{"glc_", 30, false}, // Grafana
+	{"hvs.", 20, false},
+	{"hvb.", 20, false}, // Vault
+	{"ATATT3", 30, false},
+	{"ATCTT3", 30, false}, // Atlassian
 	{"AGE-SECRET-KEY-1", 40, false},
-	{"lin_api_", 30, false}, {"tskey-", 16, false}, {"dapi", 32, false}, {"NRAK-", 20, false},
+	{"lin_api_", 30, false},
+	{"tskey-", 16, false},
+	{"dapi", 32, false},
+	{"NRAK-", 20, false},
 }
 
 // vendorKey returns the length of the vendor's key or JSON web token that s begins

@@ -47,7 +47,7 @@ func (s *scanner) scan(line string) []token {
 }
 
 func (s *scanner) emit(a, b int, k Kind) {
-	s.toks = append(s.toks, token{int32(a), int32(b), k}) //nolint:gosec // a line is far shorter than 2 GiB: Options.MaxLineBytes
+	s.toks = append(s.toks, token{int32(a), int32(b), k})
 }
 
 func (s *scanner) text(t token) string { return s.line[t.start:t.end] }

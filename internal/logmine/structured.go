@@ -47,7 +47,7 @@ func (f *fields) add(key, value string) {
 
 // appendField appends what the value of a field is, given the hint of its key.
 func appendField(dst []Entity, h EntityKind, value string) []Entity {
-	tok := [1]token{{0, int32(len(value)), kindOfWord(value)}} //nolint:gosec // maxValue
+	tok := [1]token{{0, int32(len(value)), kindOfWord(value)}}
 	s := scanner{line: value, toks: tok[:]}
 	return s.appendHinted(dst, 0, h, value)
 }
@@ -204,7 +204,7 @@ func (r *Record) logfmt(s string) bool {
 	for i := 0; i < len(s); {
 		i = skipBlank(s, i)
 		eq := strings.IndexByte(s[i:], '=')
-		if eq <= 0 || strings.IndexAny(s[i:i+eq], " \"'{}[]()") >= 0 {
+		if eq <= 0 || strings.ContainsAny(s[i:i+eq], " \"'{}[]()") {
 			if f.n == 0 {
 				return false
 			}

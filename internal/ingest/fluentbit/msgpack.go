@@ -116,7 +116,7 @@ func (r *reader) value(depth int) (any, error) {
 	case c < 0x80:
 		return int64(c), nil
 	case c >= 0xe0:
-		return int64(int8(c)), nil //nolint:gosec // two's complement
+		return int64(int8(c)), nil
 	case c&0xf0 == 0x80:
 		return r.mapOf(uint64(c&0x0f), depth)
 	case c&0xf0 == 0x90:
@@ -137,18 +137,18 @@ func (r *reader) long(c byte, depth int) (any, error) {
 		return c == 0xc3, nil
 	case 0xca:
 		v, err := r.uint(4)
-		return float64(math.Float32frombits(uint32(v))), err //nolint:gosec // four bytes
+		return float64(math.Float32frombits(uint32(v))), err
 	case 0xcb:
 		v, err := r.uint(8)
 		return math.Float64frombits(v), err
 	case 0xcc, 0xcd, 0xce, 0xcf:
 		v, err := r.uint(1 << (c - 0xcc))
-		return int64(min(v, math.MaxInt64)), err //nolint:gosec // bounded
+		return int64(min(v, math.MaxInt64)), err
 	case 0xd0, 0xd1, 0xd2, 0xd3:
 		n := uint64(1) << (c - 0xd0)
 		v, err := r.uint(n)
 		shift := 64 - 8*n
-		return int64(v<<shift) >> shift, err //nolint:gosec // sign extension
+		return int64(v<<shift) >> shift, err
 	case 0xc4, 0xc5, 0xc6:
 		return r.sized(1<<(c-0xc4), r.str)
 	case 0xd9, 0xda, 0xdb:

@@ -160,8 +160,10 @@ func (h *handler) acquire(ctx context.Context, bytes int64) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(h.config.QueueTimeout))
 	defer cancel()
 	if err := h.room.Acquire(ctx, bytes); err != nil {
-		return &statusError{http.StatusServiceUnavailable, refusedNoRoom,
-			fmt.Errorf("too many requests are in work: no room for %d more bytes in max_in_flight_bytes (%d)", bytes, h.config.MaxInFlightBytes), hintAgain}
+		return &statusError{
+			http.StatusServiceUnavailable, refusedNoRoom,
+			fmt.Errorf("too many requests are in work: no room for %d more bytes in max_in_flight_bytes (%d)", bytes, h.config.MaxInFlightBytes), hintAgain,
+		}
 	}
 	h.metrics.inFlight.Add(float64(bytes))
 	return nil

@@ -70,10 +70,16 @@ func (c *Config) Validate() error {
 		key   string
 		value int64
 	}{
-		{"max_body_bytes", c.MaxBodyBytes}, {"max_decompressed_bytes", c.MaxDecompressedBytes}, {"max_in_flight_bytes", c.MaxInFlightBytes},
-		{"max_lines", int64(c.MaxLines)}, {"max_line_bytes", int64(c.MaxLineBytes)}, {"max_labels", int64(c.MaxLabels)},
-		{"max_label_name_bytes", int64(c.MaxLabelNameBytes)}, {"max_label_value_bytes", int64(c.MaxLabelValueBytes)},
-		{"queue_timeout", int64(c.QueueTimeout)}, {"read_timeout", int64(c.ReadTimeout)},
+		{"max_body_bytes", c.MaxBodyBytes},
+		{"max_decompressed_bytes", c.MaxDecompressedBytes},
+		{"max_in_flight_bytes", c.MaxInFlightBytes},
+		{"max_lines", int64(c.MaxLines)},
+		{"max_line_bytes", int64(c.MaxLineBytes)},
+		{"max_labels", int64(c.MaxLabels)},
+		{"max_label_name_bytes", int64(c.MaxLabelNameBytes)},
+		{"max_label_value_bytes", int64(c.MaxLabelValueBytes)},
+		{"queue_timeout", int64(c.QueueTimeout)},
+		{"read_timeout", int64(c.ReadTimeout)},
 	} {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("%s: must not be below 0", f.key))

@@ -71,16 +71,16 @@ func protobufEntry(msg []byte, base []ingest.Label, b *linehttp.Batch) error {
 		if typ != protowire.BytesType {
 			return nil
 		}
-		switch num {
+		switch num { //nolint:exhaustive // other fields are none of ours
 		case fieldLine:
 			l.Text = linehttp.Alias(v)
 		case fieldTime:
 			return linehttp.Fields(v, func(num protowire.Number, typ protowire.Type, _ []byte, n uint64) error {
 				switch {
 				case num == 1 && typ == protowire.VarintType:
-					l.T += int64(n) * 1000 //nolint:gosec // a time far off is checked by nobody here
+					l.T += int64(n) * 1000
 				case num == 2 && typ == protowire.VarintType:
-					l.T += int64(n) / 1e6 //nolint:gosec // as above
+					l.T += int64(n) / 1e6
 				}
 				return nil
 			})

@@ -56,7 +56,7 @@ func accept(w http.ResponseWriter, contentType string, b *linehttp.Batch) {
 	case b.Rejected > 0:
 		var partial []byte
 		partial = protowire.AppendTag(partial, 1, protowire.VarintType)
-		partial = protowire.AppendVarint(partial, uint64(b.Rejected)) //nolint:gosec // a count
+		partial = protowire.AppendVarint(partial, uint64(b.Rejected))
 		partial = protowire.AppendTag(partial, 2, protowire.BytesType)
 		partial = protowire.AppendString(partial, partialMessage)
 		body = protowire.AppendTag(body, 1, protowire.BytesType)
@@ -81,7 +81,7 @@ func refuse(w http.ResponseWriter, contentType string, status int, err error, hi
 	var body []byte
 	if contentType == mediaProtobuf {
 		body = protowire.AppendTag(body, 1, protowire.VarintType)
-		body = protowire.AppendVarint(body, uint64(codes[status])) //nolint:gosec // a code of google.rpc
+		body = protowire.AppendVarint(body, uint64(codes[status]))
 		body = protowire.AppendTag(body, 2, protowire.BytesType)
 		body = protowire.AppendString(body, text)
 	} else {

@@ -72,7 +72,7 @@ func logRecord(msg []byte, resource []ingest.Label, b *linehttp.Batch) error {
 		case num == 11 && typ == protowire.Fixed64Type:
 			r.observed = n
 		case num == 2 && typ == protowire.VarintType:
-			r.number = int(min(n, 100)) //nolint:gosec // bounded
+			r.number = int(min(n, 100))
 		case num == 3 && typ == protowire.BytesType:
 			r.severity = linehttp.Alias(v)
 		case num == 5 && typ == protowire.BytesType:
@@ -135,7 +135,7 @@ func writeAny(b *strings.Builder, msg []byte, depth int) error {
 		case num == 2 && typ == protowire.VarintType:
 			b.WriteString(strconv.FormatBool(n != 0))
 		case num == 3 && typ == protowire.VarintType:
-			b.WriteString(strconv.FormatInt(int64(n), 10)) //nolint:gosec // two's complement, as protobuf has it
+			b.WriteString(strconv.FormatInt(int64(n), 10))
 		case num == 4 && typ == protowire.Fixed64Type:
 			b.WriteString(strconv.FormatFloat(math.Float64frombits(n), 'g', -1, 64))
 		case num == 5 && typ == protowire.BytesType:

@@ -26,7 +26,7 @@ func (r *record) add(resource []ingest.Label, b *linehttp.Batch) error {
 	if at == 0 {
 		at = r.observed
 	}
-	l.T = int64(at / 1e6) //nolint:gosec // fits: 2^64 ns in ms
+	l.T = int64(at / 1e6)
 	if l.Severity == "" {
 		l.Severity = severityOf(r.number)
 	}

@@ -121,9 +121,9 @@ func Run(t *testing.T, newHandler New, s Sample) {
 		require.Equal(t, 10, n, "every reason is there from the start")
 	})
 	t.Run("limits", func(t *testing.T) {
-		h, target, _ := Handler(t, newHandler, linehttp.Config{MaxBodyBytes: int64(len(s.Body)) - 1})
+		h, _, _ := Handler(t, newHandler, linehttp.Config{MaxBodyBytes: int64(len(s.Body)) - 1})
 		require.Equal(t, http.StatusRequestEntityTooLarge, Post(h, s.ContentType, "", s.Body).Code)
-		h, target, _ = Handler(t, newHandler, linehttp.Config{MaxLineBytes: 2})
+		h, target, _ := Handler(t, newHandler, linehttp.Config{MaxLineBytes: 2})
 		require.Less(t, Post(h, s.ContentType, "", s.Body).Code, 205)
 		for _, l := range target.Take() {
 			require.LessOrEqual(t, len(l.Text), 2)
