@@ -88,7 +88,9 @@ func TestSeriesAreKeptApart(t *testing.T) {
 	e := newEngine(t, detect.Options{})
 	sets := [][]ingest.Label{
 		labels("__name__=a", "x=1"), labels("__name__=a", "x=2"), labels("__name__=a"),
-		labels("__name__=a", "x1=1"), labels("__name__=ax", "x=1"), {{Name: "__name__x", Value: "a1"}}, {},
+		labels("__name__=a", "x1=1"), labels("__name__=ax", "x=1"),
+		{{Name: "__name__x", Value: "a1"}},
+		{},
 	}
 	a := e.Appender()
 	for i, l := range sets {
@@ -98,8 +100,8 @@ func TestSeriesAreKeptApart(t *testing.T) {
 	require.Equal(t, ingest.Result{Accepted: len(sets)}, a.Commit())
 	all := dump(e)
 	require.Len(t, all, len(sets))
-	require.Equal(t, 1.0, all[`__name__="a" x="2" `].Value)
-	require.Equal(t, 6.0, all[``].Value)
+	require.InDelta(t, 1.0, all[`__name__="a" x="2" `].Value, 0)
+	require.InDelta(t, 6.0, all[``].Value, 0)
 
 	a = e.Appender()
 	a.Append(labels("__name__=never"), ingest.KindGauge, []ingest.Sample{{T: start, V: 1}})

@@ -24,7 +24,7 @@ func TestCountersBecomeRates(t *testing.T) {
 		require.Equal(t, ingest.Result{Accepted: 1}, send(e, l, ingest.KindUnknown, ingest.Sample{T: at, V: v}))
 		o := only(t, e)
 		require.Equal(t, at, o.T)
-		require.Equal(t, want, o.Value)
+		require.InDelta(t, want, o.Value, 0)
 	}
 	// The first sample is the start of the first rate: nothing to show yet.
 	send(e, l, ingest.KindUnknown, ingest.Sample{T: at, V: 1000})
@@ -70,7 +70,7 @@ func TestCounterThatResetsEachTime(t *testing.T) {
 	for i := range int64(50) {
 		send(e, labels("__name__=c"), ingest.KindCounter, ingest.Sample{T: start + i*10_000, V: float64(100 - i)})
 	}
-	require.Equal(t, 5.1, only(t, e).Value)
+	require.InDelta(t, 5.1, only(t, e).Value, 0)
 	require.Equal(t, uint64(49), e.Stats().CounterResets)
 }
 
@@ -80,9 +80,9 @@ func TestKindOfTheSourceWins(t *testing.T) {
 	e := newEngine(t, detect.Options{})
 	l := labels("__name__=x_total")
 	send(e, l, ingest.KindGauge, ingest.Sample{T: start, V: 5})
-	require.Equal(t, 5.0, only(t, e).Value)
+	require.InDelta(t, 5.0, only(t, e).Value, 0)
 	send(e, l, ingest.KindUnknown, ingest.Sample{T: start + 1000, V: 6})
-	require.Equal(t, 6.0, only(t, e).Value)
+	require.InDelta(t, 6.0, only(t, e).Value, 0)
 	send(e, l, ingest.KindCounter, ingest.Sample{T: start + 2000, V: 7}, ingest.Sample{T: start + 3000, V: 9})
-	require.Equal(t, 2.0, only(t, e).Value)
+	require.InDelta(t, 2.0, only(t, e).Value, 0)
 }

@@ -175,7 +175,7 @@ func readPairs(b []byte) (pairs [][]byte, rest []byte, ok bool) {
 func (e *Engine) loadSeries(key, head, state []byte) error {
 	var r series
 	if err := readSeries(head, &r); err != nil {
-		return fmt.Errorf("%w: %s", ErrCorrupt, err)
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	hash := xxhash.Sum64(key)
 	s := &e.shards[e.shard(hash)].shardState

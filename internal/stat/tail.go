@@ -236,11 +236,11 @@ func (t *Tail) Quantile(logp float64) float64 {
 		return 0
 	}
 	z1, z2, l1, l2 := float64(t.Z1), float64(t.Z2), float64(t.L1), float64(t.L2)
-	if lx := float64(t.Lx); logp >= l1+lx {
+	lx := float64(t.Lx)
+	if logp >= l1+lx {
 		return z1 * min(0, logp) / (l1 + lx)
-	} else {
-		logp -= lx
 	}
+	logp -= lx
 	theta := float64(t.Theta)
 	if logp >= l2 {
 		return z1 * math.Exp(theta*math.Log(logp/l1))

@@ -29,9 +29,9 @@ func TestTailExtrapolates(t *testing.T) {
 			require.True(t, tail.Whole())
 			told := math.Exp(tail.LogSurvival(quantile))
 			worst = max(worst, told/p, p/told)
-			require.InEpsilon(t, -tail.LogSurvival(tail.Quantile(-12)), 12, 0.01, "Quantile is the inverse")
-			require.InEpsilon(t, -tail.LogSurvival(tail.Quantile(-4)), 4, 0.01, "in the body too")
-			require.InEpsilon(t, -tail.LogSurvival(tail.Quantile(-1)), 1, 0.01, "and below it")
+			require.InEpsilon(t, 12, -tail.LogSurvival(tail.Quantile(-12)), 0.01, "Quantile is the inverse")
+			require.InEpsilon(t, 4, -tail.LogSurvival(tail.Quantile(-4)), 0.01, "in the body too")
+			require.InEpsilon(t, 1, -tail.LogSurvival(tail.Quantile(-1)), 0.01, "and below it")
 		}
 		require.Less(t, worst, factor, name)
 	}
@@ -144,17 +144,17 @@ func TestTailIsMonotone(t *testing.T) {
 }
 
 func TestHuber(t *testing.T) {
-	require.Equal(t, 2.0, stat.Huber(2, 3, 0, 5))
-	require.Equal(t, 3.0, stat.Huber(100, 3, 0, 5))
-	require.Equal(t, -3.0, stat.Huber(-100, 3, 0, 5))
-	require.Equal(t, 12.0, stat.Huber(100, 3, 10, 5), "ten in a row: the limit has doubled twice")
-	require.Equal(t, 100.0, stat.Huber(100, 3, 1e9, 5), "however long it lasts, no overflow")
+	require.InDelta(t, 2.0, stat.Huber(2, 3, 0, 5), 0)
+	require.InDelta(t, 3.0, stat.Huber(100, 3, 0, 5), 0)
+	require.InDelta(t, -3.0, stat.Huber(-100, 3, 0, 5), 0)
+	require.InDelta(t, 12.0, stat.Huber(100, 3, 10, 5), 0, "ten in a row: the limit has doubled twice")
+	require.InDelta(t, 100.0, stat.Huber(100, 3, 1e9, 5), 0, "however long it lasts, no overflow")
 }
 
 func TestGain(t *testing.T) {
-	require.Equal(t, 1.0, stat.Gain(1, 100))
-	require.Equal(t, 0.5, stat.Gain(3, 100))
-	require.Equal(t, 0.01, stat.Gain(1e6, 100))
+	require.InDelta(t, 1.0, stat.Gain(1, 100), 0)
+	require.InDelta(t, 0.5, stat.Gain(3, 100), 0)
+	require.InDelta(t, 0.01, stat.Gain(1e6, 100), 0)
 }
 
 func BenchmarkTailObserve(b *testing.B) {
