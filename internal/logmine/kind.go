@@ -124,10 +124,10 @@ func kindOfWord(w string) Kind {
 	case digits <= 2 && digits+letters == len(w) && classes[w[0]]&isLetter != 0 && (digits == 1 || letters >= 3):
 		return Word
 	}
-	return kindOfMixed(w, letters, hex)
+	return kindOfMixed(w, hex)
 }
 
-func kindOfMixed(w string, letters, hex int) Kind {
+func kindOfMixed(w string, hex int) Kind {
 	switch {
 	case len(w) > 2 && w[0] == '0' && w[1]|0x20 == 'x':
 		return Hex
