@@ -37,11 +37,11 @@ const (
 	// above the rounding of a float64, far below what a person would see.
 	flat = 1e-6
 	tiny = 1e-30
-	// shiftRun is after how many deviations in a row beyond the limit it doubles: a
-	// step of a thousand spreads is followed after some fifty samples.
-	shiftRun = 5
-	// scaleLimit bounds what one sample does to the scale, in scales.
-	scaleLimit = 30
+	// shiftRun and shiftTime are after how many deviations in a row beyond the limit
+	// it doubles: a step of a thousand spreads is followed after some fifty samples,
+	// and not within seconds where samples come every second.
+	shiftRun  = 5
+	shiftTime = 150 * 1000 // ms
 )
 
 // observe scores v against the level and learns from it.
@@ -76,8 +76,8 @@ func (m *local) learn(c *clock, r, scale float64) {
 	if c.N > warmUp {
 		bound := max(3, float64(m.Tail.Z2)) * scale
 		m.Run = nextRun(m.Run, r, bound)
-		known = stat.Huber(r, bound, math.Abs(float64(m.Run)), shiftRun)
-		wild = stat.Clamp(r, scaleLimit*scale)
+		known = stat.Huber(r, bound, math.Abs(float64(m.Run)), c.samples(shiftTime, shiftRun))
+		wild = stat.Clamp(r, bound)
 	}
 	m.Level += stat.Gain(c.N-1, 1/localFollow) * known
 	m.Fast += float32(stat.Gain(c.N-1, 1/fastFollow) * (math.Abs(known) - float64(m.Fast)))
