@@ -116,6 +116,10 @@ func (s *shardState) commit(b *batch, first int32, now int64) {
 	for i := first; i >= 0; i = b.entries[i].next {
 		x := &b.entries[i]
 		samples := b.samples[x.samples.from:x.samples.to]
+		if onlyEnds(samples) && s.find(x.hash, b.keys[x.key.from:x.key.to]) < 0 {
+			res.Accepted += len(samples) // the end of a series that nobody knows: nothing to keep
+			continue
+		}
 		slot := s.place(x, b.keys[x.key.from:x.key.to])
 		if slot < 0 {
 			res.Dropped += len(samples)
@@ -129,16 +133,29 @@ func (s *shardState) commit(b *batch, first int32, now int64) {
 	b.res.Add(res)
 }
 
+// onlyEnds reports whether all samples are stale markers.
+func onlyEnds(samples []ingest.Sample) bool {
+	for _, x := range samples {
+		if !ingest.IsStale(x.V) {
+			return false
+		}
+	}
+	return true
+}
+
 // place returns the slot of the entry's series, made if it is new, or -1 when there
 // is no room.
 func (s *shardState) place(x *batchEntry, key []byte) int {
 	if slot := s.find(x.hash, key); slot >= 0 {
 		if r := s.series.at(slot); x.kind != ingest.KindUnknown && x.kind != r.kind {
-			// The source has learnt, or changed its mind, what the series is: what was
-			// modelled so far was something else.
-			s.bank.Reset(slot)
-			r.kind, r.flags = x.kind, r.flags&^based
-			r.hide()
+			// The source has learnt, or changed its mind, what the series is. Only
+			// between a rate and a value as it is was something else modelled so far.
+			if x.kind == ingest.KindCounter || r.kind == ingest.KindCounter {
+				s.bank.Reset(slot)
+				r.flags &^= based
+				r.hide()
+			}
+			r.kind = x.kind
 		}
 		return slot
 	}

@@ -279,3 +279,24 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 	require.Len(t, dump(e), 160)
 }
+
+// A gauge whose type the source learns late keeps its model.
+func TestLateTypeKeepsTheModel(t *testing.T) {
+	e := newEngine(t, detect.Options{})
+	l := labels("__name__=temperature")
+	for i := range 60 {
+		send(e, l, ingest.KindUnknown, ingest.Sample{T: start + int64(i)*5000, V: float64(20 + i%3)})
+	}
+	require.True(t, only(t, e).Ready)
+	send(e, l, ingest.KindGauge, ingest.Sample{T: start + 60*5000, V: 20})
+	require.True(t, only(t, e).Ready, "a gauge is modelled as it is, like a series of unknown kind")
+}
+
+// The end of a series that the engine never saw makes no series.
+func TestEndOfTheUnknown(t *testing.T) {
+	e := newEngine(t, detect.Options{})
+	a := e.Appender()
+	a.Append(labels("__name__=gone"), ingest.KindUnknown, []ingest.Sample{{T: start, V: math.Float64frombits(0x7ff0000000000002)}})
+	require.Equal(t, ingest.Result{Accepted: 1}, a.Commit())
+	require.Zero(t, e.Stats().Series)
+}
