@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,23 +109,48 @@ func BenchmarkVast(b *testing.B) {
 	}
 }
 
-// odd is a server that fails in parts.
+// odd is a server that fails in parts, and changes while it is asked.
 type odd struct {
-	fleet
 	broken string // label without values
-	down   bool
+
+	mu   sync.Mutex
+	now  fleet
+	down bool
+}
+
+func (o *odd) set(f fleet, down bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.now, o.down = f, down
+}
+
+func (o *odd) get() (f fleet, down bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.now, o.down
+}
+
+func (o *odd) Metadata(ctx context.Context) (map[string]ask.Metric, error) {
+	f, _ := o.get()
+	return f.Metadata(ctx)
+}
+
+func (o *odd) LabelNames(ctx context.Context, matches []string, limit int) ([]string, error) {
+	f, _ := o.get()
+	return f.LabelNames(ctx, matches, limit)
 }
 
 func (o *odd) LabelValues(ctx context.Context, label string, matches []string, limit int) ([]string, error) {
-	if o.down || label == o.broken && len(matches) == 0 {
+	f, down := o.get()
+	if down || label == o.broken && len(matches) == 0 {
 		return nil, errors.New("no")
 	}
-	return o.fleet.LabelValues(ctx, label, matches, limit)
+	return f.LabelValues(ctx, label, matches, limit)
 }
 
 // TestPartlyBroken: a label that cannot be listed costs its names, not the catalog.
 func TestPartlyBroken(t *testing.T) {
-	c, err := ask.Load(t.Context(), &odd{fleet: shop, broken: "pod"})
+	c, err := ask.Load(t.Context(), &odd{now: shop, broken: "pod"})
 	require.NoError(t, err)
 	r, err := ask.NewRules(c, nil)
 	require.NoError(t, err)
@@ -136,19 +162,19 @@ func TestPartlyBroken(t *testing.T) {
 // TestRun: new metrics come by themselves, and a server that is down costs nothing.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &odd{fleet: fleet{"up": series("job=a")}}
+		s := &odd{now: fleet{"up": series("job=a")}}
 		c, err := ask.Load(t.Context(), s)
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		failures := 0
 		done := make(chan struct{})
 		go func() { c.Run(ctx, time.Minute, func(error) { failures++ }); close(done) }()
-		s.down = true
+		s.set(fleet{"up": series("job=a")}, true)
 		time.Sleep(90 * time.Second) //nolint:forbidigo // virtual time
 		synctest.Wait()
 		require.Equal(t, 1, failures)
 		require.True(t, c.Has("up"))
-		s.down, s.fleet = false, fleet{"down": series("job=a")}
+		s.set(fleet{"down": series("job=a")}, false)
 		time.Sleep(time.Minute) //nolint:forbidigo // virtual time
 		synctest.Wait()
 		require.False(t, c.Has("up"))
