@@ -44,8 +44,7 @@ type concept struct {
 	Agg string `yaml:"agg"`
 	// Unit of the result: bytes, ratio, seconds, …
 	Unit string `yaml:"unit"`
-	// Limit is the gauge that the value runs towards, Free the gauge that runs out:
-	// for forecasts.
+	// Free is the gauge that runs out, for forecasts.
 	Free string `yaml:"free"`
 	// Above is the threshold of "high", "close to", where the question gives none.
 	Above float64 `yaml:"above"`

@@ -41,7 +41,7 @@ type Options struct {
 	// pattern of each line. Without it a Ref is valid until the next Add.
 	KeepRefs bool
 	// Entities counts what the lines of each pattern speak of, the most frequent values
-	// of each kind. It adds about a third to the cost of a line and 2 KiB to that of a
+	// of each kind. It adds about two thirds to the cost of a line and 2 KiB to that of a
 	// skeleton.
 	Entities bool
 }
