@@ -44,7 +44,7 @@ const SECTIONS: Section[] = [
   {
     address: 'loki',
     title: 'Loki',
-    purpose: 'for logs, optional',
+    purpose: 'optional: no query uses it yet, Save & test only probes it',
     urlKey: 'lokiUrl',
     urlDescription: 'Loki, as the Grafana server reaches it',
     placeholder: 'http://localhost:3100',
@@ -52,7 +52,7 @@ const SECTIONS: Section[] = [
   {
     address: 'model',
     title: 'Language model',
-    purpose: 'optional: everything works without one',
+    purpose: 'optional: no query uses it yet, Save & test only probes it',
     urlKey: 'modelUrl',
     urlDescription: 'Any address with the OpenAI API, which usually ends in /v1',
     placeholder: 'http://localhost:11434/v1',
