@@ -38,6 +38,7 @@ var commands = []command{
 	askCommand,
 	forecastCommand,
 	analyzeCommand,
+	runbooksCommand,
 }
 
 // usageError is a failure that the command line itself is to blame for.
