@@ -56,6 +56,9 @@ type Translation struct {
 	Time time.Time
 	// Range is set where the question is about a graph or about log lines.
 	Range *Range
+	// Timed reports whether the question names a time. If it does not, whoever shows a
+	// Range may show another one.
+	Timed bool
 	// Unit of the values: bytes, percent, ratio, seconds, …; "" if they have none.
 	Unit string
 	// Explanation says what the words of the question were taken for.

@@ -42,6 +42,7 @@ func (b *builder) build() (Translation, error) {
 	}
 	tr := Translation{
 		Language: PromQL, Query: e.String(), Time: b.now, Unit: b.unit(), Concept: c.Name, Translator: "rules", Explanation: b.explain(),
+		Timed: b.when.told,
 	}
 	if b.in.graph {
 		w := b.when.window

@@ -13,7 +13,7 @@ func (t *logTask) build() (Translation, error) {
 	if t.strict && len(t.filters)+len(t.fields) == 0 && !slices.ContainsFunc(t.words, t.sample.isField) {
 		return Translation{}, t.refuse("nothing in it is about log lines")
 	}
-	tr := Translation{Language: LogQL, Time: t.q.Now, Translator: "rules", Concept: "logs"}
+	tr := Translation{Language: LogQL, Time: t.q.Now, Translator: "rules", Concept: "logs", Timed: t.when.told}
 	dims, field := t.dimensions()
 	measured, err := t.measured()
 	if err != nil {
