@@ -73,46 +73,11 @@ func (m *memory) see(id, template string, now time.Time, learning time.Duration)
 // covered by it.
 func (m *memory) like(template string) (oldest sight, ok bool) {
 	for _, s := range m.seen {
-		if (!ok || s.First < oldest.First) && (covers(s.Template, template) || covers(template, s.Template)) {
+		if (!ok || s.First < oldest.First) && (logmine.Covers(s.Template, template) || logmine.Covers(template, s.Template)) {
 			oldest, ok = s, true
 		}
 	}
 	return oldest, ok
-}
-
-// covers reports whether a template is another one with some of its words left out.
-// Each place that is left out stands for something without a blank.
-func covers(general, special string) bool {
-	for {
-		before, after, more := strings.Cut(general, logmine.Wildcard)
-		if !strings.HasPrefix(special, before) {
-			return false
-		}
-		special = special[len(before):]
-		if !more {
-			return special == ""
-		}
-		general = after
-		next := after
-		if i := strings.Index(next, logmine.Wildcard); i >= 0 {
-			next = next[:i]
-		}
-		end := strings.IndexByte(special, ' ')
-		if end < 0 {
-			end = len(special)
-		}
-		if next != "" {
-			i := strings.Index(special, next)
-			if i < 0 || i > end {
-				return false
-			}
-			end = i
-		}
-		if end == 0 {
-			return false
-		}
-		special = special[end:]
-	}
 }
 
 // forget drops the n patterns that were seen last the longest ago.

@@ -249,18 +249,3 @@ func TestLogsValidate(t *testing.T) {
 		require.ErrorContains(t, err, key)
 	}
 }
-
-func TestCovers(t *testing.T) {
-	f := func(general, special string, want bool) {
-		t.Helper()
-		require.Equal(t, want, covers(general, special))
-	}
-	f("a <*> c", "a b c", true)
-	f("a <*> c", "a <*> c", true)
-	f("a <*> c", "a b d c", false)
-	f("a <*>", "a ", false)
-	f("<*>:<*>", "x:y", true)
-	f("<*>", "two words", false)
-	f("a b c", "a <*> c", false)
-	f("a", "ab", false)
-}

@@ -62,24 +62,29 @@ func (m *Miner) generalize(group []slot, params []bool) slot {
 		if x.joined {
 			clear(m.joined) // some entries lead to it
 		}
-		g.count += x.count
-		g.events += x.events
-		for i, n := range x.severities {
-			g.severities[i] += n
-		}
-		if x.first != 0 && (g.first == 0 || x.first < g.first) {
-			g.first = x.first
-		}
-		g.last = max(g.last, x.last)
-		for _, t := range x.tallies {
-			g.countEntity(Entity{t.kind, string(t.value)}, t.count-t.over)
-		}
+		g.absorb(x)
 		if len(m.joined) < m.o.MaxLeaves {
 			m.joined[x.hash] = first
 		}
 		m.release(at, g.ref)
 	}
 	return first
+}
+
+// absorb adds what another leaf counted.
+func (l *leaf) absorb(x *leaf) {
+	l.count += x.count
+	l.events += x.events
+	for i, n := range x.severities {
+		l.severities[i] += n
+	}
+	if x.first != 0 && (l.first == 0 || x.first < l.first) {
+		l.first = x.first
+	}
+	l.last = max(l.last, x.last)
+	for _, t := range x.tallies {
+		l.countEntity(Entity{t.kind, string(t.value)}, t.count-t.over)
+	}
 }
 
 // release frees a slot; its Ref leads to another, or to goneRef.

@@ -21,6 +21,7 @@ type leaf struct {
 	ref         Ref
 	pattern     int32 // index of Miner.pats, once settled
 	joined      bool  // made by joining others: words may match more than one skeleton
+	pinned      bool  // of a pin: it has no words of its own
 }
 
 // key appends the skeleton that tells leaves apart, and shape appends the one that

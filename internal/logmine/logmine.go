@@ -81,6 +81,7 @@ type Miner struct {
 	entities []Entity // of the line in work
 	stale    bool
 	pats     []Pattern
+	pins     []pin // those in force first
 }
 
 // slot is an index of Miner.leaves.
@@ -203,6 +204,9 @@ func cut(line string, limit int) string {
 
 // miss finds or makes the leaf of a skeleton that the maps do not know.
 func (m *Miner) miss(h uint64, line string) slot {
+	if at, ok := m.pinned(h, line); ok {
+		return at
+	}
 	sh := xxhash.Sum64(m.shape)
 	if b := m.buckets[sh]; b != nil {
 		for _, at := range b.general {

@@ -24,6 +24,7 @@ type Pattern struct {
 	// Entities are what most lines speak of, by kind, the most frequent first, five of
 	// each kind at most. Empty without Options.Entities.
 	Entities []EntityCount
+	Pinned   bool // kept as it is: see Miner.SetPins
 
 	tallies [][]tally // of the leaves
 }
@@ -70,6 +71,7 @@ func (m *Miner) settle() {
 			}
 		}
 	}
+	m.settlePins()
 	for i := range m.pats {
 		m.pats[i].ID = idOf(m.pats[i].Template)
 		m.pats[i].Entities, m.pats[i].tallies = entities(m.pats[i].tallies), nil
