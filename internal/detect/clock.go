@@ -52,10 +52,14 @@ func (c *clock) samples(ms, least float64) float64 {
 
 // limit returns the logarithm of the chance at which the score is 1: that of one
 // sample in the period of the sensitivity. It is never so large that an ordinary
-// value could reach it, however rare the samples are.
+// value could reach it, however rare the samples are. A raised bar asks for more.
 func (c *clock) limit(e *env) float64 {
 	const mostChance = 1e-3
-	return math.Log(min(mostChance, max(1, float64(c.Step))/e.periodMs))
+	step := float64(c.Step)
+	if step == 0 {
+		step = e.class.stepMs
+	}
+	return e.bar * math.Log(min(mostChance, max(1, step)/e.periodMs))
 }
 
 func (c *clock) whole() bool { return c.Step >= 0 && c.Step <= latestMs }

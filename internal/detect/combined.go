@@ -14,7 +14,7 @@ func (s *combined) observe(e *env, x sample, out *Output) {
 	limit := s.Clock.limit(e)
 	near := s.Local.observe(&s.Clock, limit, gap, x.v)
 	far := s.Season.observe(e, &s.Clock, limit, x.t, x.v)
-	judge(out, &s.Habit, &s.Clock, &near, &far)
+	judge(out, e, &s.Habit, &s.Clock, &near, &far)
 }
 
 func (s *combined) whole() bool {
@@ -31,7 +31,7 @@ type spike struct {
 func (s *spike) observe(e *env, x sample, out *Output) {
 	gap := s.Clock.tick(x.before, x.t)
 	near := s.Local.observe(&s.Clock, s.Clock.limit(e), gap, x.v)
-	judge(out, &s.Habit, &s.Clock, &near)
+	judge(out, e, &s.Habit, &s.Clock, &near)
 }
 
 func (s *spike) whole() bool { return s.Clock.whole() && s.Habit.whole() && s.Local.whole() }
@@ -46,7 +46,7 @@ type seasonal struct {
 func (s *seasonal) observe(e *env, x sample, out *Output) {
 	s.Clock.tick(x.before, x.t)
 	far := s.Season.observe(e, &s.Clock, s.Clock.limit(e), x.t, x.v)
-	judge(out, &s.Habit, &s.Clock, &far)
+	judge(out, e, &s.Habit, &s.Clock, &far)
 }
 
 func (s *seasonal) whole() bool { return s.Clock.whole() && s.Habit.whole() && s.Season.whole() }

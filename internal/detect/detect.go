@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/portent-dev/portent/internal/ingest"
 )
 
 // Errors that callers branch on. Both come wrapped with what was read.
@@ -68,6 +70,13 @@ type Options struct {
 	// FutureTolerance is how far past the time of SetNow a sample may lie. Without
 	// SetNow nothing is too far ahead. 0 = DefaultFutureTolerance.
 	FutureTolerance time.Duration
+	// Classes are the kinds of series that differ from the rest, at most MaxClasses.
+	Classes []Class
+	// Classify returns the place in Classes of the series with these labels, or -1. It
+	// is called once when a series is made or restored, under a lock: it depends on
+	// nothing but the labels, which are sorted and valid during the call, calls
+	// nothing of the engine, and is safe for concurrent use. nil = always -1.
+	Classify func(labels []ingest.Label) int
 }
 
 // Defaults of Options.
@@ -93,6 +102,11 @@ type Output struct {
 	Since                  int64  // Unix ms at which the current anomaly began, 0 if there is none
 	Ready                  bool   // a baseline exists, and the newest sample was a number
 	Reason                 Reason // what made the score
+	// Class is 0, or one more than the place in Options.Classes.
+	Class uint16
+	// Missing says that the series ought to have brought samples and did not: T is when
+	// that was looked at, the rest is of its newest sample, Since of its time.
+	Missing bool
 }
 
 // MaxScore bounds a score, so that one absurd sample does not flatten every chart.

@@ -1,7 +1,9 @@
 package detect
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -83,8 +85,58 @@ func (o *Options) complete() (Row, error) {
 		return row, fmt.Errorf("expire after %s, stale after %s, future tolerance %s: want no negative one",
 			o.ExpireAfter, o.StaleAfter, o.FutureTolerance)
 	}
+	if err := o.checkClasses(); err != nil {
+		return row, err
+	}
 	o.Shards = 1 << bits.Len(uint(o.Shards-1))
 	return row, nil
+}
+
+func (o *Options) checkClasses() error {
+	if len(o.Classes) > MaxClasses {
+		return fmt.Errorf("%d classes: want at most %d", len(o.Classes), MaxClasses)
+	}
+	var errs []error
+	for i := range o.Classes {
+		if err := o.Classes[i].Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("class %d (%s): %w", i, o.Classes[i].Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Class returns the class of the series that an output is of; the zero Class if it
+// has none.
+func (e *Engine) Class(o Output) Class {
+	if o.Class == 0 || int(o.Class) > len(e.opts.Classes) {
+		return Class{}
+	}
+	return e.opts.Classes[o.Class-1]
+}
+
+// Bounds of SetBar.
+const (
+	MinBar = 0.5
+	MaxBar = 4
+)
+
+// SetBar raises (factor above 1) or lowers what it takes for the score 1 in a class,
+// given as its place in Options.Classes, or -1 for series without: the logarithm of
+// the chance that is asked for is multiplied. The factor is bounded by MinBar and
+// MaxBar; the one in force is returned. It holds for the samples that follow, and
+// is in no snapshot. A class that does not exist changes nothing.
+func (e *Engine) SetBar(class int, factor float64) (inForce float64) {
+	if class < -1 || class >= len(e.opts.Classes) || math.IsNaN(factor) {
+		return 1
+	}
+	factor = max(MinBar, min(MaxBar, factor))
+	for i := range e.shards {
+		s := &e.shards[i]
+		s.mu.Lock()
+		s.bank.SetBar(uint16(class+1), factor)
+		s.mu.Unlock()
+	}
+	return factor
 }
 
 // maxShards is what ten bits of the hash can tell apart.
@@ -98,7 +150,7 @@ func fill[T comparable](v *T, value T) {
 }
 
 func (e *Engine) config() Config {
-	return Config{Sensitivity: e.opts.Sensitivity, Location: e.opts.Location}
+	return Config{Sensitivity: e.opts.Sensitivity, Location: e.opts.Location, Classes: e.opts.Classes}
 }
 
 func (e *Engine) shard(hash uint64) int { return int(hash) & (len(e.shards) - 1) }

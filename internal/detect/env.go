@@ -10,13 +10,27 @@ import (
 type env struct {
 	periodMs float64 // an unchanged series crosses 1 about once in so long
 	location *time.Location
+	class    classRules
+	bar      float64 // how much higher than calibrated the bar is; see Bank.SetBar
 
 	// The offset of local time from UTC, valid from..until (Unix ms): asking the
 	// time zone at each sample costs more than the rest of the work.
 	offsetMs, fromMs, untilMs int64
 }
 
-func newEnv(c Config) env {
+// newEnvs returns what holds for series without class, and after that for each class.
+func newEnvs(c Config) []env {
+	all := []env{newEnv(c, &Class{})}
+	for i := range c.Classes {
+		all = append(all, newEnv(c, &c.Classes[i]))
+	}
+	return all
+}
+
+func newEnv(c Config, class *Class) env {
+	if class.Sensitivity != "" {
+		c.Sensitivity = class.Sensitivity
+	}
 	if c.Sensitivity == "" {
 		c.Sensitivity = Medium
 	}
@@ -27,7 +41,7 @@ func newEnv(c Config) env {
 	if c.Location == nil {
 		c.Location = time.UTC
 	}
-	return env{periodMs: float64(period.Milliseconds()), location: c.Location}
+	return env{periodMs: float64(period.Milliseconds()), location: c.Location, class: newClassRules(class), bar: 1}
 }
 
 // localMs returns t (Unix ms) as the clock on the wall shows it: milliseconds since

@@ -9,20 +9,26 @@ type evidence struct {
 	expected     float64
 	lower, upper float64 // outside, this evidence alone gives a score above 1
 	reason       Reason
+	by           float64 // the deviation it speaks of, signed; 0 = that of the value from expected
+	still        bool    // it speaks of no deviation: direction and size do not matter
 }
 
-// judge writes what models say about a sample to out: their joint score, held back by h,
-// and the band that goes with it.
+// judge writes what models say about a sample to out: their joint score, as far as it
+// matters in the class and held back by h, and the band that goes with it.
 //
 // Scores are joined as the fourth root of the sum of fourth powers: near their
 // maximum, and two that say 0.85 each say 1 together.
-func judge(out *Output, h *habit, c *clock, all ...*evidence) {
+func judge(out *Output, e *env, h *habit, c *clock, all ...*evidence) {
+	if c.age(out.T) < e.class.warmUpMs {
+		return
+	}
 	sum := 0.0
 	var best *evidence
 	for _, x := range all {
 		if !x.ready {
 			continue
 		}
+		e.class.filter(out.Value, x)
 		sq := x.score * x.score
 		sum += sq * sq
 		if best == nil || x.score > max(1, best.score) {
@@ -38,7 +44,11 @@ func judge(out *Output, h *habit, c *clock, all ...*evidence) {
 			out.Lower, out.Upper = max(out.Lower, x.lower), min(out.Upper, x.upper)
 		}
 	}
-	out.Score = h.hold(min(MaxScore, math.Sqrt(math.Sqrt(sum))), c)
+	score := min(MaxScore, math.Sqrt(math.Sqrt(sum)))
+	if score > 1 && !e.class.passes(out.Value, best) {
+		score = held
+	}
+	out.Score = h.hold(score, c)
 	if out.Score > 1 {
 		out.Reason = best.reason
 	}

@@ -190,7 +190,8 @@ func (e *Engine) loadSeries(key, head, state []byte) error {
 		slot = s.add(hash, key, r.kind)
 	}
 	at := s.series.at(slot)
-	r.labels = at.labels
+	r.labelsAt, r.labelsN, r.class = at.labelsAt, at.labelsN, at.class
+	r.flags |= at.flags & fleeting
 	*at = r
 	return s.bank.LoadState(slot, state)
 }

@@ -65,6 +65,7 @@ func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x
 	shape := m.shape(local)
 	plain, shaped := v-m.Level, v-m.Level-shape
 	w := m.skill(c, age, plain, shaped)
+	w = e.class.season.share(w, age)
 	r := (1-w)*plain + w*shaped
 	scale := max(float64(m.Scale), flat*math.Abs(m.Level), tiny)
 	clipped := r
@@ -83,7 +84,7 @@ func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x
 		m.Tail.Observe(z, c.tailOptions(seasonHabit, seasonSteep))
 	}
 	m.Scale += float32(stat.Gain(c.N-1, min(scaleMost, c.samples(scaleMemory, scaleLeast))) * (math.Abs(clipped) - float64(m.Scale)))
-	m.learn(c, local, age, w, plain, shaped, scale)
+	m.learn(c, local, age, w, e.class.season != SeasonDaily, plain, shaped, scale)
 	return x
 }
 
@@ -166,7 +167,7 @@ func (m *season) skill(c *clock, age, plain, shaped float64) float64 {
 	return p * p / (p*p + s*s)
 }
 
-func (m *season) learn(c *clock, local int64, age, w, plain, shaped, scale float64) {
+func (m *season) learn(c *clock, local int64, age, w float64, weekly bool, plain, shaped, scale float64) {
 	teach := shaped
 	level := (1-w)*plain + w*shaped
 	if c.N > warmUp {
@@ -183,7 +184,7 @@ func (m *season) learn(c *clock, local int64, age, w, plain, shaped, scale float
 	at := local / hour // hours since 1970
 	of := uint8((at%(7*24)+7*24)%(7*24)) + 1
 	if m.Hour != of {
-		m.turn(age, scale, at)
+		m.turn(age, scale, at, weekly)
 		m.Hour = of
 	}
 	m.Sum += float32(teach)
@@ -191,7 +192,7 @@ func (m *season) learn(c *clock, local int64, age, w, plain, shaped, scale float
 }
 
 // turn ends an hour: its mean deviation goes into the profile.
-func (m *season) turn(age, scale float64, at int64) {
+func (m *season) turn(age, scale float64, at int64, weekly bool) {
 	if m.Hour == 0 || m.Count == 0 {
 		return
 	}
@@ -202,7 +203,7 @@ func (m *season) turn(age, scale float64, at int64) {
 	days := math.Floor(age / day)
 	h := int(m.Hour - 1)
 	m.Hours[h%24] = int16(whole(float64(m.Hours[h%24])+mean*max(1/(days+1), hourFollow)*hourStep, 0.5, math.MaxInt16))
-	if age > weekAfter {
+	if weekly && age > weekAfter {
 		// What one hour teaches its bin of three is often less than a step of it. So
 		// it is rounded up and down in turn, evenly by the golden ratio, and what is
 		// less than a step comes in now and then.

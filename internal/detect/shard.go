@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"sync"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -23,9 +24,10 @@ type shardState struct {
 	syms   symbols
 	bank   Bank
 	stats  Stats
-	ids    []uint32 // scratch
-	key    []byte   // scratch
-	out    Output   // scratch: on the stack it would be allocated for the interface call
+	ids    []uint32       // scratch
+	key    []byte         // scratch
+	labels []ingest.Label // scratch
+	out    Output         // scratch: on the stack it would be allocated for the interface call
 }
 
 // series is one series beside its detector's state: a cache line of 64 bytes.
@@ -38,7 +40,9 @@ type series struct {
 	above    float32 // upper - expected
 	score    float32
 	since    uint32 // Unix s at which the anomaly began, rounded up; 0 = none
-	labels   labelRef
+	labelsAt uint32 // where the labels are kept, and how many
+	labelsN  uint16
+	class    uint16  // see Output.Class
 	step     float32 // typical time between samples, ms; 0 = not known yet
 	kind     ingest.Kind
 	reason   Reason
@@ -48,20 +52,23 @@ type series struct {
 type flags uint8
 
 const (
-	live    flags = 1 << iota // the slot is in use
-	sampled                   // last and raw are set
-	ended                     // the newest sample was a stale marker
-	based                     // raw can be the start of a rate
-	shown                     // there is an output: value and what follows it
-	ready                     // Output.Ready
+	live     flags = 1 << iota // the slot is in use
+	sampled                    // last and raw are set
+	ended                      // the newest sample was a stale marker
+	based                      // raw can be the start of a rate
+	shown                      // there is an output: value and what follows it
+	ready                      // Output.Ready
+	fleeting                   // the end of the series is no news
 )
+
+func (r *series) labels() labelRef { return labelRef{r.labelsAt, r.labelsN} }
 
 // output returns what the series shows.
 func (r *series) output() Output {
 	if r.flags&shown == 0 {
-		return Output{}
+		return Output{Class: r.class}
 	}
-	o := Output{T: r.last, Value: r.value, Score: float64(r.score), Since: int64(r.since) * 1000, Reason: r.reason}
+	o := Output{T: r.last, Value: r.value, Score: float64(r.score), Since: int64(r.since) * 1000, Reason: r.reason, Class: r.class}
 	o.Since = min(o.Since, o.T)
 	if r.flags&ready != 0 {
 		o.Ready, o.Expected = true, r.expected
@@ -99,7 +106,7 @@ func (s *shardState) open(e *Engine) {
 // hashOf spells the labels of a slot again, which only the loss of a series needs.
 func (s *shardState) hashOf(slot int) uint64 {
 	s.key = s.key[:0]
-	for _, id := range s.sets.get(s.series.at(slot).labels) {
+	for _, id := range s.sets.get(s.series.at(slot).labels()) {
 		s.key = appendKey(s.key, s.syms.label(id))
 	}
 	return xxhash.Sum64(s.key)
@@ -108,7 +115,7 @@ func (s *shardState) hashOf(slot int) uint64 {
 // find returns the slot of the series with this key, or -1.
 func (s *shardState) find(hash uint64, key []byte) int {
 	return s.index.find(hash, func(slot int) bool {
-		return s.matches(s.series.at(slot).labels, key)
+		return s.matches(s.series.at(slot).labels(), key)
 	})
 }
 
@@ -160,20 +167,42 @@ func (s *shardState) add(hash uint64, key []byte, kind ingest.Kind) int {
 		s.slots++
 		s.series.grow(slot)
 	}
-	*s.series.at(slot) = series{labels: s.sets.add(s.ids), kind: kind, flags: live}
+	ref := s.sets.add(s.ids)
+	r := s.series.at(slot)
+	*r = series{labelsAt: ref.at, labelsN: ref.n, kind: kind, flags: live}
+	s.classify(r)
 	s.bank.Reset(slot)
 	s.index.add(hash, slot)
 	return slot
+}
+
+// classify finds the class of a new series, and whether its end is news.
+func (s *shardState) classify(r *series) {
+	s.labels = s.labels[:0]
+	for _, id := range s.sets.get(r.labels()) {
+		s.labels = append(s.labels, s.syms.label(id))
+	}
+	o := &s.engine.opts
+	ends := EndsByLabels
+	if o.Classify != nil {
+		if c := o.Classify(s.labels); c >= 0 && c < len(o.Classes) {
+			r.class = uint16(c + 1)
+			ends = o.Classes[c].Ends
+		}
+	}
+	if ends == EndsUnseen || ends != EndsSeen && comesAndGoes(s.labels) {
+		r.flags |= fleeting
+	}
 }
 
 // drop forgets the series in slot.
 func (s *shardState) drop(slot int) {
 	r := s.series.at(slot)
 	s.index.remove(s.hashOf(slot), slot)
-	for _, id := range s.sets.get(r.labels) {
+	for _, id := range s.sets.get(r.labels()) {
 		s.syms.release(id)
 	}
-	s.sets.remove(r.labels)
+	s.sets.remove(r.labels())
 	*r = series{}
 	s.free = append(s.free, uint32(slot))
 	s.engine.series.Add(-1)
@@ -208,8 +237,32 @@ func (s *shardState) current(r *series, now int64) bool {
 	if now == 0 {
 		return true
 	}
-	after := max(s.engine.opts.StaleAfter.Milliseconds(), int64(2.5*r.step))
+	o := &s.engine.opts
+	step, delay := float64(r.step), time.Duration(0)
+	if r.class > 0 {
+		c := &o.Classes[r.class-1]
+		delay = c.Delay
+		if step == 0 {
+			step = float64(c.Interval.Milliseconds())
+		}
+	}
+	after := max(o.StaleAfter.Milliseconds(), int64(2.5*step)) + delay.Milliseconds()
 	return now-r.last <= after
+}
+
+// visible returns what the series shows at now, and false if that is nothing: it may
+// have ended, or begun only. That a series is missing is shown instead of what its
+// newest sample was, as long as that is news.
+func (s *shardState) visible(slot int, r *series, now int64) (Output, bool) {
+	if now != 0 && r.flags&(live|shown|fleeting) == live|shown && now-r.last > int64(r.step) {
+		if o, missing := s.bank.Miss(slot, now, r.output()); missing {
+			return o, true
+		}
+	}
+	if !s.current(r, now) {
+		return Output{}, false
+	}
+	return r.output(), true
 }
 
 // look fills v with the next series from slot on that are current, and returns the
@@ -220,14 +273,15 @@ func (s *shardState) look(v *view, slot int, now int64) int {
 	defer s.mu.Unlock()
 	for ; slot < s.slots && len(v.outputs) < viewLen; slot++ {
 		r := s.series.at(slot)
-		if !s.current(r, now) {
+		o, ok := s.visible(slot, r, now)
+		if !ok {
 			continue
 		}
-		for _, id := range s.sets.get(r.labels) {
+		for _, id := range s.sets.get(r.labels()) {
 			v.labels = append(v.labels, s.syms.label(id))
 		}
 		v.ends = append(v.ends, len(v.labels))
-		v.outputs = append(v.outputs, r.output())
+		v.outputs = append(v.outputs, o)
 	}
 	if slot >= s.slots {
 		return -1
@@ -244,9 +298,9 @@ func (s *shardState) addStats(sum *Stats, now int64) {
 			continue
 		}
 		sum.Series++
-		if s.current(r, now) && r.flags&ready != 0 {
+		if o, ok := s.visible(slot, r, now); ok && o.Ready {
 			sum.Ready++
-			if r.score > 1 {
+			if o.Score > 1 {
 				sum.Anomalous++
 			}
 		}
@@ -290,7 +344,7 @@ func (s *shardState) take(slot int, x ingest.Sample, now int64, res *ingest.Resu
 		// The series was led into a future that is no more, by a clock that was
 		// wrong. Waiting for it to come would silence the series: it starts anew.
 		s.bank.Reset(slot)
-		r.flags, r.step = live, 0
+		r.flags, r.step = r.flags&(live|fleeting), 0
 		r.hide()
 	case x.T <= r.last:
 		res.OutOfOrder++

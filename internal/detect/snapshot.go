@@ -142,7 +142,7 @@ func (s *shardState) encode(b *blockEncoder, slot int) int {
 			continue
 		}
 		b.n++
-		ids := s.sets.get(r.labels)
+		ids := s.sets.get(r.labels())
 		b.series = binary.LittleEndian.AppendUint16(b.series, uint16(len(ids)))
 		for _, id := range ids {
 			b.series = binary.LittleEndian.AppendUint32(b.series, b.pair(s.syms.label(id)))
@@ -168,5 +168,5 @@ func appendSeries(b []byte, r *series) []byte {
 	for _, v := range [...]float32{r.below, r.above, r.score, r.step} {
 		b = u32(b, math.Float32bits(v))
 	}
-	return append(u32(b, r.since), byte(r.kind), byte(r.reason), byte(r.flags))
+	return append(u32(b, r.since), byte(r.kind), byte(r.reason), byte(r.flags&^fleeting))
 }

@@ -23,7 +23,7 @@ type Row struct {
 var Builtin = []Row{
 	row[combined]("combined", "all of the others, as one score", 1),
 	row[spike]("spike", "jumps from the last few samples: spikes, dips, steps, constants that move", 1),
-	row[seasonal]("seasonal", "deviations from the course of day and week, after two days", 1),
+	row[seasonal]("level", "deviations from the course of day and week, after two days", 1),
 }
 
 // Lookup returns the row of that name. An unknown name is an error that lists the
@@ -44,6 +44,7 @@ func Lookup(name string) (Row, error) {
 type Config struct {
 	Sensitivity Sensitivity    // "" = Medium
 	Location    *time.Location // nil = UTC
+	Classes     []Class        // valid; see Output.Class
 }
 
 // Bank keeps the state of many series of one detector, by slot. It is not safe for
@@ -54,8 +55,16 @@ type Bank interface {
 	// Observe takes the sample of the slot at t (Unix ms) and brings out up to date,
 	// which the caller keeps with the slot and never changes. A sample that is not
 	// later than out.T is ignored. NaN and ±Inf are no value: the score is 0 and
-	// Ready false until the next number. It allocates nothing.
+	// Ready false until the next number. The class of the series is out.Class.
+	// It allocates nothing.
 	Observe(slot int, t int64, v float64, out *Output)
+	// Miss says what it means that the series, of which last is the newest output, has
+	// brought no sample up to now (Unix ms): an output with Missing, or false when
+	// it means nothing (yet, or no more). It changes no state.
+	Miss(slot int, now int64, last Output) (Output, bool)
+	// SetBar sets by what factor a deviation must be rarer than calibrated to score 1,
+	// for a class as in Output.Class.
+	SetBar(class uint16, factor float64)
 	// AppendState appends the slot's state to dst, as many bytes for every slot.
 	AppendState(slot int, dst []byte) []byte
 	// LoadState gives the slot the state that src holds.
@@ -90,15 +99,21 @@ const maxMagnitude = 1e30
 
 // bank is the Bank of any model.
 type bank[S any, P model[S]] struct {
-	env    env
+	envs   []env // by Output.Class
 	states slab[S]
+}
+
+// misser is what a model can do that has an opinion on samples that fail to come.
+type misser interface {
+	// miss returns the evidence that no sample came after the one at last, up to now.
+	miss(e *env, last, now int64) evidence
 }
 
 func row[S any, P model[S]](name, does string, version uint16) Row {
 	var s S
 	return Row{
 		Name: name, Does: does, Version: version, Bytes: int(unsafe.Sizeof(s)),
-		Open: func(c Config) Bank { return &bank[S, P]{env: newEnv(c)} },
+		Open: func(c Config) Bank { return &bank[S, P]{envs: newEnvs(c)} },
 	}
 }
 
@@ -113,11 +128,17 @@ func (b *bank[S, P]) Observe(slot int, t int64, v float64, out *Output) {
 		return
 	}
 	before, since := out.T, out.Since
-	*out = Output{T: t, Value: v}
+	*out = Output{T: t, Value: v, Class: out.Class}
+	e := b.env(out.Class)
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return
 	}
-	P(b.states.at(slot)).observe(&b.env, sample{before, t, max(-maxMagnitude, min(maxMagnitude, v))}, out)
+	if bound, is := e.class.impossible(v); is {
+		out.Ready, out.Score, out.Reason = true, ImpossibleScore, ReasonLevel
+		out.Expected, out.Lower, out.Upper = bound, bound, bound
+	} else {
+		P(b.states.at(slot)).observe(e, sample{before, t, max(-maxMagnitude, min(maxMagnitude, v))}, out)
+	}
 	if !out.Ready || !(out.Score > 0) {
 		out.Score = 0
 	}
@@ -129,6 +150,33 @@ func (b *bank[S, P]) Observe(slot int, t int64, v float64, out *Output) {
 		out.Since = t
 	}
 }
+
+func (b *bank[S, P]) env(class uint16) *env {
+	if int(class) >= len(b.envs) {
+		class = 0
+	}
+	return &b.envs[class]
+}
+
+func (b *bank[S, P]) Miss(slot int, now int64, last Output) (Output, bool) {
+	m, ok := any(P(b.states.at(slot))).(misser)
+	e := b.env(last.Class)
+	if !ok || e.class.off>>ReasonSilence&1 != 0 {
+		return Output{}, false
+	}
+	x := m.miss(e, last.T, now)
+	if !x.ready || !(x.score > 1) {
+		return Output{}, false
+	}
+	out := Output{
+		T: now, Value: last.Value, Class: last.Class, Missing: true, Ready: true,
+		Score: min(x.score, MaxScore), Reason: x.reason, Expected: x.expected, Lower: x.lower, Upper: x.upper,
+		Since: last.T,
+	}
+	return out, true
+}
+
+func (b *bank[S, P]) SetBar(class uint16, factor float64) { b.env(class).bar = factor }
 
 func (b *bank[S, P]) AppendState(slot int, dst []byte) []byte {
 	dst, err := binary.Append(dst, binary.LittleEndian, b.states.at(slot))
