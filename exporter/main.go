@@ -17,7 +17,11 @@ import (
 )
 
 func main() {
-	flags := kingpin.New(app.Name, "Scores how unusual each series is that Prometheus sends, for Prometheus to scrape.")
+	if len(os.Args) > 1 && os.Args[1] == backtestName {
+		os.Exit(runBacktest(os.Args[2:], os.Stdout, os.Stderr))
+	}
+	flags := kingpin.New(app.Name, "Scores how unusual each series is that Prometheus sends, for Prometheus to scrape. "+
+		"`"+app.Name+" "+backtestName+" --help`: what would have fired in the past.")
 	f := web.AddFlags(flags, ":9750")
 	web.Parse(flags, os.Args[1:])
 	if f.ConfigCheck {

@@ -29,12 +29,13 @@ func scoreCommand(app *kingpin.Application) (string, func(stdio) error) {
 	}
 	c.Flag("detector", "Which detector. "+strings.Join(lines, "; ")+".").Default(detect.DefaultDetector).EnumVar(&s.detector, names...)
 	c.Flag("timezone", "IANA name of the place whose days the series follow.").Default("UTC").StringVar(&s.timezone)
+	c.Flag("plot", "Write a page with charts to this file: values, the range of the usual, scores and what fired.").PlaceHolder("OUT.HTML").StringVar(&s.plot)
 	c.Arg("file", "CSV file; none or - reads standard input.").StringVar(&s.file)
 	return c.FullCommand(), s.run
 }
 
 type score struct {
-	sensitivity, detector, timezone, file string
+	sensitivity, detector, timezone, file, plot string
 }
 
 func (s *score) run(std stdio) error {
@@ -52,7 +53,11 @@ func (s *score) run(std stdio) error {
 	}
 	config := detect.Config{Sensitivity: detect.Sensitivity(s.sensitivity), Location: location}
 	out := bufio.NewWriterSize(std.out, 64<<10)
-	late, err := scoreCSV(bufio.NewReaderSize(in.reader, 64<<10), out, row, config)
+	var drawn *plot // nothing is kept when nobody looks
+	if s.plot != "" {
+		drawn = &plot{}
+	}
+	late, err := scoreCSV(bufio.NewReaderSize(in.reader, 64<<10), out, row, config, drawn)
 	if closeErr := in.close(); err == nil {
 		err = closeErr
 	}
@@ -62,6 +67,11 @@ func (s *score) run(std stdio) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", in.name, err)
 	}
+	if drawn != nil {
+		if err := drawn.write(s.plot, in.name, config, row.Name); err != nil {
+			return err
+		}
+	}
 	if late > 0 {
 		fmt.Fprintf(std.err, "portent score: %d rows are not later than the row before them: they are not scored (anomaly_score 0)\n", late)
 	}
@@ -70,7 +80,7 @@ func (s *score) run(std stdio) error {
 
 // scoreCSV scores in, row for row, and returns how many rows were not later than
 // their predecessor.
-func scoreCSV(in *bufio.Reader, out *bufio.Writer, row detect.Row, config detect.Config) (late int, err error) {
+func scoreCSV(in *bufio.Reader, out *bufio.Writer, row detect.Row, config detect.Config, drawn *plot) (late int, err error) {
 	lines := csv.NewReader(in)
 	lines.ReuseRecord = true
 	lines.TrimLeadingSpace = true
@@ -98,6 +108,7 @@ func scoreCSV(in *bufio.Reader, out *bufio.Writer, row detect.Row, config detect
 			line, _ := lines.FieldPos(0)
 			return t.late, fmt.Errorf("line %d: %w", line, err)
 		}
+		drawn.add(t)
 		if _, err := out.Write(t.line(record[0])); err != nil {
 			return t.late, err
 		}

@@ -227,3 +227,26 @@ func TestScoreReportsABrokenPipe(t *testing.T) {
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, stderr.String(), "file already closed")
 }
+
+func TestScorePlot(t *testing.T) {
+	in := "timestamp,a,b\n"
+	for i := range 300 {
+		v := i % 7
+		if i == 250 {
+			v = 500
+		}
+		in += fmt.Sprintf("%s,%d,%d\n", time.Date(2026, 3, 1, 0, i, 0, 0, time.UTC).Format(time.RFC3339), v, i%5)
+	}
+	file := filepath.Join(t.TempDir(), "out.html")
+	code, out, _ := call(in, "score", "--plot", file)
+	require.Zero(t, code)
+	_, plain, _ := call(in, "score")
+	require.Equal(t, plain, out, "drawing changes nothing")
+	page, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, 4, strings.Count(string(page), "<svg"))
+	require.Contains(t, string(page), "2026-03-01 04:10", "the spike")
+	code, _, errs := call(in, "score", "--plot", filepath.Join(file, "none"))
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, errs, "none")
+}
