@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +58,12 @@ func TestBacktestAgainstPrometheus(t *testing.T) {
 	plot := filepath.Join(t.TempDir(), "out.html")
 	call := func(args ...string) (code int, out, errs string) {
 		var o, e bytes.Buffer
-		code = runBacktest(append([]string{"--prometheus", url, "--end", end.UTC().Format(time.RFC3339), "--range", "9d"}, args...), &o, &e)
+		for flag, value := range map[string]string{"--prometheus": url, "--end": end.UTC().Format(time.RFC3339), "--range": "9d"} {
+			if !slices.Contains(args, flag) { // none may be repeated
+				args = append(args, flag, value)
+			}
+		}
+		code = runBacktest(args, &o, &e)
 		return code, o.String(), e.String()
 	}
 	// 9 days of minutes are 12,960 steps: more than the server gives at once.
