@@ -233,7 +233,7 @@ func (a *App) openServer() (err error) {
 	mux.HandleFunc("POST /api/v1/write", a.serveWrite)
 	mux.HandleFunc("POST /v1/analyze/metrics", func(w http.ResponseWriter, r *http.Request) { a.parts.Load().analysis.ServeHTTP(w, r) })
 	mux.HandleFunc("GET /api/v1/anomalies", anomaliesHandler(
-		func() forEach { return a.gate.engine.Load().ForEach },
+		a.scores,
 		func() string { return a.parts.Load().config.Detection.Detector }))
 	a.routeLogs(mux)
 	a.server, err = web.New(web.Options{
@@ -249,9 +249,12 @@ func (a *App) openServer() (err error) {
 	return err
 }
 
+// scores returns the visitor of everything that has a score now.
+func (a *App) scores() forEach { return a.gate.engine.Load().ForEach }
+
 func (a *App) published() published {
 	p := a.parts.Load()
-	return published{forEach: a.gate.engine.Load().ForEach, maxSeries: p.config.Export.MaxSeries, families: p.families}
+	return published{forEach: a.scores(), maxSeries: p.config.Export.MaxSeries, families: p.families}
 }
 
 var errHeld = errors.New("the history is being read, and no more live samples can be held meanwhile")

@@ -69,7 +69,7 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func ownMetrics(t *testing.T) (out []*dto.MetricFamily) {
 	t.Helper()
 	a := newApp(t, t.TempDir(), "backfill: {url: 'http://127.0.0.1:1'}\npromql: {servers: [{url: 'http://127.0.0.1:1', queries: [{name: q, expr: up}]}]}\n"+
-		"federate: {targets: [{url: 'http://127.0.0.1:1', match: [up]}]}")
+		"federate: {targets: [{url: 'http://127.0.0.1:1', match: [up]}]}\nscore_writer: {url: 'http://127.0.0.1:1'}")
 	scrape(a.Handler()) // the metrics by route begin with the first request
 	fs, err := a.gather()
 	require.NoError(t, err)

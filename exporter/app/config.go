@@ -27,6 +27,7 @@ type Config struct {
 	Federate    federate.Config    `yaml:"federate"`
 	Detection   Detection          `yaml:"detection"`
 	Export      Export             `yaml:"export"`
+	ScoreWriter ScoreWriter        `yaml:"score_writer"`
 	Analysis    Analysis           `yaml:"analysis"`
 	Logs        Logs               `yaml:"logs"`
 	State       State              `yaml:"state"`
@@ -95,9 +96,10 @@ func Default() Config {
 			MaxSeries: 20_000,
 			Outputs:   []Output{OutputScore, OutputExpected, OutputLower, OutputUpper},
 		},
-		Analysis: DefaultAnalysis(),
-		Logs:     defaultLogs(),
-		State:    State{Directory: "data/exporter", SnapshotInterval: model.Duration(5 * time.Minute)},
+		ScoreWriter: defaultScoreWriter(),
+		Analysis:    DefaultAnalysis(),
+		Logs:        defaultLogs(),
+		State:       State{Directory: "data/exporter", SnapshotInterval: model.Duration(5 * time.Minute)},
 		Backfill: Backfill{
 			Window:     model.Duration(24 * time.Hour),
 			Queries:    true,
@@ -123,6 +125,7 @@ func Load(path string) (Config, error) {
 	c.PromQL.SetDirectory(filepath.Dir(path))
 	c.Federate.SetDirectory(filepath.Dir(path))
 	c.Backfill.HTTPClient.SetDirectory(filepath.Dir(path))
+	c.ScoreWriter.HTTPClient.SetDirectory(filepath.Dir(path))
 	c.Analysis.setDirectory(filepath.Dir(path))
 	if _, err := c.Analysis.actions(); err != nil {
 		return Config{}, fmt.Errorf("%s: analysis.%w", path, err)
@@ -138,6 +141,7 @@ func (c *Config) Validate() error {
 		web.Invalid("federate", keyed(c.Federate.Validate())),
 		web.Invalid("detection", c.Detection.validate()),
 		web.Invalid("export", c.Export.validate()),
+		web.Invalid("score_writer", c.ScoreWriter.validate()),
 		web.Invalid("analysis", c.Analysis.validate()),
 		web.Invalid("logs", c.Logs.validate()),
 		web.Invalid("state", c.State.validate()),

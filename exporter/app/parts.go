@@ -26,9 +26,10 @@ type parts struct {
 	promql    *part
 	federate  *part
 	logs      *part
+	writer    *part // of scores
 }
 
-// part is a source of samples: a handler, or something that runs.
+// part is a source of samples or a way of scores out: a handler, or something that runs.
 type part struct {
 	config  any
 	reg     *prometheus.Registry // of its own: a new part brings its metrics, and the old one takes its own along
@@ -38,13 +39,13 @@ type part struct {
 }
 
 // all returns the parts, for gathering and running.
-func (p *parts) all() []*part { return []*part{p.write, p.promql, p.federate, p.logs} }
+func (p *parts) all() []*part { return []*part{p.write, p.promql, p.federate, p.logs, p.writer} }
 
 // build makes the parts that c asks for. Nothing runs yet.
 func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	next = &parts{config: c, families: c.Export.families()}
 	if old == nil {
-		old = &parts{write: &part{}, promql: &part{}, federate: &part{}, logs: &part{}}
+		old = &parts{write: &part{}, promql: &part{}, federate: &part{}, logs: &part{}, writer: &part{}}
 	}
 	if next.selection, err = newSelection(c.Detection.Keep, c.Detection.Drop); err != nil {
 		return nil, fmt.Errorf("detection: %w", err)
@@ -93,6 +94,9 @@ func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	}
 	if next.logs, err = a.buildLogs(c, old.logs); err != nil {
 		return nil, fmt.Errorf("logs: %w", err)
+	}
+	if next.writer, err = a.buildScoreWriter(c, old.writer); err != nil {
+		return nil, fmt.Errorf("score_writer.%w", err)
 	}
 	return next, nil
 }
@@ -159,7 +163,7 @@ func (p *part) start(ctx context.Context, logger *slog.Logger) {
 	go func() {
 		defer close(done)
 		if err := p.run(ctx); err != nil && ctx.Err() == nil {
-			logger.Error("a source of samples ended", "err", err)
+			logger.Error("a part ended", "err", err)
 		}
 	}()
 	p.stop = func() { cancel(); <-done }

@@ -202,3 +202,37 @@ scrape_configs:
 		require.Contains(t, body, `portent_exporter_backfill_failed_queries_total 0`)
 	}
 }
+
+// A real Prometheus takes the scores that are written to it, with the times of the input, and ends them when the input ends.
+func TestScoresAreWrittenToPrometheus(t *testing.T) {
+	t.Parallel()
+	tg := newTarget(t)
+	sink := servertest.Prometheus(t, servertest.Config{})
+	exporter := startExporter(t, fmt.Sprintf("score_writer: {url: '%s/api/v1/write', interval: 1s, labels: {replica: a}}", sink.URL))
+	servertest.Prometheus(t, servertest.Config{YAML: fmt.Sprintf(`
+global: {scrape_interval: 1s}
+scrape_configs:
+- job_name: demo
+  static_configs: [{targets: [%q]}]
+remote_write:
+- url: %s/api/v1/write
+  queue_config: {batch_send_deadline: 200ms}
+`, strings.TrimPrefix(tg.URL, "http://"), exporter)})
+
+	require.Eventually(t, func() bool {
+		return len(query(t, sink, `anomaly_score{job="demo",metric=~"plain|short_lived|requests_total|hostile",replica="a"}`)) == 4
+	}, 60*time.Second, 200*time.Millisecond)
+	require.Len(t, query(t, sink, `anomaly_score{metric="plain_labels",exported_job="mine",exported_exported_metric="mine",exported_metric="too",replica="a"}`), 1)
+	tg.ended.Store(true)
+	require.Eventually(t, func() bool { return len(query(t, sink, `anomaly_score{metric="short_lived"}`)) == 0 }, 30*time.Second, 200*time.Millisecond)
+	require.Len(t, query(t, sink, `anomaly_score{metric="plain"}`), 1)
+
+	resp, err := http.Get(exporter + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	for _, reason := range []string{"queue_full", "too_old", "refused"} {
+		require.Contains(t, string(body), fmt.Sprintf("portent_exporter_score_writer_samples_dropped_total{reason=%q} 0\n", reason))
+	}
+}

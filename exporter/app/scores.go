@@ -150,12 +150,34 @@ func legacyNames(labels []ingest.Label) bool {
 // metricLabel names the input in what is published.
 const metricLabel = "metric"
 
-// appendLabels writes the labels of a published series: those of the input, and its name as `metric`. An input label that
-// has that name already is kept as exported_metric, with as many exported_ as it takes to be unique, as Prometheus does for
-// clashes with labels of the target. So is a name that clashes only once it is escaped.
+// appendLabels writes the labels of a published series as the exposition formats do, in braces.
 func appendLabels(dst []byte, labels []ingest.Label, scheme model.EscapingScheme) []byte {
-	named := slices.ContainsFunc(labels, func(l ingest.Label) bool { return l.Name == ingest.MetricName })
 	start := len(dst)
+	publishedLabels(labels, scheme, func(name, value string) {
+		if len(dst) == start {
+			dst = append(dst, '{')
+		} else {
+			dst = append(dst, ',')
+		}
+		if model.LegacyValidation.IsValidLabelName(name) {
+			dst = append(dst, name...)
+		} else {
+			dst = appendQuoted(dst, name)
+		}
+		dst = append(dst, '=')
+		dst = appendQuoted(dst, value)
+	})
+	if len(dst) > start {
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+// publishedLabels gives the labels of a published series to f: those of the input, and its name as `metric`. An input label
+// that has that name already is kept as exported_metric, with as many exported_ as it takes to be unique, as Prometheus does
+// for clashes with labels of the target. So is a name that clashes only once it is escaped.
+func publishedLabels(labels []ingest.Label, scheme model.EscapingScheme, f func(name, value string)) {
+	named := slices.ContainsFunc(labels, func(l ingest.Label) bool { return l.Name == ingest.MetricName })
 	var used []string // names that differ from the input's
 	for i, l := range labels {
 		name := l.Name
@@ -172,23 +194,8 @@ func appendLabels(dst []byte, labels []ingest.Label, scheme model.EscapingScheme
 				used = append(used, name)
 			}
 		}
-		if len(dst) == start {
-			dst = append(dst, '{')
-		} else {
-			dst = append(dst, ',')
-		}
-		if model.LegacyValidation.IsValidLabelName(name) {
-			dst = append(dst, name...)
-		} else {
-			dst = appendQuoted(dst, name)
-		}
-		dst = append(dst, '=')
-		dst = appendQuoted(dst, l.Value)
+		f(name, l.Value)
 	}
-	if len(dst) > start {
-		dst = append(dst, '}')
-	}
-	return dst
 }
 
 func has(labels []ingest.Label, name string, except int) bool {
