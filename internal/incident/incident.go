@@ -142,6 +142,8 @@ const (
 	EventDismissed = "dismissed"
 	EventTicket    = "ticket"
 	EventNote      = "note"
+	EventApproved  = "approved"
+	EventEscalated = "escalated"
 	EventMerged    = "merged"
 	EventSplit     = "split"
 )
@@ -183,6 +185,9 @@ type Incident struct {
 	Tickets  []Ticket `json:"tickets"`
 	Alerts   []Alert  `json:"alerts,omitempty"`
 	Timeline []Event  `json:"timeline,omitempty"`
+	// Dossier is what was found about it, nil where it was not loaded or nothing
+	// was looked for. A Store does not fill it in: see Dossiers.
+	Dossier *Dossier `json:"-"`
 }
 
 // TicketKey is the one key that every ticket of the incident carries, as a Jira

@@ -149,6 +149,8 @@ type Change struct {
 	Tasks []Task
 	// Records are appended to the audit chain.
 	Records []audit.Entry
+	// Feedback replaces what was said of the same incidents.
+	Feedback []Feedback
 	// Done are the ids of the notifications that this change comes from.
 	Done []int64
 	// Aside are notifications that cannot be processed, with the reason. They no
@@ -158,7 +160,7 @@ type Change struct {
 
 // Empty reports whether the change writes nothing.
 func (c Change) Empty() bool {
-	return len(c.Incidents)+len(c.Alerts)+len(c.Events)+len(c.Tasks)+len(c.Records)+len(c.Done)+len(c.Aside) == 0
+	return len(c.Incidents)+len(c.Alerts)+len(c.Events)+len(c.Tasks)+len(c.Records)+len(c.Feedback)+len(c.Done)+len(c.Aside) == 0
 }
 
 // TaskKind is what is to be done to a ticket.
@@ -184,6 +186,8 @@ type Task struct {
 	// Payload is the JSON of a ticket.Draft (create) or a ticket.Update (else),
 	// exactly what will be sent.
 	Payload json.RawMessage `json:"payload"`
+	// Gate is what the policy said of it.
+	Gate Gate `json:"gate,omitzero"`
 }
 
 // BodyDigest is the Digest of a notification.

@@ -61,6 +61,10 @@ func (a attempt) run(ctx context.Context) (end ending) {
 		end.Uncounted = end.Uncounted || ctx.Err() != nil && end.state == StatePending
 		a.describe(&end)
 	}()
+	if err := a.unauthorized(); err != nil {
+		end = ending{state: StateDead, Outcome: Outcome{Error: err.Error(), Reason: ReasonUnapproved, Uncertain: a.Uncertain}}
+		return end
+	}
 	switch a.Kind {
 	case incident.TaskCreate:
 		return a.create(ctx)
@@ -231,7 +235,10 @@ func (a attempt) fail(err error) ending {
 // the attempt and, for an end, a line in the timeline.
 func (a attempt) describe(end *ending) {
 	end.At = time.Now()
-	detail := map[string]any{"task": a.ID, "tracker": a.Tracker, "key": a.Key, "attempt": a.Attempts, "outcome": string(end.state), "result": end.reason()}
+	detail := map[string]any{
+		"task": a.ID, "tracker": a.Tracker, "key": a.Key, "attempt": a.Attempts, "outcome": string(end.state), "result": end.reason(),
+		"payloadSha256": incident.PayloadHash(a.Payload),
+	}
 	if end.Ticket.Key != "" {
 		detail["ticket"] = end.Ticket.Key
 	}

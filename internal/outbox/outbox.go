@@ -44,6 +44,13 @@ type Task struct {
 	LastError string    `json:"lastError,omitempty"`
 	// Reason is the bounded class of LastError.
 	Reason string `json:"reason,omitempty"`
+	// Hash is that of the payload as it was written or last edited; Authorized is
+	// that of the payload that may be sent, empty while nobody let it go. ByPerson
+	// says that a person did, EditedBy who wrote the payload when a person did.
+	Hash       string `json:"hash,omitempty"`
+	Authorized string `json:"authorized,omitempty"`
+	ByPerson   bool   `json:"byPerson,omitempty"`
+	EditedBy   string `json:"editedBy,omitempty"`
 	// Ticket is the ticket the incident has in this tracker, zero before one is
 	// known.
 	Ticket incident.Ticket `json:"ticket"`
@@ -64,6 +71,9 @@ type Claim struct {
 	Limit   int
 	// Actor names the worker in the audit records.
 	Actor string
+	// OnlyByPerson passes over what no person asked for or approved. The switch
+	// KillSwitch of the store does so too.
+	OnlyByPerson bool
 }
 
 // An Outcome is the end of an attempt. At, Error and Reason describe it;

@@ -35,6 +35,9 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Actor names the worker in the audit records; "portent/outbox" when empty.
 	Actor string
+	// OnlyByPerson reports whether nothing may go out that no person asked for or
+	// approved; nil means no. It is asked before each look.
+	OnlyByPerson func() bool
 	// Random gives the jitter, 0 to 1; nil means math/rand.
 	Random func() float64
 }
@@ -65,6 +68,9 @@ func New(o Options) (*Worker, error) {
 	}
 	if o.Actor == "" {
 		o.Actor = "portent/outbox"
+	}
+	if o.OnlyByPerson == nil {
+		o.OnlyByPerson = func() bool { return false }
 	}
 	if o.Random == nil {
 		o.Random = rand.Float64
@@ -143,7 +149,7 @@ func (w *Worker) dispatch(ctx, calls context.Context, wg *sync.WaitGroup) error 
 		if free == 0 {
 			continue
 		}
-		tasks, err := w.o.Queue.Claim(ctx, Claim{Now: time.Now(), Lease: config.lease(), Tracker: name, Limit: free, Actor: w.o.Actor})
+		tasks, err := w.o.Queue.Claim(ctx, Claim{Now: time.Now(), Lease: config.lease(), Tracker: name, Limit: free, Actor: w.o.Actor, OnlyByPerson: w.o.OnlyByPerson()})
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -44,10 +45,16 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, c incident.Change) error 
 		return err
 	}
 	now := time.Now()
+	if err := s.settleDrafts(ctx, tx, c, now); err != nil {
+		return err
+	}
 	for _, t := range c.Tasks {
 		if err := addTask(ctx, tx, t, now, time.Time{}); err != nil {
 			return err
 		}
+	}
+	if err := s.putFeedback(ctx, tx, c.Feedback); err != nil {
+		return err
 	}
 	return s.appendAudit(ctx, tx, c.Records)
 }
@@ -166,24 +173,61 @@ func (s *Store) putEvents(ctx context.Context, tx *sql.Tx, es []incident.Event) 
 	return err
 }
 
-// addTask puts a task into the outbox; one behind a dead create is dead too.
+// addTask puts a task into the outbox. What follows from a create that is dead,
+// held, recorded or dropped shares its state.
 func addTask(ctx context.Context, tx *sql.Tx, t incident.Task, now, notBefore time.Time) error {
-	state, reason := outbox.StatePending, ""
+	state, reason := gated(t.Gate), ""
 	if t.Kind != incident.TaskCreate {
-		var dead int
-		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM outbox WHERE incident_id = $1 AND tracker = $2 AND kind = $3 AND state = $4`,
-			t.IncidentID, text(t.Tracker), string(incident.TaskCreate), string(outbox.StateDead)).Scan(&dead)
-		if err != nil {
+		var err error
+		if state, reason, err = behind(ctx, tx, t); err != nil {
 			return err
 		}
-		if dead > 0 {
-			state, reason = outbox.StateDead, outbox.ReasonBlocked
-		}
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO outbox (incident_id, tracker, key, kind, payload, state, attempts, not_before, lease_until,
-		created_at, first_tried, uncertain, last_error, reason) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 0, $8, 0, 0, '', $9)`,
-		t.IncidentID, text(t.Tracker), text(t.Key), string(t.Kind), text(string(t.Payload)), string(state), nano(notBefore), nano(now), reason)
+	payload := text(string(t.Payload))
+	hash, authorized := incident.PayloadHash([]byte(payload)), ""
+	if state == outbox.StatePending || state == outbox.StateDead {
+		authorized = hash
+	}
+	why, err := json.Marshal(t.Gate.Why)
+	if err != nil {
+		return err
+	}
+	if len(t.Gate.Why) == 0 {
+		why = []byte("[]")
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO outbox (incident_id, tracker, key, kind, payload, state, attempts, not_before, lease_until,
+		created_at, first_tried, uncertain, last_error, reason, phase, rule, policy, why, needs, expires_at, decided_at, payload_sha256, authorized, by_person)
+		VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 0, $8, 0, 0, '', $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
+		t.IncidentID, text(t.Tracker), text(t.Key), string(t.Kind), payload, string(state), nano(notBefore), nano(now), reason,
+		t.Gate.Phase, text(t.Gate.Rule), t.Gate.Policy, text(string(why)), t.Gate.Approvals, nano(t.Gate.Expires), nano(t.Gate.DecidedAt), hash, authorized,
+		flag(t.Gate.Phase == incident.PhasePerson))
 	return err
+}
+
+func gated(g incident.Gate) outbox.State {
+	switch g.Outcome {
+	case incident.GateHold:
+		return outbox.StateHeld
+	case incident.GateRecord:
+		return outbox.StateRecorded
+	default:
+		return outbox.StatePending
+	}
+}
+
+// behind is the state of a task that follows from a create.
+func behind(ctx context.Context, tx *sql.Tx, t incident.Task) (outbox.State, string, error) {
+	var state outbox.State
+	err := tx.QueryRowContext(ctx, `SELECT state FROM outbox WHERE incident_id = $1 AND tracker = $2 AND kind = $3 ORDER BY id DESC LIMIT 1`,
+		t.IncidentID, text(t.Tracker), string(incident.TaskCreate)).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return outbox.StatePending, "", nil
+	}
+	switch state {
+	case outbox.StateDead, outbox.StateHeld, outbox.StateRecorded, outbox.StateDropped:
+		return state, outbox.ReasonBlocked, err
+	}
+	return outbox.StatePending, "", err
 }
 
 // appendAudit puts entries at the end of the chain. Writers queue up at its head.

@@ -31,10 +31,15 @@ var retained = []retention{
 	{"suppressed_alerts", func(o Options) time.Duration { return o.KeepIncidents }, []string{
 		`DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE touched_at < $1 AND incident_id = '' LIMIT $2)`,
 	}},
+	{"sessions", func(Options) time.Duration { return 0 }, []string{
+		`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)`,
+	}},
 	{"incidents", func(o Options) time.Duration { return o.KeepIncidents }, []string{
 		`DELETE FROM alerts WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM timeline WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM tickets WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
+		`DELETE FROM approvals WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
+		`DELETE FROM feedback WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM outbox WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 	}},

@@ -17,6 +17,7 @@ import (
 
 const taskColumns = `o.id, o.incident_id, o.tracker, o.key, o.kind, o.payload, o.state, o.attempts, o.not_before, o.created_at,
 	o.first_tried, o.uncertain, o.last_error, o.reason,
+	o.phase, o.rule, o.policy, o.why, o.needs, o.expires_at, o.decided_at, o.payload_sha256, o.authorized, o.by_person, o.edited_by,
 	COALESCE(t.key, ''), COALESCE(t.ext_id, ''), COALESCE(t.url, ''), COALESCE(t.status, '')`
 
 const taskTables = ` FROM outbox o LEFT JOIN tickets t ON t.incident_id = o.incident_id AND t.tracker = o.tracker`
@@ -26,11 +27,18 @@ func scanTasks(rows *sql.Rows, err error) ([]outbox.Task, error) {
 	err = eachRow(rows, err, func() error {
 		var t outbox.Task
 		var payload string
-		var notBefore, created, first, uncertain int64
+		var notBefore, created, first, uncertain, expires, decided int64
+		var why string
+		var byPerson int
 		err := rows.Scan(&t.ID, &t.IncidentID, &t.Tracker, &t.Key, &t.Kind, &payload, &t.State, &t.Attempts, &notBefore, &created,
-			&first, &uncertain, &t.LastError, &t.Reason, &t.Ticket.Key, &t.Ticket.ID, &t.Ticket.URL, &t.Ticket.Status)
+			&first, &uncertain, &t.LastError, &t.Reason,
+			&t.Gate.Phase, &t.Gate.Rule, &t.Gate.Policy, &why, &t.Gate.Approvals, &expires, &decided, &t.Hash, &t.Authorized, &byPerson, &t.EditedBy, &t.Ticket.Key, &t.Ticket.ID, &t.Ticket.URL, &t.Ticket.Status)
 		t.Payload = json.RawMessage(payload)
 		t.NotBefore, t.CreatedAt, t.FirstTried, t.Uncertain = fromNano(notBefore), fromNano(created), fromNano(first), fromNano(uncertain)
+		t.Gate.Expires, t.Gate.DecidedAt, t.ByPerson = fromNano(expires), fromNano(decided), byPerson != 0
+		if err == nil && why != "[]" {
+			err = json.Unmarshal([]byte(why), &t.Gate.Why)
+		}
 		if t.Ticket.Key != "" {
 			t.Ticket.Tracker = t.Tracker
 		}
@@ -58,7 +66,8 @@ func (s *Store) Claim(ctx context.Context, c outbox.Claim) ([]outbox.Task, error
 			AND ((o.state = 'pending' AND o.not_before <= $2) OR (o.state = 'inflight' AND o.lease_until <= $2))
 			AND (o.kind = 'sweep' OR NOT EXISTS (SELECT 1 FROM outbox e WHERE e.incident_id = o.incident_id AND e.tracker = o.tracker
 				AND e.id < o.id AND e.kind <> 'sweep' AND e.state IN ('pending', 'inflight')))
-			ORDER BY o.id LIMIT $3`+s.d.skipLocked, text(c.Tracker), now, c.Limit)
+			AND (o.by_person = 1 OR $4 = 0 AND NOT EXISTS (SELECT 1 FROM switches WHERE name = 'kill' AND engaged = 1))
+			ORDER BY o.id LIMIT $3`+s.d.skipLocked, text(c.Tracker), now, c.Limit, flag(c.OnlyByPerson))
 		if out, err = scanTasks(rows, err); err != nil {
 			return err
 		}

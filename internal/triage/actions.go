@@ -25,7 +25,7 @@ func (r *Runner) Dismiss(ctx context.Context, id, by, reason string) (incident.I
 				i.EndedAt = now
 			}
 		},
-		kind: incident.TaskResolve, state: ticket.Resolved, comment: "Dismissed by " + by,
+		kind: incident.TaskResolve, state: ticket.Resolved, comment: "Dismissed by " + by, verdict: incident.VerdictDismissed, teaches: true,
 	})
 }
 
@@ -39,7 +39,7 @@ func (r *Runner) Reopen(ctx context.Context, id, by, reason string) (incident.In
 		change: func(i *incident.Incident, _ time.Time) {
 			i.Status, i.EndedAt, i.Pinned = incident.StatusOpen, time.Time{}, i.Firing == 0
 		},
-		kind: incident.TaskReopen, state: ticket.Open, comment: "Reopened by " + by,
+		kind: incident.TaskReopen, state: ticket.Open, comment: "Reopened by " + by, verdict: incident.VerdictNone, teaches: true,
 	})
 }
 
@@ -51,6 +51,11 @@ type action struct {
 	kind             incident.TaskKind
 	state            ticket.State
 	comment          string
+	// teaches: it says verdict of the incident's class.
+	teaches bool
+	verdict incident.Verdict
+	// also adds to what the action changes; i is the incident as it will be.
+	also func(i incident.Incident, c *incident.Change) error
 }
 
 func (r *Runner) act(ctx context.Context, id string, a action) (incident.Incident, error) {
@@ -110,7 +115,7 @@ func (r *Runner) decide(i incident.Incident, a action, now time.Time) (incident.
 	if err != nil {
 		return incident.Change{}, err
 	}
-	detail, err := json.Marshal(map[string]any{"from": from, "reason": a.reason, "policy": r.triage.policy.version})
+	detail, err := json.Marshal(map[string]any{"from": from, "reason": a.reason, "policy": r.triage.policy.version, "payloadSha256": incident.PayloadHash(payload)})
 	if err != nil {
 		return incident.Change{}, err
 	}
@@ -120,7 +125,16 @@ func (r *Runner) decide(i incident.Incident, a action, now time.Time) (incident.
 		Records:   []audit.Entry{{At: now, Actor: a.by, Action: "incident." + a.name, Subject: i.ID, Detail: detail}},
 	}
 	for _, tracker := range i.Trackers {
-		c.Tasks = append(c.Tasks, incident.Task{IncidentID: i.ID, Tracker: tracker, Key: i.TicketKey(), Kind: a.kind, Payload: payload})
+		c.Tasks = append(c.Tasks, incident.Task{
+			IncidentID: i.ID, Tracker: tracker, Key: i.TicketKey(), Kind: a.kind, Payload: payload, Gate: incident.Gate{Phase: incident.PhasePerson},
+		})
 	}
-	return c, nil
+	if a.teaches {
+		cluster, class := i.Class()
+		c.Feedback = []incident.Feedback{{IncidentID: i.ID, Cluster: cluster, Class: class, Verdict: a.verdict, Actor: a.by, Reason: a.reason, At: now}}
+	}
+	if a.also != nil {
+		err = a.also(i, &c)
+	}
+	return c, err
 }

@@ -23,7 +23,7 @@ type Store interface {
 	Lead(ctx context.Context, name string) (held context.Context, release func(), err error)
 }
 
-// RunnerOptions are those of a Runner. All but Route, Trackers, Replay and Wrote
+// RunnerOptions are those of a Runner. All but Route, Trackers, Gate, Replay and Wrote
 // are needed.
 type RunnerOptions struct {
 	Store  Store
@@ -33,6 +33,8 @@ type RunnerOptions struct {
 	// to all Trackers.
 	Route    Route
 	Trackers []string
+	// Gate says what becomes of each ticket. When it is nil, each is sent.
+	Gate Gate
 	// Replay: the time comes with a header and stands still between notifications;
 	// after two quiet seconds what waits for time to pass is done.
 	Replay     bool
@@ -89,6 +91,9 @@ func NewRunner(o RunnerOptions) (*Runner, error) {
 	t, err := New(o.Policy, o.Writer, o.Route)
 	if err != nil {
 		return nil, fmt.Errorf("triage policy: %w", err)
+	}
+	if o.Gate != nil {
+		t.gate = o.Gate
 	}
 	return &Runner{o: o, triage: t, metrics: newMetrics(o.Registerer, o.Policy), wake: make(chan struct{}, 1)}, nil
 }

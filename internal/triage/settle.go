@@ -255,7 +255,7 @@ func (t *Triage) file(g *group) {
 			continue
 		}
 		g.Trackers = append(slices.Clip(g.Trackers), tracker)
-		t.task(g, tracker, incident.TaskCreate, t.writer.Draft(g.TicketKey(), inc))
+		t.create(g, inc, tracker)
 		if first {
 			t.told(g)
 		}

@@ -47,6 +47,7 @@ type Triage struct {
 	policy compiled
 	writer Writer
 	route  Route
+	gate   Gate
 	limits alert.Limits
 
 	// now is the time that correlation has reached. It never goes back.
@@ -111,7 +112,7 @@ func New(p Policy, w Writer, route Route) (*Triage, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Triage{policy: c, writer: w, route: route, limits: alert.DefaultLimits()}
+	t := &Triage{policy: c, writer: w, route: route, gate: open, limits: alert.DefaultLimits()}
 	t.reset(time.Time{})
 	return t, nil
 }

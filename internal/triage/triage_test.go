@@ -304,7 +304,7 @@ func TestLifeOfAnIncident(t *testing.T) {
 	require.Equal(t, []string{
 		"opened: Slow", "severity: severity rises from warning to critical", "alert: joined: Down", "resolved: all alerts are over",
 	}, w.events[i.ID])
-	require.Equal(t, []string{"incident.opened", "incident.severity", "incident.resolved"}, w.audit)
+	require.Equal(t, []string{"incident.opened", "policy.decided", "incident.severity", "incident.resolved"}, w.audit)
 
 	w.flush(200)
 	require.Equal(t, "create update resolve", w.kinds(), "nothing more happens")
