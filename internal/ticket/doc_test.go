@@ -77,9 +77,11 @@ func TestMarkdown(t *testing.T) {
 	}
 	f(nil, "")
 	f(ticket.Doc{ticket.Paragraph(ticket.Text("a "), ticket.Bold("b"), ticket.Text(" "), ticket.Italic("c"), ticket.Text(" "), ticket.Mono("d"))}, "a **b** _c_ ` d `\n")
+	f(tickettest.Note("12) no list, see www.example.com and https://example.com (a-b: c=d, 1.5 + 2)"),
+		"12\\) no list, see www\\.example.com and https\\://example.com (a-b: c=d, 1.5 + 2)\n")
 	f(tickettest.Note("# no\n- heading\n1. list"), "\\# no\\\n\\- heading\\\n1\\. list\n")
 	f(tickettest.Note(" \n lines \n\n "), "lines\n")
-	f(tickettest.Note("*a* _b_ `c` [d](e) <f> |g| ~h~ !i @j"), "\\*a\\* \\_b\\_ \\`c\\` \\[d\\]\\(e\\) \\<f\\> \\|g\\| \\~h\\~ \\!i \\@j\n")
+	f(tickettest.Note("*a* _b_ `c` [d](e) <f> |g| ~h~ !i @j"), "\\*a\\* \\_b\\_ \\`c\\` \\[d\\](e) \\<f\\> \\|g\\| \\~h\\~ \\!i \\@j\n")
 	f(ticket.Doc{ticket.Paragraph(ticket.Mono("a `` b"))}, "``` a `` b ```\n")
 	f(ticket.Doc{ticket.Paragraph(ticket.Mono("a ` b"))}, "`` a ` b ``\n")
 	f(ticket.Doc{ticket.Paragraph(ticket.Link("a]b", "https://a.example/)<x>"), ticket.Link("z", "javascript:x"))}, "[a\\]b](<https://a.example/%29%3Cx%3E>)z\n")

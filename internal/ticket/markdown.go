@@ -82,9 +82,14 @@ func oneLine(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, hardBreak, " "), "\n", " ")
 }
 
-// special is the ASCII punctuation that CommonMark or GitHub could read as
-// markup. A backslash before any of it is an escape in CommonMark 0.31, 2.4.
-const special = "\\`*_{}[]()<>#+-.!|~&=:\"'/@$^"
+// Punctuation that CommonMark 0.31 or GitHub could read as markup, and a backslash before
+// which is an escape (2.4). People read drafts as they are, so what is harmless stays bare.
+const (
+	// special is markup wherever it stands.
+	special = "\\`*_[]<>#|~&!@$^"
+	// leading is markup only where a line begins: lists, rules, underlines of headings.
+	leading = "-+="
+)
 
 func markdown(spans []Span) string {
 	var s strings.Builder
@@ -138,19 +143,40 @@ const hardBreak = "\\\n"
 
 func escapeMarkdown(text string) string {
 	var s strings.Builder
-	for _, r := range text {
-		switch {
-		case r == '\n':
+	line := 0 // where the line began, in bytes of text
+	for i, r := range text {
+		if r == '\n' {
 			s.WriteString(hardBreak)
+			line = i + 1
 			continue
-		case r == '\t':
+		}
+		if r == '\t' {
 			r = ' '
-		case r < utf8.RuneSelf && strings.ContainsRune(special, r):
+		}
+		if isMarkup(r, strings.TrimLeft(text[line:i], " \t"), text[i:]) {
 			s.WriteByte('\\')
 		}
 		s.WriteRune(r)
 	}
 	return s.String()
+}
+
+// isMarkup reports whether r, which begins rest, could be read as markup after what its line has
+// before it.
+func isMarkup(r rune, before, rest string) bool {
+	switch {
+	case r >= utf8.RuneSelf:
+		return false
+	case strings.ContainsRune(special, r):
+		return true
+	case strings.ContainsRune(leading, r):
+		return before == ""
+	case r == '.' || r == ')': // a numbered list, or www.example.com
+		return before != "" && strings.Trim(before, "0123456789") == "" || strings.HasSuffix(strings.ToLower(before), "www")
+	case r == ':': // https://example.com, :emoji:
+		return strings.HasPrefix(rest, "://") || len(rest) > 1 && rest[1] != ' ' && (before == "" || strings.HasSuffix(before, " "))
+	}
+	return false
 }
 
 // codeSpan quotes text in a run of backticks longer than any in it.
