@@ -20,6 +20,9 @@ func (p *Plain) body(key string, inc incident.Incident) ticket.Doc {
 	}, affectedBy(inc).table()...)
 	d = append(d, ticket.Heading(3, ticket.Text("Affected")), ticket.Table(facts...))
 	d = append(d, p.cause(inc)...)
+	if inc.Dossier != nil {
+		d = append(d, p.Evidence(*inc.Dossier)...)
+	}
 	d = append(d, ticket.Heading(3, ticket.Text("First steps")), ticket.Numbered(p.steps(inc)...))
 	d = append(d, alertTable(inc)...)
 	d = append(d, timeline(inc)...)
