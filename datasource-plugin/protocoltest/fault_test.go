@@ -126,7 +126,7 @@ func TestFaults(t *testing.T) {
 			502, backend.ErrorSourceDownstream, "has expired",
 		},
 		{"prometheus", "incidents", recv(prometheustest.Serve(t).URL), nil, 502, backend.ErrorSourceDownstream, "404"},
-		{"unknown", "forecast", prom(down), nil, 400, backend.ErrorSourceDownstream, "want one of: anomalies, incidents"},
+		{"unknown", "oracle", prom(down), nil, 400, backend.ErrorSourceDownstream, "want one of: anomalies, incidents"},
 	}
 	for i, tt := range tests {
 		t.Run(tt.query+" "+tt.name, func(t *testing.T) {

@@ -139,7 +139,7 @@ func TestManyQueriesAtOnce(t *testing.T) {
 	for _, id := range strings.Split("ABCDEFGHIJKLMNOPQRST", "") {
 		targets = append(targets, anomaliesTarget(id, map[string]any{"view": "numeric"}))
 	}
-	targets[3].model = map[string]any{"queryType": "forecast"}
+	targets[3].model = map[string]any{"queryType": "oracle"}
 	targets[5].model["queryType"] = "incidents"
 	got, err := p.query(t, source{json: map[string]any{"prometheusUrl": prom.URL}}, targets...)
 	require.NoError(t, err)
@@ -147,7 +147,7 @@ func TestManyQueriesAtOnce(t *testing.T) {
 	for id, resp := range got {
 		switch id {
 		case "D":
-			require.EqualError(t, resp.Error, `unknown queryType "forecast", want one of: anomalies, incidents`)
+			require.ErrorContains(t, resp.Error, `unknown queryType "oracle", want one of: anomalies, incidents`)
 			require.Equal(t, backend.StatusBadRequest, resp.Status)
 			require.Equal(t, backend.ErrorSourceDownstream, resp.ErrorSource)
 		case "F":

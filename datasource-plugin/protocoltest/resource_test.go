@@ -52,7 +52,7 @@ func TestResources(t *testing.T) {
 	bad("GET", "metrics?limit=x", 400, "want 1 to 5000")
 	bad("GET", "metrics?from=yesterday", 400, "want Unix milliseconds")
 	bad("GET", "metrics?from=2000&to=1000", 400, "from is after to")
-	bad("GET", "metrics?for=forecast", 400, "want one of")
+	bad("GET", "metrics?for=oracle", 400, "want one of")
 	bad("GET", "labels?matchers=x", 400, "want a JSON list")
 	bad("GET", "labels?matchers="+enc(`[{"label":"a","op":"=~","value":"("}]`), 400, "not a regular expression")
 	bad("GET", "labels?matchers="+enc(`[{"label":"__name__","op":"=","value":"up"}]`), 400, "cannot be matched")

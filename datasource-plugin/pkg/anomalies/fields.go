@@ -30,10 +30,10 @@ var units = []struct{ suffix, gauge, rate string }{
 	{"_hertz", "hertz", ""},
 }
 
-// unitOf returns Grafana's unit for the values of a metric, as the detector sees them: a counter as a rate.
+// UnitOf returns Grafana's unit for the values of a metric, as the detector sees them: a counter as a rate.
 // Empty when the name does not tell.
-func unitOf(metric string) string {
-	counter := isCounter(metric)
+func UnitOf(metric string) string {
+	counter := IsCounter(metric)
 	base := metric
 	if counter {
 		switch {
@@ -62,7 +62,7 @@ func unitOf(metric string) string {
 func commonUnit(rows []*series) string {
 	unit := ""
 	for i, r := range rows {
-		u := unitOf(r.metric())
+		u := UnitOf(r.metric())
 		if i > 0 && u != unit {
 			return ""
 		}

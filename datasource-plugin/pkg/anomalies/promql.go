@@ -133,7 +133,7 @@ func observed(metric string, series []map[string]string, window time.Duration) p
 			sel = append(sel, labels.MustNewMatcher(labels.MatchEqual, name, ls[name]))
 		}
 		var one parser.Expr = vector(sel)
-		if isCounter(metric) {
+		if IsCounter(metric) {
 			one = call("rate", &parser.MatrixSelector{VectorSelector: vector(sel), Range: window})
 		}
 		if e == nil {
@@ -145,7 +145,8 @@ func observed(metric string, series []map[string]string, window time.Duration) p
 	return e
 }
 
-func isCounter(metric string) bool { return ingest.KindOf(metric) == ingest.KindCounter }
+// IsCounter reports whether a metric is a counter by its name: its rate is what is watched.
+func IsCounter(metric string) bool { return ingest.KindOf(metric) == ingest.KindCounter }
 
 // SelectorText selects the scores that a metric and matchers leave, as the metadata endpoints of Prometheus
 // take it.

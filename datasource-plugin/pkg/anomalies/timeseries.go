@@ -120,7 +120,7 @@ func missing(all []*series) string {
 // frames returns the parts of one series in the order in which they are drawn.
 func (a *asker) frames(s *series, g grid) data.Frames {
 	var out data.Frames
-	unit := unitOf(s.metric())
+	unit := UnitOf(s.metric())
 	add := func(part query.Part, name, suffix string, points []model.SamplePair, config *data.FieldConfig) {
 		if !a.Query.Shows(part) || len(points) == 0 {
 			return

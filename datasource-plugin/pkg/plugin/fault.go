@@ -3,12 +3,16 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/grafana/grafana-plugin-sdk-go/backend"
 
 	"github.com/portent-dev/portent/datasource-plugin/pkg/query"
+	"github.com/portent-dev/portent/datasource-plugin/pkg/questions"
+	"github.com/portent-dev/portent/internal/ask"
 	"github.com/portent-dev/portent/internal/incidentapi"
+	"github.com/portent-dev/portent/internal/lokiapi"
 	"github.com/portent-dev/portent/internal/promapi"
 )
 
@@ -45,6 +49,10 @@ func faultOf(err error) fault {
 		parameter  *parameterError
 		prometheus *promapi.Error
 		receiver   *incidentapi.Error
+		loki       *lokiapi.Error
+		violation  *ask.Violation
+		notStored  *questions.NotStoredError
+		refused    *questions.QueryError
 	)
 	switch {
 	case errors.As(err, &asked), errors.As(err, &parameter):
@@ -55,8 +63,22 @@ func faultOf(err error) fault {
 		return fault{status: backend.StatusTimeout, source: backend.ErrorSourceDownstream, err: err}
 	case errors.Is(err, context.Canceled):
 		return fault{status: statusClientClosed, source: backend.ErrorSourceDownstream, err: err}
+	case errors.As(err, &violation):
+		return fault{status: backend.StatusBadRequest, source: backend.ErrorSourceDownstream, err: fmt.Errorf("the query may not run: %w", err)}
+	case errors.As(err, &notStored), errors.Is(err, questions.ErrNoPrometheus), errors.Is(err, questions.ErrNoLoki), errors.Is(err, errDisposed):
+		return fault{status: backend.StatusBadRequest, source: backend.ErrorSourceDownstream, err: err}
 	case errors.As(err, &prometheus):
-		return prometheusFault(err, prometheus)
+		f := prometheusFault(err, prometheus)
+		if errors.As(err, &refused) && refused.Person && prometheus.Reason == promapi.ReasonBadData {
+			f = fault{status: backend.StatusBadRequest, source: backend.ErrorSourceDownstream, err: err} // that person's query
+		}
+		return f
+	case errors.As(err, &loki):
+		f := lokiFault(err, loki)
+		if errors.As(err, &refused) && refused.Person && loki.Reason == lokiapi.ReasonBadData {
+			f = fault{status: backend.StatusBadRequest, source: backend.ErrorSourceDownstream, err: err}
+		}
+		return f
 	case errors.As(err, &receiver):
 		return receiverFault(err, receiver)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -101,6 +123,29 @@ func receiverFault(err error, e *incidentapi.Error) fault {
 		f.status, f.source = backend.StatusInternal, backend.ErrorSourcePlugin // we made that request
 	case incidentapi.ReasonUnreachable, incidentapi.ReasonTLS, incidentapi.ReasonNotFound, incidentapi.ReasonConflict, incidentapi.ReasonUnavailable,
 		incidentapi.ReasonNotReceiver, incidentapi.ReasonBadAnswer, incidentapi.ReasonTooLarge, incidentapi.ReasonBadAddress:
+	}
+	return f
+}
+
+func lokiFault(err error, e *lokiapi.Error) fault {
+	f := fault{status: backend.StatusBadGateway, source: backend.ErrorSourceDownstream, err: err, hint: e.Hint}
+	switch e.Reason {
+	case lokiapi.ReasonCanceled:
+		f.status = statusClientClosed
+	case lokiapi.ReasonTimeout:
+		f.status = backend.StatusTimeout
+	case lokiapi.ReasonUnauthorized:
+		f.status = backend.StatusUnauthorized
+	case lokiapi.ReasonForbidden:
+		f.status = backend.StatusForbidden
+	case lokiapi.ReasonTooMany:
+		f.status = backend.StatusTooManyRequests
+	case lokiapi.ReasonTooLarge:
+		f.status = backend.StatusBadRequest // too much was asked for
+	case lokiapi.ReasonBadData:
+		f.status, f.source = backend.StatusInternal, backend.ErrorSourcePlugin // we wrote that query
+		f.hint = "this Loki does not understand the query of this plugin: is it a very old version?"
+	case lokiapi.ReasonDown, lokiapi.ReasonNotFound, lokiapi.ReasonNotLoki, lokiapi.ReasonServer:
 	}
 	return f
 }

@@ -1,6 +1,7 @@
 // Package plugin is the data source as Grafana calls it: queries, health, resources. It wires the answers of
 // the packages beside it to the addresses that an administrator configured, and it is the only package that
-// knows Grafana's plugin protocol. It keeps no state but connections, and reads no environment and no files.
+// knows Grafana's plugin protocol. It keeps no state but connections and what the servers said that they have, and reads
+// no environment and no files.
 package plugin
 
 import (
@@ -16,6 +17,7 @@ import (
 
 	"github.com/portent-dev/portent/datasource-plugin/pkg/settings"
 	"github.com/portent-dev/portent/internal/incidentapi"
+	"github.com/portent-dev/portent/internal/lokiapi"
 )
 
 // ID of the plugin, as in plugin.json.
@@ -39,7 +41,12 @@ type Instance struct {
 	failed   map[settings.Name]error // why a configured address cannot be used
 
 	prometheus *prometheusClient
+	loki       *lokiapi.Client
 	receiver   *incidentapi.Client
+
+	memory *memory // what the servers have, for questions
+	meter  *meter
+	asking slots // streams of questions under way
 }
 
 var (
@@ -52,7 +59,7 @@ var (
 // NewInstance is called by the SDK for each data source and whenever its settings change. It never fails: what
 // is wrong with the settings is told by the health check and by each query, where a person sees it.
 func NewInstance(ctx context.Context, source backend.DataSourceInstanceSettings) (instancemgmt.Instance, error) {
-	in := &Instance{clients: map[settings.Name]*http.Client{}, failed: map[settings.Name]error{}}
+	in := &Instance{clients: map[settings.Name]*http.Client{}, failed: map[settings.Name]error{}, asking: make(slots, streamsAtOnce)}
 	in.CallResourceHandler = httpadapter.New(in.routes())
 	if in.settings, in.err = settings.Load(source); in.err != nil {
 		return in, nil //nolint:nilerr // told where a person sees it
@@ -73,6 +80,7 @@ func NewInstance(ctx context.Context, source backend.DataSourceInstanceSettings)
 			in.failed[n] = &configError{fmt.Sprintf("%s: %v", n.Title(), err)}
 		}
 	}
+	in.connectQuestions()
 	return in, nil
 }
 
@@ -83,14 +91,20 @@ func (in *Instance) connect(t settings.Target) (err error) {
 		in.prometheus, err = newPrometheus(t.URL, in.clients[t.Name], t.Timeout())
 	case settings.Receiver:
 		in.receiver, err = incidentapi.New(incidentapi.Options{URL: t.URL, Client: in.clients[t.Name], Timeout: t.Timeout()})
-	case settings.Loki, settings.Model:
-		// No query type needs them yet; the health check asks them.
+	case settings.Loki:
+		in.loki, err = newLoki(t.URL, in.clients[t.Name], t.Timeout())
+	case settings.Model:
+		// No query type needs it yet; the health check asks it.
 	}
 	return err
 }
 
-// Dispose frees the connections of an instance whose settings changed. Queries under way end by themselves.
+// Dispose frees the connections of an instance whose settings changed and ends what runs in the background. Queries
+// under way end by themselves.
 func (in *Instance) Dispose() {
+	if in.memory != nil {
+		in.memory.close()
+	}
 	for _, c := range in.clients {
 		c.CloseIdleConnections()
 	}

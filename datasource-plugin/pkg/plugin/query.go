@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/grafana/grafana-plugin-sdk-go/backend"
@@ -23,7 +24,7 @@ func (in *Instance) QueryData(ctx context.Context, req *backend.QueryDataRequest
 	g.SetLimit(queriesAtOnce)
 	for _, q := range req.Queries {
 		g.Go(func() error {
-			frames, err := in.answer(ctx, q)
+			frames, err := in.answer(ctx, q, unattended(req.PluginContext, req.Headers))
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -37,7 +38,7 @@ func (in *Instance) QueryData(ctx context.Context, req *backend.QueryDataRequest
 	return resp, g.Wait()
 }
 
-func (in *Instance) answer(ctx context.Context, raw backend.DataQuery) (data.Frames, error) {
+func (in *Instance) answer(ctx context.Context, raw backend.DataQuery, unattended bool) (data.Frames, error) {
 	q, err := query.Parse(raw.JSON)
 	if err != nil {
 		return nil, err
@@ -47,6 +48,10 @@ func (in *Instance) answer(ctx context.Context, raw backend.DataQuery) (data.Fra
 		return in.anomalies(ctx, *q.Anomalies, raw)
 	case query.TypeIncidents:
 		return in.incidents(ctx, *q.Incidents, raw)
+	case query.TypeAsk:
+		return in.question(ctx, *q.Ask, raw, unattended)
+	case query.TypeForecast:
+		return in.forecast(ctx, *q.Forecast, raw)
 	default:
 		return nil, fmt.Errorf("BUG: no answer for query type %q", q.Type)
 	}
@@ -56,6 +61,7 @@ func (in *Instance) anomalies(ctx context.Context, q query.Anomalies, raw backen
 	if err := in.usable(settings.Prometheus); err != nil {
 		return nil, err
 	}
+	q.Matchers = append(slices.Clip(q.Matchers), in.scope()...)
 	ctx, cancel := in.withTimeout(ctx, settings.Prometheus)
 	defer cancel()
 	frames, err := anomalies.Run(ctx, in.prometheus, anomalies.Request{
@@ -69,6 +75,7 @@ func (in *Instance) incidents(ctx context.Context, q query.Incidents, raw backen
 	if err := in.usable(settings.Receiver); err != nil {
 		return nil, err
 	}
+	q.Matchers = append(slices.Clip(q.Matchers), in.scope()...)
 	ctx, cancel := in.withTimeout(ctx, settings.Receiver)
 	defer cancel()
 	frames, err := incidents.Run(ctx, in.receiver, incidents.Request{
@@ -76,6 +83,15 @@ func (in *Instance) incidents(ctx context.Context, q query.Incidents, raw backen
 		Link: in.settings.ReceiverLink, Fallback: in.settings.Target(settings.Receiver).URL,
 	})
 	return frames, cause(ctx, err)
+}
+
+// scope is what every query of the data source is limited by, as matchers of a query.
+func (in *Instance) scope() []query.Matcher {
+	var out []query.Matcher
+	for _, m := range in.settings.Scope {
+		out = append(out, query.Matcher{Label: m.Name, Op: m.Type.String(), Value: m.Value})
+	}
+	return out
 }
 
 // cause returns why the context ended where that is why err came.

@@ -26,6 +26,8 @@ type Type string
 const (
 	TypeAnomalies Type = "anomalies"
 	TypeIncidents Type = "incidents"
+	TypeAsk       Type = "ask"
+	TypeForecast  Type = "forecast"
 )
 
 // View says in which shape the answer comes.
@@ -53,6 +55,8 @@ type Query struct {
 	Type      Type       `json:"queryType"`
 	Anomalies *Anomalies `json:"anomalies,omitempty"`
 	Incidents *Incidents `json:"incidents,omitempty"`
+	Ask       *Ask       `json:"ask,omitempty"`
+	Forecast  *Forecast  `json:"forecast,omitempty"`
 }
 
 // Error is a query that cannot be run as it stands. Its text is for the person who wrote the query.
@@ -72,6 +76,8 @@ var types = []struct {
 }{
 	{TypeAnomalies, readAnomalies},
 	{TypeIncidents, readIncidents},
+	{TypeAsk, readAsk},
+	{TypeForecast, readForecast},
 }
 
 // Types returns the known query types in stable order.

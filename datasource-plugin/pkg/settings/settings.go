@@ -15,6 +15,7 @@ import (
 
 	"github.com/grafana/grafana-plugin-sdk-go/backend"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Name names one of the addresses.
@@ -59,7 +60,15 @@ type Settings struct {
 	ScrapeInterval time.Duration // the interval at which the scores are scraped; steps are not finer
 	ReceiverLink   string        // the receiver's address as a browser reaches it, without a slash at the end; empty when not configured
 	ModelName      string        // empty: any model
-	targets        map[Name]Target
+	// Scope is what every query of the data source is limited by: it cannot be left.
+	Scope []*labels.Matcher
+	// Cost says what is done with queries that cost too much: off, warn or enforce.
+	Cost string
+	// PrometheusUID and LokiUID name Grafana's own data sources of the same servers, for links into Explore; empty
+	// for none.
+	PrometheusUID, LokiUID string
+
+	targets map[Name]Target
 }
 
 // Target is one address and how to reach it. URL is empty when the address is not configured. Err says why a
@@ -87,6 +96,10 @@ type jsonData struct {
 	ModelName       string              `json:"modelName"`
 	ScrapeInterval  string              `json:"scrapeInterval"`
 	Connections     map[Name]connection `json:"connections"`
+	Scope           []scopeMatcher      `json:"scope"`
+	Cost            string              `json:"cost"`
+	PrometheusUID   string              `json:"prometheusUid"`
+	LokiUID         string              `json:"lokiUid"`
 
 	SecureSocksProxy bool `json:"enableSecureSocksProxy"`
 }
@@ -108,6 +121,14 @@ func Load(source backend.DataSourceInstanceSettings) (*Settings, error) {
 		}
 		s.ScrapeInterval = time.Duration(iv)
 	}
+	var err error
+	if s.Scope, err = readScope(d.Scope); err != nil {
+		return nil, err
+	}
+	if s.Cost, err = readCost(d.Cost); err != nil {
+		return nil, err
+	}
+	s.PrometheusUID, s.LokiUID = strings.TrimSpace(d.PrometheusUID), strings.TrimSpace(d.LokiUID)
 	for name := range d.Connections {
 		switch name {
 		case Prometheus, Loki, Receiver, Model:
@@ -119,11 +140,9 @@ func Load(source backend.DataSourceInstanceSettings) (*Settings, error) {
 	for _, n := range Names() {
 		s.targets[n] = newTarget(n, addresses[n], d, source)
 	}
-	link, err := parseAddress(d.ReceiverLinkURL)
-	if err != nil {
+	if s.ReceiverLink, err = parseAddress(d.ReceiverLinkURL); err != nil {
 		return nil, fmt.Errorf("address of the receiver for browsers: %w", err)
 	}
-	s.ReceiverLink = link
 	return s, nil
 }
 

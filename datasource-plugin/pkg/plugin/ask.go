@@ -1,0 +1,129 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/grafana/grafana-plugin-sdk-go/backend"
+	"github.com/grafana/grafana-plugin-sdk-go/data"
+
+	"github.com/portent-dev/portent/datasource-plugin/pkg/query"
+	"github.com/portent-dev/portent/datasource-plugin/pkg/questions"
+	"github.com/portent-dev/portent/datasource-plugin/pkg/settings"
+	"github.com/portent-dev/portent/internal/ask"
+)
+
+// connectQuestions wires what answers questions to the addresses that can be used.
+func (in *Instance) connectQuestions() {
+	shared := true
+	for _, n := range []settings.Name{settings.Prometheus, settings.Loki} {
+		shared = shared && !in.settings.Target(n).PerUser()
+	}
+	in.memory = newMemory(shared, in.know)
+	in.meter = &meter{prometheus: in.prometheus, loki: in.loki}
+}
+
+// know reads the catalogs of the servers and makes a translator of them.
+func (in *Instance) know(ctx context.Context) (questions.Knowledge, error) {
+	var k questions.Knowledge
+	var err error
+	if in.prometheus != nil {
+		source := promSource{in.prometheus, in.settings.Scope}
+		k.Source = source
+		if k.Metrics, err = ask.Load(ctx, source); err != nil {
+			return k, err
+		}
+	}
+	if in.loki != nil {
+		if k.Logs, err = ask.LoadLogs(ctx, lokiSource{in.loki, in.settings.Scope}, time.Now()); err != nil {
+			return k, err
+		}
+	}
+	k.Translator, err = ask.NewRules(k.Metrics, k.Logs)
+	return k, err
+}
+
+// gate holds queries to the scope of the data source and to what they may cost.
+func (in *Instance) gate() ask.Gate {
+	return ask.Gate{Forced: in.settings.Scope, Mode: ask.Mode(in.settings.Cost), Meter: in.meter}
+}
+
+// servers are those that can be asked. With a stored query, the server of its language must be among them.
+func (in *Instance) servers(stored *query.Frozen) (questions.Servers, settings.Name, error) {
+	prometheus, loki := in.usable(settings.Prometheus), in.usable(settings.Loki)
+	switch {
+	case stored != nil && stored.Language == query.LogQL && loki != nil:
+		return questions.Servers{}, "", loki
+	case stored != nil && stored.Language == query.PromQL && prometheus != nil:
+		return questions.Servers{}, "", prometheus
+	case prometheus != nil && loki != nil:
+		if in.settings != nil && in.settings.Target(settings.Prometheus).URL == "" && in.settings.Target(settings.Loki).URL != "" {
+			prometheus = loki // what is configured is what fails
+		}
+		return questions.Servers{}, "", prometheus
+	}
+	s := questions.Servers{Gate: in.gate(), Know: in.memory.get}
+	first := settings.Loki
+	if prometheus == nil {
+		s.Prometheus, first = in.prometheus, settings.Prometheus
+	}
+	if loki == nil {
+		s.Loki = in.loki
+	}
+	if stored != nil && stored.Language == query.LogQL {
+		first = settings.Loki
+	}
+	return s, first, nil
+}
+
+// question answers a query of type ask.
+func (in *Instance) question(ctx context.Context, q query.Ask, raw backend.DataQuery, unattended bool) (data.Frames, error) {
+	a, err := in.answered(ctx, questions.Request{
+		Query: q, From: raw.TimeRange.From, To: raw.TimeRange.To, Interval: raw.Interval, MaxPoints: raw.MaxDataPoints, Unattended: unattended,
+	})
+	return a.Frames, err
+}
+
+func (in *Instance) answered(ctx context.Context, r questions.Request) (questions.Answer, error) {
+	stored := r.Query.Frozen
+	if !r.Unattended && !r.Query.Answered() {
+		stored = nil
+	}
+	s, first, err := in.servers(stored)
+	if err != nil {
+		return questions.Answer{}, err
+	}
+	r.Scrape = in.settings.ScrapeInterval
+	ctx, cancel := in.withTimeout(ctx, first)
+	defer cancel()
+	a, err := questions.Run(ctx, s, r)
+	return a, cause(ctx, err)
+}
+
+// unattended reports whether nobody reads the answer: an alert rule, or a public dashboard, which has no user.
+func unattended(pc backend.PluginContext, headers map[string]string) bool {
+	return headers[backend.FromAlertHeaderName] == "true" || pc.User == nil || pc.User.Login == ""
+}
+
+// explained answers the resource explain: a question as a query that is not run, or what the gate says of a query
+// that a person wrote.
+func (in *Instance) explained(ctx context.Context, r questions.Request) (questions.Explained, error) {
+	s, first, err := in.servers(r.Query.Frozen)
+	if err != nil {
+		return questions.Explained{}, err
+	}
+	r.Scrape = in.settings.ScrapeInterval
+	ctx, cancel := in.withTimeout(ctx, first)
+	defer cancel()
+	e, err := questions.Explained{}, error(nil)
+	if r.Query.Frozen != nil {
+		e, err = s.Check(ctx, r)
+	} else {
+		e, err = s.Explain(ctx, r)
+	}
+	if err != nil {
+		return e, fmt.Errorf("explain: %w", cause(ctx, err))
+	}
+	return e, nil
+}

@@ -1,0 +1,120 @@
+package questions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/portent-dev/portent/datasource-plugin/pkg/query"
+	"github.com/portent-dev/portent/internal/ask"
+)
+
+// Explained is a question with the query that answers it, or with why none does. It is what the resource explain
+// answers and what stands in the metadata of the frames; src/types.ts has the same.
+type Explained struct {
+	query.Frozen
+	Refusal
+
+	Alternatives []Reading `json:"alternatives"`
+	Warnings     []string  `json:"warnings,omitempty"`
+	Answer       string    `json:"answer,omitempty"` // the result in a sentence; empty before it was run
+	Stored       bool      `json:"stored"`           // the query is that of the panel, not one written just now
+}
+
+// Refusal is a question that cannot be answered.
+type Refusal struct {
+	Refused     bool     `json:"refused,omitempty"`
+	Reason      string   `json:"reason,omitempty"`
+	Suggestions []string `json:"suggestions,omitempty"`
+}
+
+// Reading is another way to understand a question.
+type Reading struct {
+	Query       string `json:"query"`
+	Explanation string `json:"explanation"`
+}
+
+// Explain has a query written for the question of r and holds it to the gate. It does not run it.
+func (s Servers) Explain(ctx context.Context, r Request) (Explained, error) {
+	k, err := s.Know(ctx)
+	if err != nil {
+		return Explained{}, err
+	}
+	tr, err := k.Translator.Translate(ctx, ask.Question{
+		Text: r.Query.Question, Now: r.To, Previous: r.Query.Previous, Location: time.FixedZone("", r.Query.UTCOffset*60),
+	})
+	var refusal *ask.Refusal
+	if errors.As(err, &refusal) {
+		return refuse(refusal.Reason, refusal.Suggestions), nil
+	}
+	if err != nil {
+		return Explained{}, fmt.Errorf("understand the question: %w", err)
+	}
+	e := Explained{Frozen: freeze(r.Query.Question, tr, r.To), Alternatives: []Reading{}}
+	for _, a := range tr.Alternatives {
+		e.Alternatives = append(e.Alternatives, Reading(a))
+	}
+	return s.check(ctx, k, r, e)
+}
+
+// Check holds a query that a person wrote to the gate, with what exists.
+func (s Servers) Check(ctx context.Context, r Request) (Explained, error) {
+	k, err := s.Know(ctx)
+	if err != nil {
+		return Explained{}, err
+	}
+	return s.check(ctx, k, r, Explained{Frozen: *r.Query.Frozen, Alternatives: []Reading{}})
+}
+
+func (s Servers) check(ctx context.Context, k Knowledge, r Request, e Explained) (Explained, error) {
+	p, err := r.plan(e.Frozen)
+	if err != nil {
+		return refuse(err.Error(), nil), nil
+	}
+	g := s.gate(r)
+	g.Metrics, g.Logs = k.Metrics, k.Logs
+	checked, err := g.Check(ctx, p.translation())
+	var v *ask.Violation
+	if errors.As(err, &v) {
+		return refuse("the query may not run: "+v.Reason, nil), nil
+	}
+	if err != nil {
+		return Explained{}, fmt.Errorf("check the query: %w", err)
+	}
+	e.Warnings = checked.Warnings
+	return e, nil
+}
+
+func refuse(reason string, suggestions []string) Explained {
+	return Explained{Refusal: Refusal{Refused: true, Reason: reason, Suggestions: append([]string{}, suggestions...)}, Alternatives: []Reading{}}
+}
+
+// freeze keeps of a translation what a panel needs to run it again at another time.
+func freeze(question string, tr ask.Translation, now time.Time) query.Frozen {
+	f := query.Frozen{
+		Question: question, Text: tr.Text, Language: string(tr.Language), Query: tr.Query, Unit: tr.Unit, Concept: tr.Concept,
+		Explanation: tr.Explanation, Translator: tr.Translator,
+	}
+	if tr.Range == nil {
+		return f
+	}
+	f.Graph = true
+	if tr.Timed {
+		f.Span, f.Ago = text(tr.Range.End.Sub(tr.Range.Start)), text(now.Sub(tr.Range.End))
+	}
+	if tr.Language == ask.LogQL {
+		f.Step = text(tr.Range.Step)
+	}
+	return f
+}
+
+// text writes a duration as Prometheus does; 0 and less are empty.
+func text(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return model.Duration(d).String()
+}
