@@ -27,6 +27,7 @@ type Pattern struct {
 	Pinned   bool // kept as it is: see Miner.SetPins
 
 	tallies [][]tally // of the leaves
+	forms   []string  // templates of other shapes that were joined into this one, bounded
 }
 
 // Wildcard stands for a parameter in a template.
@@ -35,6 +36,10 @@ const Wildcard = "<*>"
 // minMergeWords is how many words two patterns must have in common, all of them, to
 // be joined in spite of different shapes. Shorter ones say too little.
 const minMergeWords = 3
+
+// maxForms bounds the templates kept of the shapes that make up one pattern: more
+// alternatives than that make no query.
+const maxForms = 12
 
 // settle computes the patterns of the leaves as they are now.
 func (m *Miner) settle() {
@@ -88,6 +93,9 @@ func merged(a, b Pattern) Pattern {
 	a.Events += b.Events
 	a.addSeverities(b.Severities)
 	a.tallies = append(a.tallies, b.tallies...)
+	if a.forms = append(append(a.forms, b.Template), b.forms...); len(a.forms) > maxForms {
+		a.forms = a.forms[:maxForms]
+	}
 	if b.First != 0 && (a.First == 0 || b.First < a.First) {
 		a.First, a.Example = b.First, b.Example
 	}

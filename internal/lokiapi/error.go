@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Reason says why a call failed. The set is closed; it serves as a metric label.
@@ -37,6 +39,8 @@ type Error struct {
 	// Only a caller that gave up is not downstream.
 	Downstream bool
 	Hint       string // what to do, a sentence; may be empty
+	// RetryAfter is how long the server asks to wait; 0 when it does not say.
+	RetryAfter time.Duration
 	Op         string // what was asked for
 	Server     string // address without a password
 	Err        error
@@ -96,7 +100,7 @@ func ofStatus(resp *http.Response, body []byte) *Error {
 	switch resp.StatusCode {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		e.Reason, e.Hint = ReasonBadData, "correct the query"
-		for _, limit := range [...]string{"the query time range exceeds", "max entries limit", "query would read too many bytes", "maximum of series"} {
+		for _, limit := range [...]string{"the query time range exceeds", "max entries limit", "query would read too many bytes", "too large to execute on a single querier", "maximum of series", "maximum number of series"} {
 			if strings.Contains(text, limit) {
 				e.Reason, e.Hint = ReasonTooLarge, "ask for fewer streams or a shorter range"
 			}
@@ -109,6 +113,9 @@ func ofStatus(resp *http.Response, body []byte) *Error {
 		e.Reason, e.Hint = ReasonNotFound, hintNotLoki
 	case http.StatusTooManyRequests:
 		e.Reason, e.Hint = ReasonTooMany, "the server limits how often and how much may be asked: ask less"
+		if sec, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && sec > 0 {
+			e.RetryAfter = time.Duration(min(sec, maxRetryAfter)) * time.Second
+		}
 	case http.StatusGatewayTimeout:
 		e.Reason, e.Hint = ReasonTimeout, "ask for fewer streams or a shorter range"
 	case http.StatusBadGateway, http.StatusServiceUnavailable:
@@ -120,6 +127,9 @@ func ofStatus(resp *http.Response, body []byte) *Error {
 	}
 	return e
 }
+
+// maxRetryAfter bounds what a server may ask to wait, in seconds.
+const maxRetryAfter = 3600
 
 // maxQuoted bounds what is repeated of an answer in an error.
 const maxQuoted = 300

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -90,8 +91,13 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// get calls path and decodes the data of the answer into out.
+// get calls path and decodes the answer into out.
 func (c *Client) get(ctx context.Context, op, path string, params url.Values, out any) error {
+	return c.getWith(ctx, op, path, params, nil, out)
+}
+
+// getWith is get with headers.
+func (c *Client) getWith(ctx context.Context, op, path string, params url.Values, header http.Header, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	u := c.base.JoinPath("/loki/api/v1")
@@ -102,6 +108,7 @@ func (c *Client) get(ctx context.Context, op, path string, params url.Values, ou
 	if err != nil {
 		return c.fail(op, &Error{Reason: ReasonServer, Err: errors.New("the request cannot be made")})
 	}
+	maps.Copy(req.Header, header)
 	if c.tenant != "" {
 		req.Header.Set("X-Scope-OrgID", c.tenant)
 	}
