@@ -34,12 +34,16 @@ var retained = []retention{
 	{"sessions", func(Options) time.Duration { return 0 }, []string{
 		`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)`,
 	}},
+	{"object_events", func(Options) time.Duration { return keepObjectEvents }, []string{
+		`DELETE FROM object_events WHERE uid IN (SELECT uid FROM object_events WHERE at < $1 LIMIT $2)`,
+	}},
 	{"incidents", func(o Options) time.Duration { return o.KeepIncidents }, []string{
 		`DELETE FROM alerts WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM timeline WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM tickets WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM approvals WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM feedback WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
+		`DELETE FROM dossiers WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM outbox WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 	}},
@@ -87,6 +91,9 @@ func (s *Store) Maintain(ctx context.Context, now time.Time) error {
 		}
 	}
 	if err := s.dropAside(ctx); err != nil {
+		return err
+	}
+	if err := s.dropObjectEvents(ctx); err != nil {
 		return err
 	}
 	var size float64

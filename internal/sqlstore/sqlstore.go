@@ -47,8 +47,12 @@ var (
 	_ incident.Store  = (*Store)(nil)
 	_ incident.Inbox  = (*Store)(nil)
 	_ incident.Recall = (*Store)(nil)
-	_ outbox.Queue    = (*Store)(nil)
-	_ local.Store     = (*Store)(nil)
+
+	_ incident.Dossiers     = (*Store)(nil)
+	_ incident.ObjectEvents = (*Store)(nil)
+
+	_ outbox.Queue = (*Store)(nil)
+	_ local.Store  = (*Store)(nil)
 )
 
 // Options of a store. DSN, Logger and Registerer are needed.

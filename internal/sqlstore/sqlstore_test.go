@@ -38,11 +38,11 @@ func both(t *testing.T, f func(t *testing.T, dsn func(testing.TB) string)) {
 func stores(t *testing.T, dsn string) incidenttest.Stores {
 	t.Helper()
 	s := open(t, dsn)
-	now := incidenttest.Stores{Store: s, Inbox: s, Recall: s, Queue: s, Audit: func() []audit.Record { return auditRecords(t, s) }}
+	now := incidenttest.Stores{Store: s, Inbox: s, Recall: s, Queue: s, Dossiers: s, ObjectEvents: s, Audit: func() []audit.Record { return auditRecords(t, s) }}
 	now.Reopen = func() incidenttest.Stores {
 		require.NoError(t, s.Close())
 		s = open(t, dsn)
-		now.Store, now.Inbox, now.Recall, now.Queue = s, s, s, s
+		now.Store, now.Inbox, now.Recall, now.Queue, now.Dossiers, now.ObjectEvents = s, s, s, s, s, s
 		return now
 	}
 	return now

@@ -19,6 +19,9 @@ type Stores struct {
 	Inbox  incident.Inbox
 	Recall incident.Recall
 	Queue  outbox.Queue
+
+	Dossiers     incident.Dossiers
+	ObjectEvents incident.ObjectEvents
 	// Audit returns the whole audit chain.
 	Audit func() []audit.Record
 	// Reopen closes the store and opens it again.
@@ -55,6 +58,8 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		{"QueueSweep", queueSweep},
 		{"QueueConcurrent", queueConcurrent},
 		{"QueueStats", queueStats},
+		{"Dossiers", dossiers},
+		{"ObjectEvents", objectEvents},
 		{"Audit", auditChain},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
