@@ -38,6 +38,7 @@ var commands = []command{
 	askCommand,
 	forecastCommand,
 	analyzeCommand,
+	baselineCommand,
 	runbooksCommand,
 }
 
