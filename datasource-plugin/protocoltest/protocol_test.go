@@ -49,6 +49,7 @@ type Plugin struct {
 	diagnostics grpcplugin.DiagnosticsClient
 	data        grpcplugin.DataClient
 	resource    grpcplugin.ResourceClient
+	stream      grpcplugin.StreamClient
 	client      *goplugin.Client
 }
 
@@ -66,6 +67,7 @@ func start(t *testing.T) *Plugin {
 			"diagnostics": &grpcplugin.DiagnosticsGRPCPlugin{},
 			"data":        &grpcplugin.DataGRPCPlugin{},
 			"resource":    &grpcplugin.ResourceGRPCPlugin{},
+			"stream":      &grpcplugin.StreamGRPCPlugin{},
 		}},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		SkipHostEnv:      true,
@@ -83,6 +85,7 @@ func start(t *testing.T) *Plugin {
 	p.diagnostics = dispense("diagnostics").(grpcplugin.DiagnosticsClient)
 	p.data = dispense("data").(grpcplugin.DataClient)
 	p.resource = dispense("resource").(grpcplugin.ResourceClient)
+	p.stream = dispense("stream").(grpcplugin.StreamClient)
 	return p
 }
 
@@ -162,8 +165,14 @@ func (p *Plugin) health(t *testing.T, s source) *pluginv2.CheckHealthResponse {
 // call asks a resource.
 func (p *Plugin) call(t *testing.T, s source, method, url string) (int, string) {
 	t.Helper()
+	return p.send(t, s, method, url, nil)
+}
+
+// send asks a resource with a body.
+func (p *Plugin) send(t *testing.T, s source, method, url string, body []byte) (int, string) {
+	t.Helper()
 	path, _, _ := cutQuery(url)
-	stream, err := p.resource.CallResource(t.Context(), &pluginv2.CallResourceRequest{PluginContext: s.context(t), Method: method, Path: path, Url: url})
+	stream, err := p.resource.CallResource(t.Context(), &pluginv2.CallResourceRequest{PluginContext: s.context(t), Method: method, Path: path, Url: url, Body: body})
 	require.NoError(t, err)
 	resp, err := stream.Recv()
 	require.NoError(t, err)

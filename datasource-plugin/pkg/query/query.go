@@ -28,6 +28,7 @@ const (
 	TypeIncidents Type = "incidents"
 	TypeAsk       Type = "ask"
 	TypeForecast  Type = "forecast"
+	TypePatterns  Type = "patterns"
 )
 
 // View says in which shape the answer comes.
@@ -57,6 +58,7 @@ type Query struct {
 	Incidents *Incidents `json:"incidents,omitempty"`
 	Ask       *Ask       `json:"ask,omitempty"`
 	Forecast  *Forecast  `json:"forecast,omitempty"`
+	Patterns  *Patterns  `json:"patterns,omitempty"`
 }
 
 // Error is a query that cannot be run as it stands. Its text is for the person who wrote the query.
@@ -78,6 +80,7 @@ var types = []struct {
 	{TypeIncidents, readIncidents},
 	{TypeAsk, readAsk},
 	{TypeForecast, readForecast},
+	{TypePatterns, readPatterns},
 }
 
 // Types returns the known query types in stable order.

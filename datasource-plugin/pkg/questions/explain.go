@@ -48,7 +48,7 @@ func (s Servers) Explain(ctx context.Context, r Request) (Explained, error) {
 	})
 	var refusal *ask.Refusal
 	if errors.As(err, &refusal) {
-		return refuse(refusal.Reason, refusal.Suggestions), nil
+		return refuse(r, refusal.Reason, refusal.Suggestions), nil
 	}
 	if err != nil {
 		return Explained{}, fmt.Errorf("understand the question: %w", err)
@@ -72,14 +72,14 @@ func (s Servers) Check(ctx context.Context, r Request) (Explained, error) {
 func (s Servers) check(ctx context.Context, k Knowledge, r Request, e Explained) (Explained, error) {
 	p, err := r.plan(e.Frozen)
 	if err != nil {
-		return refuse(err.Error(), nil), nil
+		return refuse(r, err.Error(), nil), nil
 	}
 	g := s.gate(r)
 	g.Metrics, g.Logs = k.Metrics, k.Logs
 	checked, err := g.Check(ctx, p.translation())
 	var v *ask.Violation
 	if errors.As(err, &v) {
-		return refuse("the query may not run: "+v.Reason, nil), nil
+		return refuse(r, "the query may not run: "+v.Reason, nil), nil
 	}
 	if err != nil {
 		return Explained{}, fmt.Errorf("check the query: %w", err)
@@ -88,8 +88,8 @@ func (s Servers) check(ctx context.Context, k Knowledge, r Request, e Explained)
 	return e, nil
 }
 
-func refuse(reason string, suggestions []string) Explained {
-	return Explained{Refusal: Refusal{Refused: true, Reason: reason, Suggestions: append([]string{}, suggestions...)}, Alternatives: []Reading{}}
+func refuse(r Request, reason string, suggestions []string) Explained {
+	return Explained{Frozen: query.Frozen{Question: r.Query.Question}, Refusal: Refusal{Refused: true, Reason: reason, Suggestions: append([]string{}, suggestions...)}, Alternatives: []Reading{}}
 }
 
 // freeze keeps of a translation what a panel needs to run it again at another time.

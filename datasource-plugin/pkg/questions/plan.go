@@ -68,6 +68,9 @@ func (p plan) planLogs(r Request, g dataplane.Grid) (plan, error) {
 		return p, &ask.Violation{Rule: "parse", Reason: fmt.Sprintf("the query does not parse: %v", err)}
 	}
 	streams, isLines := e.(*ask.LogStreams)
+	if isLines && p.view != query.ViewAuto && p.view != query.ViewLogs && p.view != query.ViewTable || isLines && r.Unattended {
+		p.f.Unit, p.f.Concept = "lines", "lines" // counted
+	}
 	switch {
 	case isLines && (p.view == query.ViewTimeSeries || p.view == query.ViewVolume):
 		p.query, p.grid, p.byLevel, p.view = counted(streams, g.Step, "detected_level").String(), &g, true, query.ViewTimeSeries

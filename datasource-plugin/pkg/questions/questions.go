@@ -156,7 +156,7 @@ func (s Servers) choose(ctx context.Context, r Request) (Explained, error) {
 		return Explained{}, &NotStoredError{r.Query.Question}
 	}
 	if strings.TrimSpace(r.Query.Question) == "" {
-		return Explained{Refusal: Refusal{Refused: true, Reason: "the question is empty", Suggestions: []string{}}}, nil
+		return refuse(r, "the question is empty", nil), nil
 	}
 	return s.Explain(ctx, r)
 }
