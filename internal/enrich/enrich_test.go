@@ -133,14 +133,14 @@ func TestSelectorsEscape(t *testing.T) {
 	}
 }
 
-// prometheus answers every query with the same series, and keeps what it was asked.
-type prometheus struct {
+// fakePrometheus answers every query with the same series, and keeps what it was asked.
+type fakePrometheus struct {
 	matrix model.Matrix
 	err    error
 	asked  []string
 }
 
-func (p *prometheus) QueryRange(_ context.Context, expr string, _ promapi.Range, _ int) (promapi.Answer, error) {
+func (p *fakePrometheus) QueryRange(_ context.Context, expr string, _ promapi.Range, _ int) (promapi.Answer, error) {
 	p.asked = append(p.asked, expr)
 	return promapi.Answer{Value: p.matrix}, p.err
 }
@@ -155,7 +155,7 @@ func steps(labels model.Metric, values ...float64) *model.SampleStream {
 }
 
 func TestScoresTellWhatMovedFirst(t *testing.T) {
-	p := &prometheus{matrix: model.Matrix{
+	p := &fakePrometheus{matrix: model.Matrix{
 		steps(model.Metric{"__name__": "anomaly_score", "metric": "latency", "namespace": "shop"}, 0, 0, 0, 2, 3),
 		steps(model.Metric{"__name__": "anomaly_score", "metric": "memory", "namespace": "shop"}, 0, 1.5, 12),
 		steps(model.Metric{"__name__": "anomaly_score", "metric": "quiet", "namespace": "shop"}, 0, 1, 0),
@@ -178,7 +178,7 @@ func TestScoresTellWhatMovedFirst(t *testing.T) {
 }
 
 func TestChangesTellWhatWasRolledOut(t *testing.T) {
-	p := &prometheus{matrix: model.Matrix{
+	p := &fakePrometheus{matrix: model.Matrix{
 		steps(model.Metric{"__name__": "kube_deployment_status_observed_generation", "namespace": "shop", "deployment": "cart"}, 7, 7, 8, 8),
 		steps(model.Metric{"__name__": "kube_deployment_status_observed_generation", "namespace": "shop", "deployment": "web"}, 3, 3, 3, 3),
 		steps(model.Metric{"__name__": "kube_configmap_metadata_resource_version", "namespace": "shop", "configmap": "cart"}, 1, 2, 2, 3),

@@ -22,6 +22,9 @@ type Runbooks struct {
 
 var _ Source = Runbooks{}
 
+// namedByAlert marks what a ticket links to anyhow.
+const namedByAlert = "Named by the alert."
+
 // maxFitting is how many runbooks of the folder are shown: beyond three nobody reads.
 const maxFitting = 3
 
@@ -35,7 +38,7 @@ func (x Runbooks) Look(_ context.Context, s Subject) ([]incident.Evidence, error
 	for _, a := range s.Incident.Alerts {
 		if u := report.Runbook(a); u != "" && !seen[u] {
 			seen[u] = true
-			out = append(out, incident.Evidence{Kind: incident.EvidenceRunbook, Title: "Runbook of " + a.Name(), Text: "Named by the alert.", URL: u})
+			out = append(out, incident.Evidence{Kind: incident.EvidenceRunbook, Title: "Runbook of " + a.Name(), Text: namedByAlert, URL: u})
 		}
 	}
 	if x.Index == nil || len(out) >= maxFitting {

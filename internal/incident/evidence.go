@@ -51,6 +51,8 @@ type Dossier struct {
 	At       time.Time  `json:"at"`
 	Evidence []Evidence `json:"evidence"`
 	Missing  []Gap      `json:"missing,omitempty"`
+	// Told: the incident's tickets hold it, or got it as a comment.
+	Told bool `json:"told,omitempty"`
 }
 
 // Dossiers keeps what was found. It is safe for concurrent use.
