@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 )
 
@@ -203,4 +204,21 @@ func (p *Pattern) Severity() Severity {
 		}
 	}
 	return best
+}
+
+// Plus returns p with what another pattern counted. Its texts stay.
+func (p Pattern) Plus(q *Pattern) Pattern {
+	p.Count += q.Count
+	p.Events += q.Events
+	p.addSeverities(q.Severities)
+	if q.First != 0 && (p.First == 0 || q.First < p.First) {
+		p.First = q.First
+	}
+	p.Last = max(p.Last, q.Last)
+	sums := map[Entity]int64{}
+	for _, e := range append(slices.Clone(p.Entities), q.Entities...) {
+		sums[e.Entity] += e.Count
+	}
+	p.Entities = topEntities(sums)
+	return p
 }

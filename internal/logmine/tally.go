@@ -76,6 +76,11 @@ func entities(of [][]tally) []EntityCount {
 			sums[Entity{ts[i].kind, string(ts[i].value)}] += ts[i].count - ts[i].over
 		}
 	}
+	return topEntities(sums)
+}
+
+// topEntities sorts counts by kind, the most frequent first, five of each kind at most.
+func topEntities(sums map[Entity]int64) []EntityCount {
 	out := make([]EntityCount, 0, len(sums))
 	for e, n := range sums {
 		out = append(out, EntityCount{e, n})
