@@ -97,7 +97,9 @@ func newRig(t *testing.T, store *memory) *rig {
 	}})
 	r.Worker = enrich.NewWorker(enrich.WorkerOptions{
 		Store: store, Enricher: func() *enrich.Enricher { return e }, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-		Comment:    func(d incident.Dossier) ticket.Doc { return ticket.Doc{ticket.Paragraph(ticket.Text(d.Evidence[0].Title))} },
+		Comment: func(d incident.Dossier) ticket.Doc {
+			return ticket.Doc{ticket.Paragraph(ticket.Text(d.Evidence[0].Title))}
+		},
 		Registerer: prometheus.NewRegistry(), Wrote: func() { r.wrote++ },
 	})
 	return r
@@ -124,11 +126,11 @@ func TestWorkerLooksWhenItIsWorthIt(t *testing.T) {
 
 		r.store.change(func(i *incident.Incident) { i.Total = 4 })
 		round(1) // a storm is not looked at with every alert
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		round(2)
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		round(3)
-		time.Sleep(3 * time.Hour)
+		pass(3 * time.Hour)
 		round(3) // it is old
 
 		delete(r.store.open, "01")
@@ -151,14 +153,14 @@ func TestWorkerTellsATicketOnce(t *testing.T) {
 		require.Equal(t, incident.TaskUpdate, r.store.tasks[0].Kind)
 		require.Equal(t, "portent-01", r.store.tasks[0].Key)
 
-		time.Sleep(11 * time.Minute)
+		pass(11 * time.Minute)
 		require.NoError(t, r.Round(t.Context()))
 		require.Equal(t, 2, r.looked)
 		require.Len(t, r.store.tasks, 2)
 
 		// Another process goes on where this one stopped.
 		next := newRig(t, r.store)
-		time.Sleep(11 * time.Minute)
+		pass(11 * time.Minute)
 		require.NoError(t, next.Round(t.Context()))
 		require.Equal(t, 1, next.looked)
 		require.Len(t, r.store.tasks, 2)
@@ -171,7 +173,7 @@ func TestWorkerIsSilentWhenTheDraftHoldsIt(t *testing.T) {
 		require.NoError(t, r.Round(t.Context()))
 		require.Equal(t, "memory", r.ForTicket("01").Evidence[0].Title)
 		r.store.change(func(i *incident.Incident) { i.Trackers = []string{"jira"} })
-		time.Sleep(11 * time.Minute)
+		pass(11 * time.Minute)
 		require.NoError(t, r.Round(t.Context()))
 		require.Empty(t, r.store.tasks)
 		require.True(t, r.store.dossiers["01"].Told)
@@ -198,7 +200,7 @@ func TestWorkerTriesAgain(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
-		time.Sleep(11 * time.Minute)
+		pass(11 * time.Minute)
 		cancel()
 		require.NoError(t, <-done)
 		r.store.mu.Lock()
@@ -206,4 +208,9 @@ func TestWorkerTriesAgain(t *testing.T) {
 		require.Len(t, r.store.tasks, 1)
 		require.True(t, r.store.dossiers["01"].Told)
 	})
+}
+
+// pass lets time go by in a bubble of synctest.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the bubble's own time
 }
