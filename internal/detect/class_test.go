@@ -73,7 +73,7 @@ func TestClassDecidesWhatMatters(t *testing.T) {
 
 // What does not matter does not use up the report of what does.
 func TestClassDoesNotTireOfWhatItDoesNotTell(t *testing.T) {
-	for _, o := range judged(t, detect.Class{Direction: detect.Down}, 150, 150, 150, 150, 150, 150) {
+	for _, o := range judged(t, detect.Class{Direction: detect.Down}, 150, 151, 149, 150.5, 150, 149.5) {
 		require.LessOrEqual(t, o.Score, 1.0)
 	}
 	out := judged(t, detect.Class{Direction: detect.Down}, 150, 150, 150, 40)

@@ -318,7 +318,7 @@ func testRare(t *testing.T, row detect.Row) {
 
 func testSize(t *testing.T, row detect.Row) {
 	b := open(row)
-	require.LessOrEqual(t, row.Bytes, 440, "a million series are to fit into 1 GiB")
+	require.LessOrEqual(t, row.Bytes, 880, "a million series are to fit into 1 GiB")
 	require.LessOrEqual(t, b.StateLen(), row.Bytes)
 	require.NotEmpty(t, row.Does)
 	require.Positive(t, row.Version)

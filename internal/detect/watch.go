@@ -1,0 +1,32 @@
+package detect
+
+// watch is what combined sees besides level and jump: the kinds of change of which a
+// value near its level says nothing. Each is evidence of its own.
+type watch struct {
+	Swing   swing
+	Trend   trend // within hours; what rises within minutes is a deviation from the level, too
+	Silence silence
+}
+
+// watchMargin is by how much spread and trend must exceed their bars here: most of
+// what they see is seen by level and jump as well, and their false alarms add up.
+const watchMargin = 1.4
+
+// observe returns the strongest evidence. They are not joined: each is held to its
+// bar alone, and what moves one moves another.
+func (w *watch) observe(e *env, c *clock, limit float64, gap bool, x sample) evidence {
+	best := w.Silence.observe(c, limit, gap, x)
+	for _, y := range [...]evidence{w.Swing.observe(c, limit, gap, x), w.Trend.observe(e, c, gap, x, longPace)} {
+		y.score /= watchMargin
+		e.class.filter(x.v, &y)
+		if y.ready && y.score > 1 && (!best.ready || y.score > best.score) {
+			best = y
+		}
+	}
+	if best.score <= 1 {
+		best.ready = false // it says what others say better: that nothing happened
+	}
+	return best
+}
+
+func (w *watch) whole() bool { return w.Swing.whole() && w.Trend.whole() && w.Silence.whole() }
