@@ -60,6 +60,14 @@ func TestRolesDecideWhoMayDoWhat(t *testing.T) {
 		{"GET", "/suppressed", "", "viewer"},
 		{"GET", "/outbox", "", "viewer"},
 		{"POST", dismiss, `{"reason":""}`, "analyst"}, // no reason: 400 for those who may
+		{"POST", "/api/v1/incidents/" + idMemory + "/escalate", `{"reason":""}`, "analyst"},
+		{"POST", "/api/v1/incidents/" + idMemory + "/feedback", `{"reason":""}`, "analyst"},
+		{"POST", "/api/v1/incidents/" + idMemory + "/approve", `{"reason":""}`, "approver"},
+		{"POST", "/api/v1/incidents/" + idMemory + "/edit", `{"reason":""}`, "approver"},
+		{"GET", "/api/v1/policy", "", "viewer"},
+		{"GET", "/policy", "", "viewer"},
+		{"POST", "/api/v1/policy/killswitch", `{"reason":""}`, "approver"},
+		{"POST", "/policy/killswitch", "engaged=true", "approver"},
 		{"POST", "/incidents/" + idMemory + "/reopen", "reason=", "analyst"},
 		{"POST", "/api/v1/outbox/0/replay", "{}", "approver"}, // no such task: 404 for those who may
 		{"POST", "/outbox/0/replay", "", "approver"},

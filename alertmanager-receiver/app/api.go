@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,29 +12,20 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/incidentapi"
 	"github.com/portent-dev/portent/internal/outbox"
-	"github.com/portent-dev/portent/internal/ticket"
 	"github.com/portent-dev/portent/internal/web"
 )
 
 const (
 	// defaultLimit of a page of incidents or alerts.
 	defaultLimit = 100
-	// maxActionBytes of the body of an action: a reason and some room.
-	maxActionBytes = 16 << 10
+	// maxActionBytes of the body of an action: a reason and the text of an edited draft.
+	maxActionBytes = 128 << 10
 	// maxReason in runes: it is shown in a line of the timeline.
 	maxReason = 500
-)
-
-// What people decide.
-const (
-	actionDismiss = "dismiss"
-	actionReopen  = "reopen"
-	actionReplay  = "replay"
 )
 
 // serveIncidents answers GET /api/v1/incidents. For somebody who sees a part, a page may hold fewer than
@@ -63,9 +55,21 @@ func (s *server) serveIncidents(w http.ResponseWriter, r *http.Request, p princi
 		return
 	}
 	set := s.settings.Load()
+	ids := make([]string, len(incs))
+	for i := range incs {
+		ids[i] = incs[i].ID
+	}
+	dossiers, err := s.dossiers.DossiersOf(r.Context(), ids)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
 	page := incidentapi.IncidentPage{Incidents: make([]incidentapi.Incident, 0, len(incs)), Next: cursorOrNull(next)}
 	for _, inc := range incs {
-		if seen, _, ok := p.view(inc, set.words); ok {
+		if seen, whole, ok := p.view(inc, set.words); ok {
+			if d, found := dossiers[inc.ID]; found && whole {
+				seen.Dossier = &d
+			}
 			seen.Timeline = nil // only with a single incident
 			page.Incidents = append(page.Incidents, toAPI(seen, set.links))
 		}
@@ -73,20 +77,29 @@ func (s *server) serveIncidents(w http.ResponseWriter, r *http.Request, p princi
 	web.JSON(w, http.StatusOK, page)
 }
 
-// serveIncident answers GET /api/v1/incidents/{id}.
+// serveIncident answers GET /api/v1/incidents/{id}. Its ETag changes with what it shows.
 func (s *server) serveIncident(w http.ResponseWriter, r *http.Request, p principal) {
-	inc, _, err := s.visible(r, p)
+	inc, whole, err := s.see(r.Context(), p, r.PathValue("id"))
+	var out incidentapi.Incident
+	if err == nil {
+		out, err = s.incidentToAPI(r.Context(), inc, whole)
+	}
 	if err != nil {
 		s.failed(w, r, err)
 		return
 	}
-	web.JSON(w, http.StatusOK, toAPI(inc, s.settings.Load().links))
+	tag := etag(out)
+	w.Header().Set("ETag", tag)
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	web.JSON(w, http.StatusOK, out)
 }
 
-// visible loads the incident of the request as the principal may see it. What it must not see does not exist.
-func (s *server) visible(r *http.Request, p principal) (inc incident.Incident, whole bool, err error) {
-	id := r.PathValue("id")
-	inc, err = s.store.Get(r.Context(), id)
+// see loads an incident as the principal may see it. What it must not see does not exist.
+func (s *server) see(ctx context.Context, p principal, id string) (inc incident.Incident, whole bool, err error) {
+	inc, err = s.store.Get(ctx, id)
 	if err != nil {
 		return inc, false, err
 	}
@@ -97,76 +110,78 @@ func (s *server) visible(r *http.Request, p principal) (inc incident.Incident, w
 	return seen, whole, nil
 }
 
-// serveAction answers POST /api/v1/incidents/{id}/{dismiss,reopen}.
+// serveAction answers POST /api/v1/incidents/{id}/{approve,dismiss,edit,escalate,feedback,reopen}. With If-Match it
+// does so only when the incident is still what it was.
 func (s *server) serveAction(w http.ResponseWriter, r *http.Request, p principal) {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		web.Error(w, http.StatusUnsupportedMediaType, errors.New("want Content-Type application/json"), `send {"reason":"…"}`)
 		return
 	}
-	var a incidentapi.Action
+	d := decision{Incident: r.PathValue("id"), Do: r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxActionBytes))
 	if err == nil {
-		err = json.Unmarshal(body, &a)
+		err = json.Unmarshal(body, &d.Action)
 	}
 	if err != nil {
 		web.Error(w, http.StatusBadRequest, fmt.Errorf("read the body: %w", err), `send {"reason":"…"}`)
 		return
 	}
-	inc, err := s.act(r, p, r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:], a.Reason)
+	if err := s.ifMatch(r, p, d.Incident); err != nil {
+		s.actionFailed(w, r, err)
+		return
+	}
+	inc, err := s.carryOut(r.Context(), p, d)
 	if err != nil {
 		s.actionFailed(w, r, err)
 		return
 	}
-	web.JSON(w, http.StatusOK, toAPI(inc, s.settings.Load().links))
+	out, err := s.incidentToAPI(r.Context(), inc, true)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	w.Header().Set("ETag", etag(out))
+	web.JSON(w, http.StatusOK, out)
 }
 
-// errReason and errAction are the caller's fault; errPart is a matter of scope.
-var (
-	errReason = fmt.Errorf("a reason of 1 to %d characters is needed", maxReason)
-	errAction = errors.New("no such action")
-	errPart   = errors.New("the incident also holds alerts that you may not see")
-)
+// errMatch: the incident is another one than the caller looked at.
+var errMatch = errors.New("the incident has changed since it was read")
 
-// act carries out what a person decided about an incident.
-func (s *server) act(r *http.Request, p principal, action, reason string) (incident.Incident, error) {
-	reason = ticket.OneLine(reason, maxReason+1)
-	if reason == "" || utf8.RuneCountInString(reason) > maxReason {
-		return incident.Incident{}, errReason
+func (s *server) ifMatch(r *http.Request, p principal, id string) error {
+	want := r.Header.Get("If-Match")
+	if want == "" || want == "*" {
+		return nil
 	}
-	_, whole, err := s.visible(r, p)
+	inc, whole, err := s.see(r.Context(), p, id)
 	if err != nil {
-		return incident.Incident{}, err
+		return err
 	}
-	if !whole {
-		return incident.Incident{}, errPart
+	out, err := s.incidentToAPI(r.Context(), inc, whole)
+	if err == nil && etag(out) != want {
+		err = errMatch
 	}
-	var do func() (incident.Incident, error)
-	id := r.PathValue("id")
-	switch action {
-	case actionDismiss:
-		do = func() (incident.Incident, error) { return s.decide.Dismiss(r.Context(), id, p.name, reason) }
-	case actionReopen:
-		do = func() (incident.Incident, error) { return s.decide.Reopen(r.Context(), id, p.name, reason) }
-	default:
-		return incident.Incident{}, errAction
-	}
-	inc, err := do()
-	if err != nil {
-		return incident.Incident{}, err
-	}
-	s.metrics.decisions.WithLabelValues(action).Inc()
-	s.wakeOutbox()
-	return inc, nil
+	return err
 }
 
 func (s *server) actionFailed(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, errReason):
 		s.fail(w, r, http.StatusBadRequest, err, "say why: it stands in the timeline and in the audit log")
+	case errors.Is(err, errVerdict), errors.Is(err, errDraft):
+		s.fail(w, r, http.StatusBadRequest, err, "see docs/configuration/receiver.md")
 	case errors.Is(err, errAction):
-		s.fail(w, r, http.StatusNotFound, err, "actions are dismiss and reopen")
+		s.fail(w, r, http.StatusNotFound, err, "actions are approve, dismiss, edit, escalate, feedback and reopen")
+	case errors.Is(err, errRole):
+		s.metrics.denied.WithLabelValues("role").Inc()
+		s.fail(w, r, http.StatusForbidden, err, "ask somebody who has it")
 	case errors.Is(err, errPart):
 		s.fail(w, r, http.StatusForbidden, err, "ask somebody who sees all of it")
+	case errors.Is(err, errMatch):
+		s.fail(w, r, http.StatusPreconditionFailed, err, "read it again, and decide again")
+	case errors.Is(err, outbox.ErrStale):
+		s.fail(w, r, http.StatusConflict, err, "read it again: only what was looked at can be approved")
+	case errors.Is(err, outbox.ErrNotHeld):
+		s.fail(w, r, http.StatusConflict, err, "its tickets are filed, given up or dropped already, or none was asked for")
 	default:
 		s.failed(w, r, err)
 	}
@@ -240,9 +255,9 @@ func (s *server) serveTasks(w http.ResponseWriter, r *http.Request, _ principal)
 	q := outbox.Query{IncidentID: v.Get("incident"), Cursor: v.Get("cursor")}
 	if err == nil {
 		switch q.State = outbox.State(v.Get("state")); q.State {
-		case "", outbox.StatePending, outbox.StateInflight, outbox.StateDone, outbox.StateDead:
+		case "", outbox.StatePending, outbox.StateInflight, outbox.StateDone, outbox.StateDead, outbox.StateHeld, outbox.StateRecorded, outbox.StateDropped:
 		default:
-			err = fmt.Errorf("state=%.20q: want pending, inflight, done or dead", v.Get("state"))
+			err = fmt.Errorf("state=%.20q: want pending, inflight, done, dead, held, recorded or dropped", v.Get("state"))
 		}
 	}
 	if err == nil {

@@ -206,7 +206,7 @@ func TestBadParametersAreNamed(t *testing.T) {
 		"/api/v1/alerts?limit=-1":           "want a number",
 		"/api/v1/audit?since=x":             "want an RFC 3339 time",
 		"/api/v1/audit?limit=x":             "want a number",
-		"/api/v1/outbox?state=lost":         "want pending, inflight, done or dead",
+		"/api/v1/outbox?state=lost":         "want pending, inflight, done, dead, held",
 		"/api/v1/outbox?limit=x":            "want a number",
 		"/api/v1/aside?limit=x":             "want a number",
 	} {
@@ -216,7 +216,7 @@ func TestBadParametersAreNamed(t *testing.T) {
 	requireError(t, ts.send(t, "GET", "/api/v1/incidents/nope", ""), 404, "nope")
 	requireError(t, ts.send(t, "POST", "/api/v1/incidents/x/dismiss", `{"reason":"x"}`), 415, "application/json")
 	requireError(t, ts.send(t, "POST", "/api/v1/incidents/x/dismiss", `{"reason":`, "Content-Type", "application/json"), 400, "read the body")
-	requireError(t, ts.send(t, "POST", "/api/v1/incidents/x/dismiss", `{"reason":"`+strings.Repeat("x", 20000)+`"}`, "Content-Type", "application/json"), 400, "too large")
+	requireError(t, ts.send(t, "POST", "/api/v1/incidents/x/dismiss", `{"reason":"`+strings.Repeat("x", 200000)+`"}`, "Content-Type", "application/json"), 400, "too large")
 }
 
 func TestSinceSelectsWhatWentOn(t *testing.T) {

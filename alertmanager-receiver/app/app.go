@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/portent-dev/portent/internal/outbox"
+	"github.com/portent-dev/portent/internal/policy"
 	"github.com/portent-dev/portent/internal/report"
 	"github.com/portent-dev/portent/internal/sqlstore"
 	"github.com/portent-dev/portent/internal/ticket/local"
@@ -53,6 +54,7 @@ type App struct {
 	worker   *outbox.Worker
 	local    *local.Tracker
 	trackers *trackerSet
+	evidence *evidenceWorker
 	external string // the address people reach us at when the configuration names none
 	exposed  bool   // others than this machine can reach us
 }
@@ -63,6 +65,8 @@ func Check(configFile, webConfigFile string) error {
 	c, err := Load(configFile)
 	if err == nil {
 		_, err = newAccess(c.Access, c.Webhook, nil)
+		_, everr := c.Evidence.sources()
+		err = errors.Join(err, web.Invalid("evidence", everr))
 		for i := range c.Trackers {
 			err = errors.Join(err, c.Trackers[i].check(fmt.Sprintf("trackers[%d]", i)))
 		}
@@ -158,7 +162,7 @@ func (a *App) openServer() (err error) {
 	users := &webUsers{path: *a.opts.WebConfig.WebConfigFile}
 	a.server = &server{
 		log: a.log.With("component", "http"), metrics: newMetrics(a.reg), now: time.Now,
-		store: a.db, inbox: a.db, tasks: a.db, audit: chain{a.db},
+		store: a.db, inbox: a.db, tasks: a.db, audit: chain{a.db}, dossiers: a.db, objectEvents: a.db, ledger: a.db, gater: newGater(a.db, a.log.With("component", "policy")),
 		readiness: &readiness{check: a.db.Ready, now: time.Now}, backlog: &backlog{count: a.db.Pending, now: time.Now}, busy: &memory{},
 		clockHeader: a.opts.ClockHeader, crossOrigin: http.NewCrossOriginProtection(), pages: pages, refusals: &repeatLog{now: time.Now}, trusted: users.trusted,
 	}
@@ -215,14 +219,16 @@ func (a *App) start(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	a.evidence = a.newEvidence()
+	a.words.evidenceOf = a.evidence.worker.ForTicket
 	a.worker, err = outbox.New(outbox.Options{
-		Queue: a.db, Inbox: a.db, Config: c.Outbox, Logger: a.log.With("component", "outbox"), Registerer: a.reg,
+		Queue: a.db, Inbox: a.db, Config: c.Outbox, OnlyByPerson: a.server.gater.byConfig, Logger: a.log.With("component", "outbox"), Registerer: a.reg,
 	})
 	if err != nil {
 		return err
 	}
 	a.runner, err = triage.NewRunner(triage.RunnerOptions{
-		Store: a.db, Policy: c.Triage, Writer: a.words, Route: next.router.trackers, Wrote: a.worker.Wake,
+		Store: a.db, Policy: c.Triage, Writer: a.words, Route: next.router.trackers, Gate: a.server.gater.gate, Wrote: a.worker.Wake,
 		Logger: a.log.With("component", "triage"), Registerer: a.reg, Replay: a.opts.ClockHeader != "",
 	})
 	if err != nil {
@@ -252,6 +258,14 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 	if next.router, err = newRouter(c.Routing, c.Trackers); err != nil {
 		return nil, nil, err
 	}
+	enricher, err := a.enricher(c.Evidence, next.links)
+	if err != nil {
+		return nil, nil, err
+	}
+	rules, err := policy.New(c.Policy)
+	if err != nil {
+		return nil, nil, err
+	}
 	targets, swap, err := a.trackers.prepare(ctx, c.Trackers)
 	if err != nil {
 		return nil, nil, err
@@ -260,6 +274,8 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 		swap()
 		a.words.current.Store(next.words)
 		a.server.settings.Store(next)
+		a.server.gater.replace(rules)
+		a.evidence.current.Store(enricher)
 		a.worker.SetTrackers(targets)
 		// Both were validated with the file: an error here is a defect.
 		if err := errors.Join(a.worker.SetConfig(c.Outbox), a.runner.Reconfigure(c.Triage, next.router.trackers)); err != nil {
@@ -324,6 +340,8 @@ func (a *App) Run(ctx context.Context) error {
 	for name, run := range map[string]func(context.Context) error{
 		"processor": a.runner.Run, "outbox": a.worker.Run,
 		"maintenance": func(ctx context.Context) error { a.db.RunMaintenance(ctx); return nil },
+		"drafts":      a.server.keepDrafts,
+		"evidence":    a.evidence.run,
 	} {
 		g.Go(func() error {
 			defer failed() // without one of them the others must not go on as if nothing had happened

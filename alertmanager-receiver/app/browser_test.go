@@ -43,6 +43,7 @@ func TestPagesInABrowser(t *testing.T) {
 		{"ticket", full.URL + "/tickets/LOCAL-1"},
 		{"suppressed", full.URL + "/suppressed"},
 		{"outbox", full.URL + "/outbox"},
+		{"policy", full.URL + "/policy"},
 	}
 	browser := startBrowser(t)
 	for _, width := range []int64{390, 1280} {
@@ -89,8 +90,9 @@ func TestPagesByKeyboard(t *testing.T) {
 
 	require.NoError(t, chromedp.Do(tab.ctx,
 		chromedp.Navigate(srv.URL+"/incidents/"+idMemory),
-		chromedp.SendKeys(chromedp.CSS("#reason"), "known, fixed by the rollout\r"),
-		chromedp.WaitVisible(`//h2[text()="Reopen"]`),
+		chromedp.Click(`//summary[text()="Dismiss"]`),
+		chromedp.SendKeys(chromedp.CSS("#reason-d"), "known, fixed by the rollout\r"),
+		chromedp.WaitVisible(`//summary[text()="Reopen"]`),
 	))
 	focused, at := read(`document.querySelector(".timeline li").textContent`), read(`location.href`)
 	require.Contains(t, focused, "known, fixed by the rollout")
@@ -120,7 +122,7 @@ const inspect = `(() => {
     last = level;
   }
   for (const n of document.querySelectorAll('nav')) if (!n.getAttribute('aria-label')) wrong.push('nav without a name');
-  for (const e of document.querySelectorAll('a[href],button,input,summary')) {
+  for (const e of document.querySelectorAll('a[href],button,input:not([type=hidden]),textarea,summary')) {
     const label = e.id && document.querySelector('label[for="' + e.id + '"]');
     if (!(e.textContent.trim() || e.getAttribute('aria-label') || label)) wrong.push('no name: ' + e.outerHTML);
     const r = e.getBoundingClientRect();

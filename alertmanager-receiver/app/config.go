@@ -3,12 +3,15 @@ package app
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
 
+	"github.com/portent-dev/portent/internal/enrich"
 	"github.com/portent-dev/portent/internal/outbox"
+	"github.com/portent-dev/portent/internal/policy"
 	"github.com/portent-dev/portent/internal/report"
 	"github.com/portent-dev/portent/internal/sqlstore"
 	"github.com/portent-dev/portent/internal/triage"
@@ -34,6 +37,10 @@ type Config struct {
 	Trackers []TrackerConfig `yaml:"trackers"`
 	Routing  RoutingConfig   `yaml:"routing"`
 
+	// Evidence is where it is looked for.
+	Evidence EvidenceConfig `yaml:"evidence"`
+	// Policy is what may happen without a person.
+	Policy policy.Config `yaml:"policy"`
 	// Triage is how alerts become incidents and which of them get a ticket.
 	Triage triage.Policy `yaml:"triage"`
 	// Outbox is how the trackers are called.
@@ -99,6 +106,8 @@ func DefaultConfig() Config {
 		Access:   []AccessConfig{},
 		Trackers: []TrackerConfig{{Name: TrackerLocal, Type: TrackerLocal}},
 		Routing:  RoutingConfig{Routes: []RouteConfig{}},
+		Evidence: EvidenceConfig{Timeout: model.Duration(enrich.DefaultTimeout), Links: []enrich.LinkTemplate{}},
+		Policy:   policy.DefaultConfig(),
 		Triage:   triage.DefaultPolicy(),
 		Outbox:   outbox.DefaultConfig(),
 	}
@@ -132,9 +141,21 @@ func (c *Config) Validate() error {
 		validateAccess(c.Access),
 		validateTrackers(c.Trackers),
 		web.Invalid("routing", c.Routing.validate(c.Trackers)),
+		web.Invalid("evidence", c.Evidence.validate()),
+		web.Invalid("policy", c.validatePolicy()),
 		web.Invalid("triage", c.Triage.Validate()),
 		web.Invalid("outbox", c.Outbox.Validate()),
 	)
+}
+
+func (c *Config) validatePolicy() error {
+	errs := []error{c.Policy.Validate()}
+	for i, n := range c.Policy.EscalateTo {
+		if !slices.ContainsFunc(c.Trackers, func(t TrackerConfig) bool { return t.Name == n }) {
+			errs = append(errs, web.Invalid(fmt.Sprintf("escalate_to[%d]", i), fmt.Errorf("no tracker is named %q; there are %s", n, trackerNames(c.Trackers))))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func checkDSN(dsn string) error {

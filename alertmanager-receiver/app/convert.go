@@ -20,7 +20,8 @@ func toAPI(inc incident.Incident, links report.Links) incidentapi.Incident {
 		StartedAt: inc.StartedAt.UTC(), EndedAt: timeOrNull(inc.EndedAt), UpdatedAt: inc.UpdatedAt.UTC(),
 		Tickets:  make([]incidentapi.Ticket, 0, len(inc.Tickets)),
 		Alerts:   make([]incidentapi.Alert, 0, len(inc.Alerts)),
-		Evidence: evidence(inc, links),
+		Evidence: append(found(inc.Dossier), evidence(inc, links)...),
+		Missing:  missing(inc.Dossier),
 		URL:      links.Incident(inc.ID),
 	}
 	if c := inc.RootCause; c.Entity != "" || c.Alertname != "" {
@@ -47,6 +48,30 @@ func alertToAPI(a incident.Alert) incidentapi.Alert {
 		Fingerprint: a.Fingerprint, StartsAt: a.StartsAt.UTC(), EndsAt: timeOrNull(a.EndsAt), Status: string(a.Status),
 		Labels: lset, Annotations: a.Annotations, GeneratorURL: a.GeneratorURL, Why: a.Why,
 	}
+}
+
+// found lists what was looked for and found.
+func found(d *incident.Dossier) []incidentapi.Evidence {
+	out := []incidentapi.Evidence{}
+	if d == nil {
+		return out
+	}
+	for _, e := range d.Evidence {
+		out = append(out, incidentapi.Evidence{Kind: string(e.Kind), Title: e.Title, Text: e.Text, Query: e.Query, URL: e.URL, At: timeOrNull(e.At), Source: e.Source})
+	}
+	return out
+}
+
+// missing lists what could not be looked at.
+func missing(d *incident.Dossier) []incidentapi.Gap {
+	if d == nil {
+		return nil
+	}
+	var out []incidentapi.Gap
+	for _, g := range d.Missing {
+		out = append(out, incidentapi.Gap{Source: g.Source, Reason: g.Reason})
+	}
+	return out
 }
 
 // evidence lists the different expressions behind the alerts, with links to their graphs.

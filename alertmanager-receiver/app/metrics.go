@@ -21,6 +21,7 @@ type metrics struct {
 	bodyBytes  prometheus.Histogram
 	putSeconds prometheus.Histogram
 	denied     *prometheus.CounterVec
+	events     *prometheus.CounterVec
 	decisions  *prometheus.CounterVec
 }
 
@@ -52,6 +53,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "portent_receiver_requests_denied_total",
 			Help: "Requests to the API and the pages that were denied, by reason.",
 		}, []string{"reason"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "portent_receiver_kubernetes_events_total",
+			Help: "Events of Kubernetes received, by outcome. Their sender does not send again: all but accepted are lost.",
+		}, []string{"outcome"}),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "portent_receiver_decisions_total",
 			Help: "What people decided on incidents and tasks, by action.",
@@ -59,13 +64,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	for _, o := range []string{outcomeAccepted, outcomeRefused, outcomeTooLarge, outcomeDenied, outcomeBusy, outcomeUnavailable} {
 		m.notices.WithLabelValues(o)
+		m.events.WithLabelValues(o)
 	}
 	for _, r := range []string{"unauthenticated", "role", "scope"} {
 		m.denied.WithLabelValues(r)
 	}
-	for _, a := range []string{actionDismiss, actionReopen, actionReplay} {
+	for _, a := range []string{actionApprove, actionDismiss, actionEdit, actionEscalate, actionFeedback, actionReopen, actionReplay, actionSwitch} {
 		m.decisions.WithLabelValues(a)
 	}
-	reg.MustRegister(m.notices, m.alerts, m.truncated, m.bodyBytes, m.putSeconds, m.denied, m.decisions)
+	reg.MustRegister(m.notices, m.alerts, m.truncated, m.bodyBytes, m.putSeconds, m.denied, m.events, m.decisions)
 	return m
 }

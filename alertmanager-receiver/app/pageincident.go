@@ -32,7 +32,9 @@ type incidentView struct {
 	Tickets                          []ticketView
 	NoTicket                         string
 	Facts                            []fact
-	Action                           *actionView
+	Actions                          []formView
+	Drafts                           []draftView
+	Routing                          *routing
 	AlertCount                       string
 	Scale                            struct{ From, To stamp }
 	Alerts                           []alertView
@@ -56,8 +58,6 @@ type fact struct {
 	Time        stamp
 }
 
-type actionView struct{ Head, Text, Button, Href string }
-
 type alertView struct {
 	Name, Subject, Severity, Status, Text, Span, Why, Expr string
 	X, W                                                   int // of the bar, in thousandths of the incident
@@ -72,7 +72,7 @@ type eventView struct {
 
 // pageIncident shows one incident.
 func (s *server) pageIncident(w http.ResponseWriter, r *http.Request, p principal) {
-	inc, whole, err := s.visible(r, p)
+	inc, whole, err := s.see(r.Context(), p, r.PathValue("id"))
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -94,8 +94,14 @@ func (s *server) pageIncident(w http.ResponseWriter, r *http.Request, p principa
 	s.addTickets(&v, g.Root, inc, ts, whole)
 	s.addAlerts(&v, inc)
 	addTimeline(&v, inc)
-	if whole && p.role.may(RoleAnalyst) && inc.MergedInto == "" {
-		v.Action = actionOn(inc)
+	if whole {
+		if err := s.addDrafts(r.Context(), &v, inc, p); err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		if p.role.may(RoleAnalyst) && inc.MergedInto == "" {
+			v.Actions = actionsOn(inc)
+		}
 	}
 	s.show(w, r, "incident.html", v)
 }
@@ -163,6 +169,15 @@ func (s *server) addTickets(v *incidentView, root string, inc incident.Incident,
 				text += " (" + ticket.OneLine(t.LastError, 200) + ")"
 				v.Notes = append(v.Notes, note{Text: "A ticket action was given up: see the outbox", Bad: true, Href: root + "outbox"})
 			}
+		case outbox.StateHeld:
+			text = "waits for approval: " + string(t.Kind)
+		case outbox.StateRecorded:
+			text = "would have been done: " + string(t.Kind)
+		case outbox.StateDropped:
+			if t.Kind != incident.TaskCreate {
+				continue
+			}
+			text = "draft dropped: " + t.Reason
 		case outbox.StateDone:
 			continue
 		}
@@ -298,28 +313,6 @@ func addTimeline(v *incidentView, inc incident.Incident) {
 	for _, e := range slices.Backward(events) { // newest first: that is what one looks for
 		v.Timeline = append(v.Timeline, eventView{exactly(e.At), e.Kind, e.Actor, e.Text})
 	}
-}
-
-func actionOn(inc incident.Incident) *actionView {
-	id := url.PathEscape(inc.ID)
-	if inc.Status == incident.StatusOpen {
-		return &actionView{"Dismiss", "Close it as not worth anybody's time. Its ticket is told.", "Dismiss incident", id + "/dismiss"}
-	}
-	return &actionView{"Reopen", "Open it again. Its ticket is told.", "Reopen incident", id + "/reopen"}
-}
-
-// pageAction carries out what the form on an incident's page asks for and leads back to it.
-func (s *server) pageAction(w http.ResponseWriter, r *http.Request, p principal) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxActionBytes)
-	if err := r.ParseForm(); err != nil {
-		s.pages.message(w, r, http.StatusBadRequest, fmt.Errorf("read the form: %w", err), "go back and send it again")
-		return
-	}
-	if _, err := s.act(r, p, r.PathValue("action"), r.PostForm.Get("reason")); err != nil {
-		s.actionFailed(w, r, err)
-		return
-	}
-	http.Redirect(w, r, "../"+url.PathEscape(r.PathValue("id")), http.StatusSeeOther)
 }
 
 type localTicketView struct {

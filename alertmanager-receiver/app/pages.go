@@ -40,7 +40,7 @@ type asset struct {
 }
 
 func newPages(now func() time.Time) (*pages, error) {
-	t, err := template.ParseFS(templateFiles, "templates/*.html")
+	t, err := template.New("").Funcs(template.FuncMap{"pair": func(a, b any) map[string]any { return map[string]any{"A": a, "B": b} }}).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("BUG: templates: %w", err)
 	}
@@ -66,6 +66,7 @@ type page struct {
 	Now        stamp
 	Version    string
 	User, Role string
+	CSRF       string // of the session, empty without one
 }
 
 type navItem struct {
@@ -78,6 +79,7 @@ const (
 	navIncidents  = "Incidents"
 	navSuppressed = "Kept out"
 	navOutbox     = "Outbox"
+	navPolicy     = "Policy"
 )
 
 // frame makes the common part; depth is how many folders the page lies below the root.
@@ -90,8 +92,8 @@ func (g *pages) frame(head, current string, depth int, p principal) page {
 	if out.Version == "" {
 		out.Version = "(unversioned build)"
 	}
-	for _, n := range []navItem{{root, navIncidents, false}, {root + "suppressed", navSuppressed, false}, {root + "outbox", navOutbox, false}} {
-		if n.Text == navOutbox && p.scoped() {
+	for _, n := range []navItem{{root, navIncidents, false}, {root + "suppressed", navSuppressed, false}, {root + "outbox", navOutbox, false}, {root + "policy", navPolicy, false}} {
+		if (n.Text == navOutbox || n.Text == navPolicy) && p.scoped() {
 			continue
 		}
 		n.Current = n.Text == current

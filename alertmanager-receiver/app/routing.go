@@ -104,7 +104,19 @@ func newRouter(c RoutingConfig, trackers []TrackerConfig) (*router, error) {
 
 // trackers returns the names of the trackers of an incident; none means no ticket.
 func (r *router) trackers(inc incident.Incident) []string {
-	value := func(name string) string {
+	value := incidentValue(inc)
+	for _, x := range r.routes {
+		if matches(x.matchers, value) {
+			return x.trackers
+		}
+	}
+	return r.fallback
+}
+
+// incidentValue is what matchers about an incident are held against: its labels, its severity, and the alertname of
+// its probable cause.
+func incidentValue(inc incident.Incident) func(name string) string {
+	return func(name string) string {
 		switch name {
 		case "severity":
 			return string(inc.Severity)
@@ -121,10 +133,4 @@ func (r *router) trackers(inc incident.Incident) []string {
 		}
 		return ""
 	}
-	for _, x := range r.routes {
-		if matches(x.matchers, value) {
-			return x.trackers
-		}
-	}
-	return r.fallback
 }

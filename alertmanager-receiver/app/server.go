@@ -39,6 +39,7 @@ type (
 	decider interface {
 		Dismiss(ctx context.Context, id, actor, reason string) (incident.Incident, error)
 		Reopen(ctx context.Context, id, actor, reason string) (incident.Incident, error)
+		Escalate(ctx context.Context, id, actor, reason string, also []string) (incident.Incident, error)
 	}
 	// tasks is the part of outbox.Queue for people.
 	tasks interface {
@@ -49,6 +50,11 @@ type (
 	// auditLog returns the records from since on in their order, and the cursor of the next page.
 	auditLog interface {
 		Records(ctx context.Context, since time.Time, limit int, cursor string) ([]audit.Record, string, error)
+	}
+	// dossiers is what was found about incidents; those without any are left out.
+	dossiers interface {
+		Dossier(ctx context.Context, id string) (incident.Dossier, error)
+		DossiersOf(ctx context.Context, ids []string) (map[string]incident.Dossier, error)
 	}
 	// localTickets shows the tickets of the local tracker.
 	localTickets interface {
@@ -77,6 +83,12 @@ type server struct {
 	tasks   tasks
 	audit   auditLog
 	tickets localTickets
+	ledger  ledger
+
+	dossiers     dossiers
+	objectEvents incident.ObjectEvents
+
+	gater *gater
 
 	settings    atomic.Pointer[settings]
 	readiness   *readiness
@@ -107,10 +119,16 @@ func (s *server) ready() error {
 func (s *server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/v1/webhook/alertmanager", s.serveWebhook)
 
+	mux.HandleFunc("POST /api/v1/webhook/kubernetes", s.serveKubernetes)
+	mux.Handle("GET /api/v1/incidents/{id}/report", s.need(RoleViewer, s.serveReport))
+
 	mux.Handle("GET /api/v1/incidents", s.need(RoleViewer, s.serveIncidents))
 	mux.Handle("GET /api/v1/incidents/{id}", s.need(RoleViewer, s.serveIncident))
-	mux.Handle("POST /api/v1/incidents/{id}/dismiss", s.need(RoleAnalyst, s.serveAction))
-	mux.Handle("POST /api/v1/incidents/{id}/reopen", s.need(RoleAnalyst, s.serveAction))
+	for action, role := range actionRoles {
+		mux.Handle("POST /api/v1/incidents/{id}/"+action, s.need(role, s.serveAction))
+	}
+	mux.Handle("GET /api/v1/policy", s.need(RoleViewer, s.unscoped(s.servePolicy)))
+	mux.Handle("POST /api/v1/policy/killswitch", s.need(RoleApprover, s.unscoped(s.serveSwitch)))
 	mux.Handle("GET /api/v1/alerts", s.need(RoleViewer, s.serveAlerts))
 	mux.Handle("GET /api/v1/audit", s.need(RoleViewer, s.unscoped(s.serveAudit)))
 	mux.Handle("GET /api/v1/outbox", s.need(RoleViewer, s.unscoped(s.serveTasks)))
@@ -120,6 +138,8 @@ func (s *server) routes(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", s.need(RoleViewer, s.pageList))
 	mux.Handle("GET /incidents/{id}", s.need(RoleViewer, s.pageIncident))
 	mux.Handle("POST /incidents/{id}/{action}", s.need(RoleAnalyst, s.pageAction))
+	mux.Handle("GET /policy", s.need(RoleViewer, s.unscoped(s.pagePolicy)))
+	mux.Handle("POST /policy/killswitch", s.need(RoleApprover, s.unscoped(s.pageSwitch)))
 	mux.Handle("GET /tickets/{key}", s.need(RoleViewer, s.pageTicket))
 	mux.Handle("GET /suppressed", s.need(RoleViewer, s.pageSuppressed))
 	mux.Handle("GET /outbox", s.need(RoleViewer, s.unscoped(s.pageOutbox)))

@@ -15,6 +15,7 @@ import (
 	"github.com/portent-dev/portent/internal/audit"
 	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/outbox"
+	"github.com/portent-dev/portent/internal/policy"
 	"github.com/portent-dev/portent/internal/report"
 	"github.com/portent-dev/portent/internal/sqlstore"
 	"github.com/portent-dev/portent/internal/ticket"
@@ -48,7 +49,7 @@ func newTestServer(t testing.TB, change func(*Config)) *testServer {
 	require.NoError(t, err)
 	ts.decide.store = db
 	ts.server = &server{
-		log: log, metrics: newMetrics(ts.reg), now: now, store: db, inbox: db, decide: ts.decide, tasks: db, audit: chain{db}, tickets: tracker,
+		log: log, metrics: newMetrics(ts.reg), now: now, store: db, inbox: db, decide: ts.decide, tasks: db, audit: chain{db}, tickets: tracker, ledger: db, gater: newGater(db, log),
 		readiness: &readiness{check: db.Ready, now: now}, backlog: &backlog{count: db.Pending, now: now}, busy: &memory{}, wake: func() {}, wakeOutbox: func() {},
 		crossOrigin: http.NewCrossOriginProtection(), pages: pages, refusals: &repeatLog{now: now},
 	}
@@ -67,6 +68,9 @@ func newTestServer(t testing.TB, change func(*Config)) *testServer {
 	router, err := newRouter(c.Routing, c.Trackers)
 	require.NoError(t, err)
 	ts.settings.Store(&settings{config: c, access: acc, links: links, words: words, router: router})
+	rules, err := policy.New(c.Policy)
+	require.NoError(t, err)
+	ts.gater.replace(rules)
 	ts.routes(ts.mux)
 	return ts
 }
@@ -103,6 +107,19 @@ func (f *fakeDecider) Dismiss(ctx context.Context, id, actor, reason string) (in
 
 func (f *fakeDecider) Reopen(ctx context.Context, id, actor, reason string) (incident.Incident, error) {
 	return f.set(ctx, id, actor, reason, incident.EventReopened, incident.StatusOpen)
+}
+
+func (f *fakeDecider) Escalate(ctx context.Context, id, actor, reason string, _ []string) (incident.Incident, error) {
+	inc, err := f.store.Get(ctx, id)
+	if err != nil {
+		return inc, err
+	}
+	f.actors = append(f.actors, actor)
+	inc.Severity = incident.SeverityCritical
+	if err := f.store.Apply(ctx, incident.Change{Incidents: []incident.Incident{inc}, Events: []incident.Event{{IncidentID: id, At: t0, Kind: incident.EventEscalated, Actor: actor, Text: reason}}}); err != nil {
+		return inc, err
+	}
+	return f.store.Get(ctx, id)
 }
 
 // seed is an incident for a test.

@@ -10,7 +10,11 @@ import (
 )
 
 // words is the writer of the configuration in use: a reload changes the links in what is written from then on.
-type words struct{ current atomic.Pointer[report.Plain] }
+type words struct {
+	current atomic.Pointer[report.Plain]
+	// evidenceOf is what is known of an incident, for its ticket; nil for nothing.
+	evidenceOf func(id string) *incident.Dossier
+}
 
 var _ triage.Writer = (*words)(nil)
 
@@ -18,8 +22,12 @@ func (w *words) Title(inc incident.Incident) string   { return w.current.Load().
 func (w *words) Summary(inc incident.Incident) string { return w.current.Load().Summary(inc) }
 
 func (w *words) Draft(key string, inc incident.Incident) ticket.Draft {
+	inc.Dossier = w.evidenceOf(inc.ID)
 	return w.current.Load().Draft(key, inc)
 }
+
+// evidence is a comment about what was found after the ticket was filed.
+func (w *words) evidence(d incident.Dossier) ticket.Doc { return w.current.Load().Evidence(d) }
 
 func (w *words) Comment(inc incident.Incident, joined, ended []incident.Alert, text string) ticket.Doc {
 	return w.current.Load().Comment(inc, joined, ended, text)

@@ -128,13 +128,34 @@ func (c *Client) Reopen(ctx context.Context, id, reason string) (Incident, error
 	return c.act(ctx, id, "reopen", reason)
 }
 
+// Approve lets the drafts of an incident be sent: those with the hash, or all of them as they are when it is
+// empty. ReasonConflict when nothing waits, or when the draft is another one by now.
+func (c *Client) Approve(ctx context.Context, id, hash, reason string) (Incident, error) {
+	return c.do(ctx, id, "approve", Action{Reason: reason, Hash: hash})
+}
+
+// Escalate makes an open incident critical and hands it on. Otherwise as Dismiss.
+func (c *Client) Escalate(ctx context.Context, id, reason string) (Incident, error) {
+	return c.act(ctx, id, "escalate", reason)
+}
+
+// Feedback says whether an incident was worth a ticket: VerdictConfirmed, VerdictDismissed, VerdictUndo, or
+// nothing but words.
+func (c *Client) Feedback(ctx context.Context, id, verdict, reason string) (Incident, error) {
+	return c.do(ctx, id, "feedback", Action{Reason: reason, Verdict: verdict})
+}
+
 func (c *Client) act(ctx context.Context, id, action, reason string) (Incident, error) {
+	return c.do(ctx, id, action, Action{Reason: reason})
+}
+
+func (c *Client) do(ctx context.Context, id, action string, body Action) (Incident, error) {
 	path, err := incidentPath(id, action)
 	if err != nil {
 		return Incident{}, err
 	}
 	var inc Incident
-	err = c.call(ctx, http.MethodPost, path, nil, Action{Reason: reason}, &inc)
+	err = c.call(ctx, http.MethodPost, path, nil, body, &inc)
 	return inc, err
 }
 

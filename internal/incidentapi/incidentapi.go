@@ -51,7 +51,11 @@ type Incident struct {
 	Tickets   []Ticket   `json:"tickets"`
 	Alerts    []Alert    `json:"alerts"`
 	Evidence  []Evidence `json:"evidence"`
+	Missing   []Gap      `json:"missing,omitempty"` // evidence that could not be had
 	Timeline  []Event    `json:"timeline,omitempty"`
+	// Only with a single incident: tickets that wait for somebody, and how sure we are of its class.
+	Drafts  []Draft  `json:"drafts,omitempty"`
+	Routing *Routing `json:"routing,omitempty"`
 
 	URL string `json:"url,omitempty"` // the incident's page
 }
@@ -85,10 +89,19 @@ type Alert struct {
 
 // Evidence is one thing that was looked at, with a link to it.
 type Evidence struct {
-	Kind  string `json:"kind"` // query
-	Title string `json:"title"`
-	Query string `json:"query,omitempty"`
-	URL   string `json:"url,omitempty"`
+	Kind   string     `json:"kind"` // anomaly, log, event, change, similar, runbook, link or query
+	Title  string     `json:"title"`
+	Text   string     `json:"text,omitempty"`
+	Query  string     `json:"query,omitempty"`
+	URL    string     `json:"url,omitempty"`
+	At     *time.Time `json:"at,omitempty"`     // when it happened or began
+	Source string     `json:"source,omitempty"` // where it was found
+}
+
+// Gap is a source that could not be asked, and why.
+type Gap struct {
+	Source string `json:"source"`
+	Reason string `json:"reason"`
 }
 
 // Event is one line of an incident's timeline.
@@ -111,9 +124,20 @@ type AlertPage struct {
 	Next   *string `json:"next"`
 }
 
-// Action is the body of dismiss and reopen.
+// Action is the body of approve, dismiss, escalate, reopen, feedback and edit. Only Reason is needed.
 type Action struct {
 	Reason string `json:"reason"`
+	// Of approve and edit: which draft, and the hash of what was looked at. Without a hash an approval is for what
+	// is there when it comes.
+	Task int64  `json:"task,omitempty"`
+	Hash string `json:"hash,omitempty"`
+	// Verdict of feedback: confirmed, dismissed, undo, or empty for words alone.
+	Verdict string `json:"verdict,omitempty"`
+	// What edit replaces; what is left out stays. Body is plain text.
+	Title    *string `json:"title,omitempty"`
+	Summary  *string `json:"summary,omitempty"`
+	Body     *string `json:"body,omitempty"`
+	Priority *string `json:"priority,omitempty"`
 }
 
 // AuditRecord is one link of the audit chain. Hash is over Prev and the rest, so a record that was changed,
@@ -142,7 +166,7 @@ type Task struct {
 	Tracker    string     `json:"tracker"`
 	Key        string     `json:"key"`   // the incident's key on every ticket
 	Kind       string     `json:"kind"`  // create, update, resolve, reopen or sweep
-	State      string     `json:"state"` // pending, inflight, done or dead
+	State      string     `json:"state"` // pending, inflight, done, dead, held, recorded or dropped
 	Attempts   int        `json:"attempts"`
 	CreatedAt  time.Time  `json:"createdAt"`
 	FirstTried *time.Time `json:"firstTried"` // null before the first attempt

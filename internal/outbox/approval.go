@@ -86,6 +86,14 @@ type Approvals interface {
 	FiledBy(ctx context.Context, rule string, since time.Time, limit int) (map[string]time.Time, error)
 }
 
+// A PolicyCount is how many creates a rule decided about came to a state.
+type PolicyCount struct {
+	Rule, Phase string
+	State       State
+	ByPerson    bool
+	N           int
+}
+
 // A Switch stops or lets go; the only one is KillSwitch.
 type Switch struct {
 	Name    string    `json:"name"`

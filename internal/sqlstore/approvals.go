@@ -165,6 +165,11 @@ func (s *Store) Edit(ctx context.Context, e outbox.Edit) (t outbox.Task, err err
 
 // Lapse drops drafts that nobody approved in time.
 func (s *Store) Lapse(ctx context.Context, now time.Time) (n int, err error) {
+	// Mostly there is none; nobody shall wait for the writer then.
+	err = s.r.QueryRowContext(ctx, `SELECT COUNT(*) FROM outbox WHERE state = 'held' AND kind = 'create' AND expires_at > 0 AND expires_at <= $1`, nano(now)).Scan(&n)
+	if err != nil || n == 0 {
+		return 0, s.reading("drafts", err)
+	}
 	err = s.write(ctx, "lapse of drafts", func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `SELECT `+taskColumns+taskTables+` WHERE o.state = 'held' AND o.kind = 'create' AND o.expires_at > 0 AND o.expires_at <= $1
 			ORDER BY o.id LIMIT $2`, nano(now), maxRows)
@@ -306,4 +311,20 @@ func (s *Store) SetSwitch(ctx context.Context, w outbox.Switch) error {
 		}
 		return s.appendAudit(ctx, tx, []audit.Entry{{At: w.At, Actor: w.Actor, Action: "switch." + w.Name, Subject: w.Name, Detail: detail}})
 	})
+}
+
+// PolicyReport counts what became of the tickets that were decided about since a time.
+func (s *Store) PolicyReport(ctx context.Context, since time.Time) ([]outbox.PolicyCount, error) {
+	rows, err := s.r.QueryContext(ctx, `SELECT rule, phase, state, by_person, COUNT(*) FROM outbox WHERE kind = 'create' AND phase <> '' AND created_at >= $1
+		GROUP BY rule, phase, state, by_person ORDER BY rule, phase, state, by_person`, nano(since))
+	out := []outbox.PolicyCount{}
+	err = eachRow(rows, err, func() error {
+		var c outbox.PolicyCount
+		var byPerson int
+		err := rows.Scan(&c.Rule, &c.Phase, &c.State, &byPerson, &c.N)
+		c.ByPerson = byPerson != 0
+		out = append(out, c)
+		return err
+	})
+	return out, s.reading("policy report", err)
 }
