@@ -12,6 +12,7 @@ import (
 
 	"github.com/portent-dev/portent/datasource-plugin/pkg/anomalies"
 	"github.com/portent-dev/portent/datasource-plugin/pkg/incidents"
+	"github.com/portent-dev/portent/datasource-plugin/pkg/patterns"
 	"github.com/portent-dev/portent/datasource-plugin/pkg/query"
 	"github.com/portent-dev/portent/datasource-plugin/pkg/settings"
 )
@@ -52,6 +53,8 @@ func (in *Instance) answer(ctx context.Context, raw backend.DataQuery, unattende
 		return in.question(ctx, *q.Ask, raw, unattended)
 	case query.TypeForecast:
 		return in.forecast(ctx, *q.Forecast, raw)
+	case query.TypePatterns:
+		return in.patterns(ctx, *q.Patterns, raw)
 	default:
 		return nil, fmt.Errorf("BUG: no answer for query type %q", q.Type)
 	}
@@ -81,6 +84,19 @@ func (in *Instance) incidents(ctx context.Context, q query.Incidents, raw backen
 	frames, err := incidents.Run(ctx, in.receiver, incidents.Request{
 		Query: q, From: raw.TimeRange.From, To: raw.TimeRange.To,
 		Link: in.settings.ReceiverLink, Fallback: in.settings.Target(settings.Receiver).URL,
+	})
+	return frames, cause(ctx, err)
+}
+
+func (in *Instance) patterns(ctx context.Context, q query.Patterns, raw backend.DataQuery) (data.Frames, error) {
+	if err := in.usable(settings.Loki); err != nil {
+		return nil, err
+	}
+	ctx, cancel := in.withTimeout(ctx, settings.Loki)
+	defer cancel()
+	frames, err := patterns.Run(ctx, in.loki, patterns.Request{
+		Query: q, From: raw.TimeRange.From, To: raw.TimeRange.To, MaxPoints: raw.MaxDataPoints,
+		UID: in.settings.UID, LokiUID: in.settings.LokiUID, Scope: in.settings.Scope,
 	})
 	return frames, cause(ctx, err)
 }
