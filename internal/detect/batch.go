@@ -111,6 +111,7 @@ func (b *batch) put() {
 
 func (s *shardState) commit(b *batch, first int32, now int64) {
 	var res ingest.Result
+	newest := int64(0)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := first; i >= 0; i = b.entries[i].next {
@@ -128,7 +129,9 @@ func (s *shardState) commit(b *batch, first int32, now int64) {
 		for _, sample := range samples {
 			s.take(slot, sample, now, &res)
 		}
+		newest = max(newest, s.series.at(slot).last)
 	}
+	s.engine.advance(newest)
 	s.count(res)
 	b.res.Add(res)
 }

@@ -27,6 +27,7 @@ type Engine struct {
 	now      atomic.Int64  // Unix ms, 0 before the first SetNow
 	series   atomic.Int64  // live, over all shards; guards MaxSeries
 	unplaced atomic.Uint64 // samples that Append itself dropped
+	newest   atomic.Int64  // time of the newest sample of all, Unix ms
 
 	batches sync.Pool // of *batch
 }
@@ -137,6 +138,16 @@ func (e *Engine) SetBar(class int, factor float64) (inForce float64) {
 		s.mu.Unlock()
 	}
 	return factor
+}
+
+// advance notes the time of a newest sample.
+func (e *Engine) advance(t int64) {
+	for {
+		was := e.newest.Load()
+		if t <= was || e.newest.CompareAndSwap(was, t) {
+			return
+		}
+	}
 }
 
 // maxShards is what ten bits of the hash can tell apart.

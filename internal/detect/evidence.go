@@ -1,6 +1,9 @@
 package detect
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // evidence is what one model says about one sample.
 type evidence struct {
@@ -10,11 +13,13 @@ type evidence struct {
 	lower, upper float64 // outside, this evidence alone gives a score above 1
 	reason       Reason
 	by           float64 // the deviation it speaks of, signed; 0 = that of the value from expected
+	rest         float64 // ms; see habit.hold. 0 = rest
 	still        bool    // it speaks of no deviation: direction and size do not matter
 }
 
 // judge writes what models say about a sample to out: their joint score, as far as it
-// matters in the class and held back by h, and the band that goes with it.
+// matters in the class and held back by h, and the band that goes with it. The kth of
+// all is always of the same kind.
 //
 // Scores are joined as the fourth root of the sum of fourth powers: near their
 // maximum, and two that say 0.85 each say 1 together.
@@ -24,11 +29,15 @@ func judge(out *Output, e *env, h *habit, c *clock, all ...*evidence) {
 	}
 	sum := 0.0
 	var best *evidence
-	for _, x := range all {
+	for k, x := range all {
 		if !x.ready {
 			continue
 		}
 		e.class.filter(out.Value, x)
+		if x.score > 1 && !e.class.passes(out.Value, x) {
+			x.score = held
+		}
+		x.score = h.hold(k, min(MaxScore, x.score), cmp.Or(x.rest, rest), c)
 		sq := x.score * x.score
 		sum += sq * sq
 		if best == nil || x.score > max(1, best.score) {
@@ -44,11 +53,10 @@ func judge(out *Output, e *env, h *habit, c *clock, all ...*evidence) {
 			out.Lower, out.Upper = max(out.Lower, x.lower), min(out.Upper, x.upper)
 		}
 	}
-	score := min(MaxScore, math.Sqrt(math.Sqrt(sum)))
-	if score > 1 && !e.class.passes(out.Value, best) {
-		score = held
+	out.Score = min(MaxScore, math.Sqrt(math.Sqrt(sum)))
+	if out.Score > 1 && !e.class.passes(out.Value, best) {
+		out.Score = held
 	}
-	out.Score = h.hold(score, c)
 	if out.Score > 1 {
 		out.Reason = best.reason
 	}

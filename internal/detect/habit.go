@@ -2,47 +2,61 @@ package detect
 
 import "math"
 
-// habit holds a score back once it has been told: an anomaly that lasts is reported
-// for reportFor, then only if it grows. Without it a level that moved for good would
-// stay an alarm until the model has learnt it, and one incident would look like a
-// hundred.
+// habit holds evidence back once it has been told: what lasts is reported for
+// reportFor, then only if it becomes clearly worse. Without it a level that moved for
+// good would stay an alarm until the model has learnt it, and one incident would look
+// like a hundred. Each kind of evidence has a bar of its own, so that a change of
+// kind is news; the slower the evidence, the longer it rests.
 type habit struct {
-	Peak float32 // highest score lately, fading
-	Run  int16   // samples of the present report; -1 once it was long enough
+	Bar [evidenceKinds]float32 // what a score must exceed to be news
+	Run [evidenceKinds]int16   // samples of the present report
 }
 
 const (
+	// evidenceKinds is how many models at most speak in one detector.
+	evidenceKinds = 4
 	// reportFor is long enough for a rule that is evaluated every 15 to 60 seconds
-	// and asks for some of them in a row; at least reportSamples, for slow series.
-	reportFor     = 5 * 60 * 1000 // ms
-	reportSamples = 5
-	// fading is what is left of the peak from one sample to the next: after a
-	// hundred samples a third, so that a like event is news again.
-	fading = 0.99
-	// growth is by how much a score must exceed the peak to be news before that.
+	// and asks for some of them in a row. A sample that comes more rarely stands for
+	// so long by itself.
+	reportFor = 5 * 60 * 1000 // ms
+	// growth is by how much a score must exceed what was told to be news: half as
+	// many digits again in the chance of it.
 	growth = 1.3
-	// held is the score of an anomaly that is not news.
-	held = 0.999
+	// rest is in what time the bar falls to a third once the evidence is normal again,
+	// for evidence that says nothing else.
+	rest = 1 * hour
+	// held is the score of an anomaly that is not news: above the threshold at which
+	// the alert rules let go.
+	held = 0.85
 )
 
-// hold takes the score of the models and returns the one to report.
-func (h *habit) hold(score float64, c *clock) float64 {
-	peak := float64(h.Peak)
-	defer func() { h.Peak = float32(max(peak, score) * fading) }()
+// hold takes the score of the kth evidence, and in what time (ms) it is to be
+// forgotten, and returns the score to report.
+func (h *habit) hold(k int, score, rest float64, c *clock) float64 {
+	bar := float64(h.Bar[k])
 	if score <= 1 {
-		h.Run = 0
+		// The first terms of 1/e^x: a bar need not fall exactly.
+		x := float64(c.Step) / rest
+		h.Bar[k], h.Run[k] = float32(bar/(1+x*(1+x/2))), 0
 		return score
 	}
-	switch {
-	case h.Run == 0 && score > peak, h.Run < 0 && score > growth*peak:
-		h.Run = 1
-		return score
-	case h.Run > 0 && float64(h.Run) < min(math.MaxInt16, c.samples(reportFor, reportSamples)):
-		h.Run++
-		return score
+	switch run := float64(h.Run[k]); {
+	case run > 0 && run < min(math.MaxInt16, c.samples(reportFor, 1)):
+		h.Run[k]++
+	case score > bar:
+		h.Run[k] = 1
+	default:
+		return held
 	}
-	h.Run = -1
-	return held
+	h.Bar[k] = float32(max(bar, growth*score))
+	return score
 }
 
-func (h *habit) whole() bool { return h.Peak >= 0 && h.Peak <= MaxScore && h.Run >= -1 }
+func (h *habit) whole() bool {
+	for k, bar := range h.Bar {
+		if !(bar >= 0 && bar <= 2*MaxScore) || h.Run[k] < 0 {
+			return false
+		}
+	}
+	return true
+}

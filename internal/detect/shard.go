@@ -250,13 +250,24 @@ func (s *shardState) current(r *series, now int64) bool {
 	return now-r.last <= after
 }
 
+// sourceMs is how far the newest sample of all may lie behind the time for samples
+// that are missing to be missed: past that, it is the source that is late.
+const sourceMs = 60 * 1000
+
 // visible returns what the series shows at now, and false if that is nothing: it may
 // have ended, or begun only. That a series is missing is shown instead of what its
-// newest sample was, as long as that is news.
+// newest sample was, as long as that is news. A series without end marker is missed
+// against the newest sample of all: when nothing comes, nothing has ended.
 func (s *shardState) visible(slot int, r *series, now int64) (Output, bool) {
 	if now != 0 && r.flags&(live|shown|fleeting) == live|shown && now-r.last > int64(r.step) {
-		if o, missing := s.bank.Miss(slot, now, r.output()); missing {
-			return o, true
+		at := now
+		if r.flags&ended == 0 {
+			at = min(now, s.engine.newest.Load())
+		}
+		if now-at <= sourceMs && at > r.last {
+			if o, missing := s.bank.Miss(slot, at, r.output()); missing {
+				return o, true
+			}
 		}
 	}
 	if !s.current(r, now) {
