@@ -125,9 +125,9 @@ func TestEvidenceConfig(t *testing.T) {
 		c.Runbooks = RunbooksConfig{Dir: dir, URL: "https://runbooks.example"}
 		c.Links = []enrich.LinkTemplate{{Title: "Dashboard", URL: "https://grafana.example/d/x?from={{ .From }}"}}
 	}, "")
-	f(func(c *EvidenceConfig) { c.Timeout = 0 }, "evidence.timeout: 0s: want 1s to 1m")
-	f(func(c *EvidenceConfig) { c.Loki = &EvidenceServer{URL: "loki:3100"} }, "evidence.loki.url: want http://host")
-	f(func(c *EvidenceConfig) { c.Runbooks.URL = "https://x.example" }, "evidence.runbooks.url: makes no sense without runbooks.dir")
+	f(func(c *EvidenceConfig) { c.Timeout = 0 }, "evidence: timeout: 0s: want 1s to 1m")
+	f(func(c *EvidenceConfig) { c.Loki = &EvidenceServer{URL: "loki:3100"} }, "evidence: loki: url: want http://host")
+	f(func(c *EvidenceConfig) { c.Runbooks.URL = "https://x.example" }, "evidence: runbooks.url: makes no sense without runbooks.dir")
 	f(func(c *EvidenceConfig) { c.Runbooks.Dir = filepath.Join(dir, "none") }, "runbooks.dir")
-	f(func(c *EvidenceConfig) { c.Links = []enrich.LinkTemplate{{URL: "x"}} }, "evidence.links: [0].title: is needed")
+	f(func(c *EvidenceConfig) { c.Links = []enrich.LinkTemplate{{URL: "x"}} }, "evidence: links: [0].title: is needed")
 }

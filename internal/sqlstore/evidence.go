@@ -51,6 +51,32 @@ func (s *Store) Dossier(ctx context.Context, incidentID string) (incident.Dossie
 	return d, s.reading("dossier of incident "+strconv.Quote(incidentID), err)
 }
 
+// DossiersOf returns the dossiers of several incidents; those without any are left out.
+func (s *Store) DossiersOf(ctx context.Context, incidentIDs []string) (map[string]incident.Dossier, error) {
+	out := map[string]incident.Dossier{}
+	for part := range slices.Chunk(incidentIDs, maxRows) {
+		var w where
+		inList(&w, "incident_id", part)
+		rows, err := s.r.QueryContext(ctx, `SELECT incident_id, body FROM dossiers`+w.String(), w.args...)
+		err = eachRow(rows, err, func() error {
+			var id, body string
+			if err := rows.Scan(&id, &body); err != nil {
+				return err
+			}
+			var d incident.Dossier
+			if err := json.Unmarshal([]byte(body), &d); err != nil {
+				return fmt.Errorf("%w: dossier of incident %s: %w", incident.ErrDamaged, id, err)
+			}
+			out[id] = d
+			return nil
+		})
+		if err != nil {
+			return nil, s.reading("dossiers", err)
+		}
+	}
+	return out, nil
+}
+
 // PutObjectEvents stores events; the same UID again replaces what was known.
 func (s *Store) PutObjectEvents(ctx context.Context, events ...incident.ObjectEvent) error {
 	if len(events) == 0 {
