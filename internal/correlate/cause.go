@@ -114,7 +114,7 @@ func (e *Engine) causeFeatures(as []Alert) []causeFeatures {
 		f[cNamed], f[cShared] = namedBy(subjects, i)
 		f[cNamedAny] = one(f[cNamed] > 0)
 		f[cRare] = math.Log1p(float64(e.memory.names[hash(a.Name)]))
-		if h := e.memory.fired[hash(a.Key)]; h != nil {
+		if h := e.memory.fired[e.like(a, hash(a.Scope))]; h != nil {
 			f[cUsual] = math.Log1p(float64(h.between(a.Start-24*hour, a.Start-60_000)))
 		}
 		f.kind(a)

@@ -12,10 +12,10 @@ const (
 	joinAt = -0.9
 	// stay is what a pair has for it that was in one group before, so that groups
 	// do not change for nothing.
-	stay = 0.5
+	stay = 0.7
 	// joinBoth is the same for two groups of someAlerts each: two things that each
 	// have more than one sign are two faults rather than one.
-	joinBoth   = -0.3
+	joinBoth   = -0.4
 	someAlerts = 3
 	// missing is the log-odds of a pair that was not compared, being too far apart
 	// in time. It never weighs more than the pairs that were: in an outage most are

@@ -95,6 +95,7 @@ type node struct {
 	scope *scope
 	subject
 	name     word
+	like     word // see like
 	past     past
 	links    []link // to nodes that were there when it came, and back
 	group    *node  // the first node of its group; itself when alone
@@ -140,7 +141,7 @@ func (e *Engine) Add(a Alert) {
 		s = &scope{name: a.Scope, id: hash(a.Scope)}
 		e.scopes[a.Scope] = s
 	}
-	n := &node{Alert: a, scope: s, name: hash(a.Name), changed: true}
+	n := &node{Alert: a, scope: s, name: hash(a.Name), like: e.like(a, s.id), changed: true}
 	n.group = n
 	e.alerts[a.ID] = n
 	e.batch = append(e.batch, n)
@@ -208,7 +209,7 @@ func (e *Engine) judge(n *node) {
 	for _, m := range near {
 		f := e.features(n, m)
 		z := float32(f.logit())
-		if n.Key == m.Key {
+		if n.like == m.like {
 			z = max(z, againLogit)
 		}
 		n.links = append(n.links, link{m, z, z})
@@ -255,7 +256,7 @@ func inReach(n, m *node) bool {
 		n, m = m, n
 	}
 	window := int64(endedWindow)
-	if n.Key == m.Key {
+	if n.like == m.like {
 		window = againWindow
 	}
 	return n.Start-m.Start < pairWindow && (m.End == 0 || n.Start-m.End <= window)

@@ -11,7 +11,7 @@ type memory struct {
 	namespaces counts            // by scope and namespace
 	names      counts            // alerts by name
 	together   counts            // names that started within busyWindow, by pair
-	fired      map[word]*history // by fingerprint
+	fired      map[word]*history // by what recurs, see like
 	rules      map[word]*history // by scope and name
 	near       map[word][]word   // entities that were named together in one alert
 }
@@ -57,6 +57,7 @@ type history struct {
 	duration float64 // mean of those that ended, ms, recent ones count more
 	ended    int
 	long     int64 // when its last firing that went on for long ended
+	open     int64 // when the last firing that is not known to have ended began
 }
 
 func (h *history) add(start int64) {
@@ -80,7 +81,7 @@ func (h *history) between(from, to int64) (n int) {
 
 // put adds to a history; when there are too many, those not heard of for longest
 // go.
-func put(m map[word]*history, w word, start int64) {
+func put(m map[word]*history, w word, start int64) *history {
 	h := m[w]
 	if h == nil {
 		if len(m) >= maxHistories {
@@ -90,6 +91,7 @@ func put(m map[word]*history, w word, start int64) {
 		m[w] = h
 	}
 	h.add(start)
+	return h
 }
 
 // forgetOldest drops about half, by the time they were last heard of.
@@ -122,17 +124,26 @@ const (
 )
 
 func (m *memory) past(n *node) past {
-	h, r := m.fired[hash(n.Key)], m.rules[n.scope.id^n.name]
+	h, r := m.fired[n.like], m.rules[n.scope.id^n.name]
 	p := past{
 		lately: float64(h.between(n.Start-2*hour, n.Start-60_000)),
 		day:    float64(h.between(n.Start-24*hour, n.Start-2*hour)),
 		rule:   float64(r.between(n.Start-24*hour, n.Start-hour/2)),
 	}
-	p.chronic = h != nil && h.long > 0 && n.Start-h.long < 24*hour
+	p.chronic = h.chronicAt(n.Start)
 	if r != nil && r.ended > 0 {
 		p.ruleMinutes = r.duration / 60_000
 	}
 	return p
+}
+
+// chronicAt reports whether what begins at start fired for long until lately, or does
+// still: the notice of the end may come later, or never, when its exporter moved.
+func (h *history) chronicAt(start int64) bool {
+	if h == nil {
+		return false
+	}
+	return h.long > 0 && start-h.long < 24*hour || h.open > 0 && start-h.open > longFor
 }
 
 // learn takes in an alert and those near it.
@@ -153,14 +164,22 @@ func (m *memory) learn(n *node, near []*node) {
 			m.together.add(pairOf(n.name, o.name))
 		}
 	}
-	put(m.fired, hash(n.Key), n.Start)
+	h := put(m.fired, n.like, n.Start)
+	if n.End == 0 && (h.open == 0 || n.Start-h.open > 7*24*hour) {
+		h.open = n.Start
+	}
 	put(m.rules, n.scope.id^n.name, n.Start)
 }
 
 // ended notes how long an alert fired.
 func (m *memory) ended(n *node) {
-	if h := m.fired[hash(n.Key)]; h != nil && n.End-n.Start > longFor {
-		h.long = n.End
+	if h := m.fired[n.like]; h != nil {
+		if n.End-n.Start > longFor {
+			h.long = n.End
+		}
+		if h.open == n.Start {
+			h.open = 0
+		}
 	}
 	if h := m.rules[n.scope.id^n.name]; h != nil {
 		h.ended++

@@ -61,7 +61,7 @@ func (e *Engine) features(n, m *node) (f features) {
 	mem := &e.memory
 	gap := float64(abs(n.Start-m.Start)) / 60_000
 	f[fBias] = 1
-	f[fSameKey] = one(n.Key == m.Key)
+	f[fSameKey] = one(n.like == m.like)
 	f[fLatelyNew], f[fLatelyOld] = math.Log1p(n.past.lately), math.Log1p(m.past.lately)
 	f[fRelated] = one(mem.related(n, m))
 	same := n.name == m.name

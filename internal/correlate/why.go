@@ -43,6 +43,22 @@ func (e *Engine) Past(id int64) Past {
 	return Past{Alert: int(n.past.day), Rule: int(n.past.rule), Chronic: n.past.chronic}
 }
 
+// Belief is the log-odds that two alerts are signs of one fault, and not noise that
+// happened to fall together, as far as their beginnings tell. It reports whether both
+// may still change their group and were compared.
+func (e *Engine) Belief(a, b int64) (float64, bool) {
+	n, m := e.alerts[a], e.alerts[b]
+	if n == nil || m == nil {
+		return 0, false
+	}
+	for _, l := range n.links {
+		if l.to == m {
+			return float64(l.base), true
+		}
+	}
+	return 0, false
+}
+
 // explain names what ties two alerts, the strongest first, at most three things.
 func (e *Engine) explain(n, m *node) string {
 	var parts []string
@@ -51,7 +67,7 @@ func (e *Engine) explain(n, m *node) string {
 			parts = append(parts, fmt.Sprintf(format, args...))
 		}
 	}
-	if n.Key == m.Key {
+	if n.like == m.like {
 		add("the same alert fired before")
 	}
 	if w := e.rarest(n, m.entities); w != "" {

@@ -46,7 +46,8 @@ type Policy struct {
 
 	// HoldCritical is how long a critical alert must fire before its incident gets
 	// tickets, HoldMany how long three different warnings must do so at the same
-	// time, HoldTogether two, and HoldAlone a lone one.
+	// time, or two that are tied closely, HoldTogether two others (twice as long when
+	// hardly anything ties them), and HoldAlone a lone one.
 	HoldCritical model.Duration `yaml:"hold_critical" json:"holdCritical"`
 	HoldMany     model.Duration `yaml:"hold_many" json:"holdMany"`
 	HoldTogether model.Duration `yaml:"hold_together" json:"holdTogether"`
@@ -112,9 +113,9 @@ func DefaultPolicy() Policy {
 		ServiceLabels:     []string{"exported_service", "service", "app", "app_kubernetes_io_name", "deployment", "statefulset", "daemonset", "exported_job", "job"},
 		TicketMinSeverity: incident.SeverityWarning,
 		HoldCritical:      0, // at once; one that usually fires is held as two warnings are
-		HoldMany:          model.Duration(2 * time.Minute),
+		HoldMany:          model.Duration(4 * time.Minute),
 		HoldTogether:      model.Duration(12 * time.Minute),
-		HoldAlone:         model.Duration(35 * time.Minute),
+		HoldAlone:         model.Duration(2 * time.Hour),
 		Baseline:          model.Duration(20 * time.Minute),
 		AlertTTL:          model.Duration(12 * time.Hour),
 		ResolveAfter:      model.Duration(2 * time.Minute),

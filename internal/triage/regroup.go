@@ -56,12 +56,25 @@ func (t *Triage) await(k *known) {
 	t.batch.waiting = append(t.batch.waiting, k)
 }
 
-// A claim is that of an incident on a group of the correlator: n of its alerts
-// are in it.
+// A claim is that of an incident on a group of the correlator: n is the weight of its
+// alerts that are in it.
 type claim struct {
 	g    *group
 	part int
 	n    int
+}
+
+// weight is what an alert counts for when it is asked which part of an incident keeps
+// its name and its ticket: what the ticket is about rather than what came along.
+func (t *Triage) weight(k *known) int {
+	switch {
+	case k.evidence || k.expected():
+		return 1
+	case t.policy.severity(k.Labels) == incident.SeverityCritical:
+		return 6
+	default:
+		return 3
+	}
 }
 
 // regroup brings the incidents in line with the groups of the correlator.
@@ -85,7 +98,7 @@ func (t *Triage) regroup() {
 					if counts[k.group] == 0 {
 						order = append(order, k.group)
 					}
-					counts[k.group]++
+					counts[k.group] += 100 + t.weight(k)
 				}
 			}
 		}

@@ -21,15 +21,15 @@ func patient(t *testing.T) *world {
 func TestALoneWarningWaits(t *testing.T) {
 	w := patient(t)
 	w.send(1, al{slow, 0, 0})
-	w.flush(34.9)
+	w.flush(119.9)
 	require.Empty(t, w.tasks)
-	w.flush(35)
+	w.flush(120)
 	require.Equal(t, "create", w.kinds())
 
 	w = patient(t)
 	w.send(1, al{slow, 0, 0})
-	w.send(35, al{slow, 0, 34})
-	w.flush(60)
+	w.send(120, al{slow, 0, 119})
+	w.flush(200)
 	require.Empty(t, w.tasks, "it did not last")
 	require.Equal(t, incident.StatusResolved, w.only().Status)
 }
@@ -43,16 +43,46 @@ func TestACriticalAlertDoesNotWait(t *testing.T) {
 func TestTwoWarningsWaitLess(t *testing.T) {
 	w := patient(t)
 	w.send(2, al{slow, 0, 0}, al{"Errors cluster=c1 namespace=shop service=api severity=warning", 1, 0})
-	w.flush(12.9)
+	w.flush(24.9)
 	require.Empty(t, w.tasks)
-	w.flush(13)
+	w.flush(25)
 	require.Equal(t, "create", w.kinds())
+}
+
+// An alert that comes and goes is news in company, though it never lasts.
+func TestWhatKeepsComingGetsATicket(t *testing.T) {
+	const link, readiness = "LinkFlaps cluster=c1 node=n7 severity=warning", "NodeFlaps cluster=c1 node=n7 severity=warning"
+	w := patient(t)
+	for n := range 3 {
+		at := float64(10 * n)
+		w.send(at+1, al{link, at, 0}, al{readiness, 2, 0})
+		w.send(at+5, al{link, at, at + 4})
+		if n < 2 {
+			require.Empty(t, w.tasks)
+		}
+	}
+	require.Equal(t, "create", w.kinds())
+}
+
+// An exporter that moves gives a chronic alert another fingerprint, not another life.
+func TestAMovedExporterIsNoNews(t *testing.T) {
+	w := patient(t)
+	old := "HpaMaxed cluster=c1 namespace=shop hpa=collector instance=10.0.0.1:8443 severity=warning"
+	moved := "HpaMaxed cluster=c1 namespace=shop hpa=collector instance=10.0.0.9:8443 severity=warning"
+	w.text = "HPA shop/collector runs at max replicas"
+	w.send(1, al{old, 0, 0})
+	w.flush(200)
+	require.Equal(t, "create", w.kinds())
+	w.send(700, al{moved, 699, 0})
+	w.send(701, al{old, 0, 700})
+	w.flush(1200)
+	require.Equal(t, 1, strings.Count(w.kinds(), "create"), "the same alert, known for hours")
 }
 
 // What is held comes out the same whether time passes between or not.
 func TestAHoldGoesByTheTimesOfAlerts(t *testing.T) {
 	w := patient(t)
-	w.send(60, al{slow, 0, 40})
+	w.send(160, al{slow, 0, 130})
 	require.Equal(t, "create resolve", w.kinds())
 }
 
@@ -87,7 +117,7 @@ func TestInformationBearsWitness(t *testing.T) {
 	require.Empty(t, w.incidents)
 	w.send(2, al{slow, 1, 0})
 	require.Equal(t, 2, w.only().Total)
-	w.flush(13)
+	w.flush(26)
 	require.Equal(t, "create", w.kinds(), "two signs that belong together")
 	for _, a := range w.alerts {
 		require.Equal(t, w.only().ID, a.IncidentID)

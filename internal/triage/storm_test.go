@@ -34,7 +34,12 @@ func TestStorms(t *testing.T) {
 }
 
 func replayStorm(t *testing.T, dir string) {
-	w := &field{world: newWorld(t, func(p *triage.Policy) { *p = triage.DefaultPolicy() }), firings: map[string]map[int64]bool{}}
+	w := &field{world: newWorld(t, func(p *triage.Policy) {
+		*p = triage.DefaultPolicy()
+		if o := os.Getenv("PORTENT_POLICY"); o != "" { // JSON of what differs
+			require.NoError(t, json.Unmarshal([]byte(o), p))
+		}
+	}), firings: map[string]map[int64]bool{}}
 	f, err := os.Open(filepath.Join(dir, "notifications.jsonl"))
 	require.NoError(t, err)
 	defer f.Close()

@@ -54,6 +54,7 @@ type world struct {
 	tasks     []incident.Task
 	aside     map[int64]string
 	audit     []string
+	text      string // description of alerts
 }
 
 // prompt is the default policy with tickets at once; the holds have tests of
@@ -206,7 +207,7 @@ func (w *world) note(clock float64, edit func(p map[string]any), as ...al) incid
 	var list []any
 	for _, a := range as {
 		m := map[string]any{
-			"status": "firing", "labels": a.labelSet(), "annotations": map[string]string{}, "startsAt": at(a.start), "endsAt": time.Time{},
+			"status": "firing", "labels": a.labelSet(), "annotations": w.annotations(), "startsAt": at(a.start), "endsAt": time.Time{},
 			"generatorURL": "http://p", "fingerprint": a.fingerprint(),
 		}
 		if a.end != 0 {
@@ -236,6 +237,13 @@ func (w *world) process(ns ...incident.Notification) {
 }
 
 func (w *world) flush(clock float64) { w.t.Helper(); w.store(w.tr.Flush(at(clock))) }
+
+func (w *world) annotations() map[string]string {
+	if w.text == "" {
+		return map[string]string{}
+	}
+	return map[string]string{"description": w.text}
+}
 
 // only returns the one incident there is.
 func (w *world) only() incident.Incident {
