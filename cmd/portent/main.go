@@ -40,6 +40,8 @@ var commands = []command{
 	analyzeCommand,
 	baselineCommand,
 	runbooksCommand,
+	reportCommand,
+	auditCommand,
 }
 
 // usageError is a failure that the command line itself is to blame for.

@@ -99,6 +99,16 @@ func (c *Client) Get(ctx context.Context, id string) (Incident, error) {
 	return inc, err
 }
 
+// Report returns the draft of a post-incident review as Markdown. Errors as of Get.
+func (c *Client) Report(ctx context.Context, id string) (string, error) {
+	path, err := incidentPath(id, "report")
+	if err != nil {
+		return "", err
+	}
+	text, err := c.fetch(ctx, http.MethodGet, path, nil, nil, typeMarkdown)
+	return string(text), err
+}
+
 // AlertOptions select alerts.
 type AlertOptions struct {
 	Suppressed bool // only those kept out of every incident
@@ -218,54 +228,69 @@ func (c *Client) get(ctx context.Context, path string, q url.Values, into any) e
 
 // call sends one request and decodes the answer into `into` unless that is nil.
 func (c *Client) call(ctx context.Context, method, path string, q url.Values, body, into any) error {
+	data, err := c.fetch(ctx, method, path, q, body, typeJSON)
+	if err != nil || into == nil {
+		return err
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return &Error{
+			Reason: ReasonBadAnswer, Status: http.StatusOK, Err: fmt.Errorf("ask %s: read the answer: %w", c.where(), err),
+			Hint: "is this the address of portent-receiver, and of a fitting version?",
+		}
+	}
+	return nil
+}
+
+// Media types of answers.
+const (
+	typeJSON     = "application/json"
+	typeMarkdown = "text/markdown"
+)
+
+// where names the receiver without what may be secret in its address.
+func (c *Client) where() string { return "receiver at " + c.base.Scheme + "://" + c.base.Host }
+
+// fetch sends one request and returns the answer, which must be of the media type want.
+func (c *Client) fetch(ctx context.Context, method, path string, q url.Values, body any, want string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	where := "receiver at " + c.base.Scheme + "://" + c.base.Host
-
+	where := c.where()
 	req, err := c.request(ctx, method, path, q, body)
 	if err != nil {
-		return &Error{Reason: ReasonBadParameter, Err: fmt.Errorf("ask %s: %w", where, unwrapURL(err))}
+		return nil, &Error{Reason: ReasonBadParameter, Err: fmt.Errorf("ask %s: %w", where, unwrapURL(err))}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return transportError(ctx, where, err)
+		return nil, transportError(ctx, where, err)
 	}
 	defer resp.Body.Close()
 
 	if resp.StatusCode/100 != 2 {
 		var msg ErrorBody
 		data, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // a cut body only costs the message
-		if !isJSON(resp) || json.Unmarshal(data, &msg) != nil {
+		if !isType(resp, typeJSON) || json.Unmarshal(data, &msg) != nil {
 			msg = ErrorBody{}
 		}
-		return statusError(where, resp.StatusCode, msg)
+		return nil, statusError(where, resp.StatusCode, msg)
 	}
-	if !isJSON(resp) {
-		return &Error{
+	if !isType(resp, want) {
+		return nil, &Error{
 			Reason: ReasonNotReceiver, Status: resp.StatusCode,
-			Err:  fmt.Errorf("ask %s: the answer is %.60q, want JSON", where, resp.Header.Get("Content-Type")),
+			Err:  fmt.Errorf("ask %s: the answer is %.60q, want %s", where, resp.Header.Get("Content-Type"), want),
 			Hint: "this address is not the receiver's, or a login page stands before it",
 		}
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBytes+1))
 	switch {
 	case err != nil:
-		return transportError(ctx, where, err)
+		return nil, transportError(ctx, where, err)
 	case int64(len(data)) > c.maxBytes:
-		return &Error{
+		return nil, &Error{
 			Reason: ReasonTooLarge, Status: resp.StatusCode,
 			Err: fmt.Errorf("ask %s: the answer is greater than %d bytes", where, c.maxBytes), Hint: "ask for fewer with a smaller limit",
 		}
-	case into == nil:
-		return nil
 	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return &Error{
-			Reason: ReasonBadAnswer, Status: resp.StatusCode, Err: fmt.Errorf("ask %s: read the answer: %w", where, err),
-			Hint: "is this the address of portent-receiver, and of a fitting version?",
-		}
-	}
-	return nil
+	return data, nil
 }
 
 func (c *Client) request(ctx context.Context, method, path string, q url.Values, body any) (*http.Request, error) {
@@ -288,7 +313,7 @@ func (c *Client) request(ctx context.Context, method, path string, q url.Values,
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", typeJSON)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -298,9 +323,9 @@ func (c *Client) request(ctx context.Context, method, path string, q url.Values,
 	return req, nil
 }
 
-func isJSON(resp *http.Response) bool {
+func isType(resp *http.Response, want string) bool {
 	t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return err == nil && (t == "application/json" || strings.HasSuffix(t, "+json"))
+	return err == nil && (t == want || want == typeJSON && strings.HasSuffix(t, "+json"))
 }
 
 // unwrapURL drops the address that *url.Error repeats, which may hold user information.

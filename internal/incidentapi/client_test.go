@@ -134,7 +134,7 @@ func TestClientNamesWhatWentWrong(t *testing.T) {
 		retry  bool
 	}{
 		{"html with 200", reply(200, "text/html", "<html>Log in</html>"), incidentapi.ReasonNotReceiver, "login page", false},
-		{"no content type", reply(200, "", ""), incidentapi.ReasonNotReceiver, "want JSON", false},
+		{"no content type", reply(200, "", ""), incidentapi.ReasonNotReceiver, "want application/json", false},
 		{"not json", reply(200, json, "<html>"), incidentapi.ReasonBadAnswer, "read the answer", false},
 		{"wrong json", reply(200, json, `{"incidents":5}`), incidentapi.ReasonBadAnswer, "read the answer", false},
 		{"401", reply(401, json, `{"error":"no token","hint":"send one"}`), incidentapi.ReasonUnauthorized, "401: no token (send one)", false},

@@ -23,6 +23,9 @@ const (
 	PathReady     = "/-/ready"
 )
 
+// HeaderAuditHead is the header of the audit chain as JSON lines that says where the chain ends, as SEQ:HASH.
+const HeaderAuditHead = "Portent-Audit-Head"
+
 // MaxLimit is the greatest page that the receiver gives; a greater limit is cut to it. At ten alerts an
 // incident a page of 1000 is about 5 MB.
 const MaxLimit = 1000
