@@ -12,6 +12,7 @@ package logquery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -171,6 +172,8 @@ type Source interface {
 type Query struct {
 	Language string `json:"language"` // logql, lucene, grep
 	Text     string `json:"text"`
+	// DSL is the same as query DSL, where there is such a thing.
+	DSL json.RawMessage `json:"dsl,omitempty"`
 	// Exact says that it was checked against the lines read: it gives the pattern's and
 	// no others.
 	Exact bool `json:"exact"`

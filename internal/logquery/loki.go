@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/portent-dev/portent/internal/elasticapi"
 	"github.com/portent-dev/portent/internal/logmine"
 	"github.com/portent-dev/portent/internal/lokiapi"
 )
@@ -450,10 +451,13 @@ func (l *Loki) stream(labels map[string]string) *Stream {
 func reasonOf(err error) string {
 	var (
 		l *lokiapi.Error
+		e *elasticapi.Error
 	)
 	switch {
 	case errors.As(err, &l):
 		return string(l.Reason)
+	case errors.As(err, &e):
+		return string(e.Reason)
 	}
 	return ""
 }
