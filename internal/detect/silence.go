@@ -40,8 +40,9 @@ const (
 	stillSamples = 120
 	// missed samples in a row are no accident of scraping.
 	missed = 3
-	// missedFor is how long the end of a series is told.
-	missedFor = reportFor
+	// toldFor and toldSamples are how long a silence, or an end, is news.
+	toldFor     = 5 * minute
+	toldSamples = 5
 )
 
 func (m *silence) observe(c *clock, limit float64, gap bool, x sample) (out evidence) {
@@ -69,7 +70,7 @@ func (m *silence) observe(c *clock, limit float64, gap bool, x sample) (out evid
 	switch {
 	case !ready:
 	case m.Same > 0:
-		told := c.samples(reportFor, reportSamples)
+		told := c.samples(toldFor, toldSamples)
 		out.score = longRun(float64(m.Same), float64(m.Repeats), float64(m.MostSame), limit, told)
 		if zero := longRun(float64(m.Zero), float64(m.Zeros), float64(m.MostZero), limit, told); x.v == 0 && zero > out.score {
 			out.score, out.still, out.by = zero, false, -float64(m.Mean)
@@ -152,7 +153,7 @@ func (m *silence) miss(e *env, c *clock, last, now int64) (out evidence) {
 	elapsed := float64(now-last-e.class.delayMs) / float64(c.Step)
 	least := max(missed, runMargin*float64(m.Gap)+1) * e.bar
 	out.score = elapsed / least
-	if elapsed > least+c.samples(missedFor, reportSamples) {
+	if elapsed > least+c.samples(toldFor, toldSamples) {
 		return evidence{} // it is gone, and that was told
 	}
 	return out
