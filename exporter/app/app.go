@@ -118,13 +118,15 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 			return nil, err
 		}
 	}
+	commitLogs, err := a.prepareLogs(c, old)
+	if err != nil {
+		return nil, err
+	}
 	return func() {
+		commitLogs()
 		a.use(next)
 		if old != nil && (old.config.State.Directory != c.State.Directory || !reflect.DeepEqual(old.config.Backfill, c.Backfill)) {
 			a.logger.Warn("state.directory and backfill take effect at the next start")
-		}
-		if old != nil && !reflect.DeepEqual(old.config.Logs.mined(), c.Logs.mined()) {
-			a.logger.Warn("logs take effect at the next start, but for logs.intake")
 		}
 	}, nil
 }
@@ -225,7 +227,7 @@ func (a *App) closeState() error {
 	if a.state == nil {
 		return nil
 	}
-	return a.state.close()
+	return errors.Join(a.logs.closeHistory(), a.state.close())
 }
 
 func (a *App) openServer() (err error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
+	"github.com/portent-dev/portent/internal/alertpush"
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/ingest/federate"
 	"github.com/portent-dev/portent/internal/ingest/promquery"
@@ -30,6 +31,7 @@ type Config struct {
 	ScoreWriter ScoreWriter        `yaml:"score_writer"`
 	Analysis    Analysis           `yaml:"analysis"`
 	Logs        Logs               `yaml:"logs"`
+	Alerting    alertpush.Config   `yaml:"alerting"`
 	State       State              `yaml:"state"`
 	Backfill    Backfill           `yaml:"backfill"`
 }
@@ -99,6 +101,7 @@ func Default() Config {
 		ScoreWriter: defaultScoreWriter(),
 		Analysis:    DefaultAnalysis(),
 		Logs:        defaultLogs(),
+		Alerting:    alertpush.DefaultConfig(),
 		State:       State{Directory: "data/exporter", SnapshotInterval: model.Duration(5 * time.Minute)},
 		Backfill: Backfill{
 			Window:     model.Duration(24 * time.Hour),
@@ -127,6 +130,11 @@ func Load(path string) (Config, error) {
 	c.Backfill.HTTPClient.SetDirectory(filepath.Dir(path))
 	c.ScoreWriter.HTTPClient.SetDirectory(filepath.Dir(path))
 	c.Analysis.setDirectory(filepath.Dir(path))
+	c.Logs.setDirectory(filepath.Dir(path))
+	c.Alerting.SetDirectory(filepath.Dir(path))
+	if _, err := c.Logs.rules(); err != nil {
+		return Config{}, fmt.Errorf("%s: logs.rules_file: %w", path, err)
+	}
 	if _, err := c.Analysis.actions(); err != nil {
 		return Config{}, fmt.Errorf("%s: analysis.%w", path, err)
 	}
@@ -144,6 +152,7 @@ func (c *Config) Validate() error {
 		web.Invalid("score_writer", c.ScoreWriter.validate()),
 		web.Invalid("analysis", c.Analysis.validate()),
 		web.Invalid("logs", c.Logs.validate()),
+		web.Invalid("alerting", keyed(c.Alerting.Validate())),
 		web.Invalid("state", c.State.validate()),
 		web.Invalid("backfill", c.Backfill.validate()),
 	)

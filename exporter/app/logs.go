@@ -1,92 +1,44 @@
 package app
 
 import (
-	"errors"
-	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/model"
 
 	"github.com/portent-dev/portent/internal/ingest"
-	"github.com/portent-dev/portent/internal/ingest/linehttp"
+	"github.com/portent-dev/portent/internal/loghistory"
 	"github.com/portent-dev/portent/internal/logmine"
-	"github.com/portent-dev/portent/internal/web"
+	"github.com/portent-dev/portent/internal/logwatch"
+	"github.com/portent-dev/portent/internal/patternrules"
 )
-
-// Logs says how log lines are mined.
-type Logs struct {
-	Intake      linehttp.Config `yaml:"intake"`
-	GroupBy     []string        `yaml:"group_by"`
-	MaxGroups   int             `yaml:"max_groups"`
-	MaxPatterns int             `yaml:"max_patterns"`
-	MaxSeries   int             `yaml:"max_series"`
-	Learning    model.Duration  `yaml:"learning"`
-	NewFor      model.Duration  `yaml:"new_for"`
-}
-
-func defaultLogs() Logs {
-	return Logs{
-		Intake:  linehttp.DefaultConfig(),
-		GroupBy: []string{"namespace", "app", "service_name", "job"},
-		// A miner of 2,000 skeletons takes about 4 MiB when it is full.
-		MaxGroups: 50, MaxPatterns: 2000, MaxSeries: 5000,
-		Learning: model.Duration(time.Hour), NewFor: model.Duration(time.Hour),
-	}
-}
-
-// mined returns l without what can change while lines are mined.
-func (l Logs) mined() Logs {
-	l.Intake = linehttp.Config{}
-	return l
-}
-
-var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-
-func (l *Logs) validate() error {
-	errs := []error{web.Invalid("intake", keyed(l.Intake.Validate()))}
-	check := func(ok bool, key, format string, args ...any) {
-		if !ok {
-			errs = append(errs, web.Invalid(key, fmt.Errorf(format, args...)))
-		}
-	}
-	for i, n := range l.GroupBy {
-		key := fmt.Sprintf("group_by[%d]", i)
-		check(labelName.MatchString(n) && n != "pattern" && n != "severity" && !strings.HasPrefix(n, "__"), key, "%q cannot be a label beside pattern and severity", n)
-		check(!slices.Contains(l.GroupBy[:i], n), key, "%q is given twice", n)
-	}
-	check(len(l.GroupBy) <= 8, "group_by", "must not have more than 8 labels, has %d", len(l.GroupBy))
-	check(l.MaxGroups > 0, "max_groups", "must be above 0, is %d", l.MaxGroups)
-	check(l.MaxPatterns > 0, "max_patterns", "must be above 0, is %d", l.MaxPatterns)
-	check(l.MaxSeries >= 0, "max_series", "must not be below 0, is %d", l.MaxSeries)
-	check(l.NewFor > 0, "new_for", "must be above 0s")
-	return errors.Join(errs...)
-}
 
 // logs mines the lines of all sources. It implements ingest.LineTarget and
 // prometheus.Collector, and is safe for concurrent use.
 type logs struct {
-	config Logs
-	now    func() time.Time
+	now     func() time.Time
+	metrics *logMetrics
 
 	mu     sync.Mutex
+	config Logs
+	rules  *patternrules.Rules
+	pins   []string
 	groups map[string]*logGroup
-	memory memory
-	looked time.Time // when memory last saw all patterns
+	watch  *logwatch.Watch
+	store  *loghistory.Store // nil: nothing is kept
+	open   map[string]*openEvent
+	key    []byte    // of the stream in work
+	looked time.Time // when watch last saw all patterns
 	last   []minedGroup
-
-	lines, ungrouped, fresh, unexported prometheus.Counter
-	size, known, forgotten              *prometheus.Desc
-	perPattern                          *prometheus.Desc
+	told   map[toldKey]bool // findings that were counted
 }
 
 // logGroup is the streams that have the same values of group_by.
 type logGroup struct {
-	values []string // of group_by; all empty for the group of those that found no room
+	key    string   // see groupKey
+	values []string // of group_by
 	other  bool
 	miner  *logmine.Miner
 }
@@ -95,36 +47,42 @@ type logGroup struct {
 const otherGroup = "_other"
 
 func newLogs(c Logs, reg prometheus.Registerer, now func() time.Time) *logs {
-	counter := func(name, help string) prometheus.Counter {
-		m := prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "log_patterns_" + name, Help: help})
-		reg.MustRegister(m)
-		return m
-	}
 	l := &logs{
-		config: c, now: now, groups: map[string]*logGroup{}, memory: newMemory(now()),
-		lines:      counter("mined_lines_total", "Log lines mined, of all sources."),
-		ungrouped:  counter("ungrouped_lines_total", "Log lines of streams beyond logs.max_groups, which share one group named _other."),
-		fresh:      counter("new_total", "Patterns seen for the first time after logs.learning."),
-		unexported: counter("series_left_out_total", "Series of log_pattern_lines_total left out of a scrape because of logs.max_series; their lines are counted as pattern other."),
-		size:       prometheus.NewDesc(prefix+"log_patterns", "Patterns of log lines now, of all groups.", nil, nil),
-		known:      prometheus.NewDesc(prefix+"log_patterns_known", "Patterns whose first sight is remembered.", nil, nil),
-		forgotten:  prometheus.NewDesc(prefix+"log_patterns_forgotten_total", "Patterns whose first sight was forgotten for want of room, the longest unseen first.", nil, nil),
-		perPattern: prometheus.NewDesc("log_pattern_lines_total", "Log lines by pattern. The lines of no pattern, and of patterns left out, have the pattern other.",
-			append([]string{"pattern", "severity"}, c.GroupBy...), nil),
+		config: c, now: now, groups: map[string]*logGroup{}, watch: logwatch.New(c.watched(), now().UnixMilli()),
+		rules: patternrules.New(patternrules.File{}), open: map[string]*openEvent{}, told: map[toldKey]bool{}, metrics: newLogMetrics(reg),
 	}
-	reg.MustRegister(l)
+	reg.MustRegister(l, (*patternSeries)(l))
 	return l
 }
 
+// configure takes another configuration over. With other groups or another room for
+// patterns mining begins anew; what is known of the streams stays.
+func (l *logs) configure(c Logs, rules patternrules.File) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	anew := !slices.Equal(l.config.GroupBy, c.GroupBy) || l.config.MaxPatterns != c.MaxPatterns || c.MaxGroups < len(l.groups)
+	l.config = c
+	l.watch.SetOptions(c.watched())
+	l.rules, l.pins = patternrules.New(rules), rules.Pins()
+	if anew {
+		l.flush()
+		l.groups = map[string]*logGroup{}
+	}
+	for _, g := range l.groups {
+		g.miner.SetPins(l.pins)
+	}
+	l.looked = time.Time{}
+}
+
 // TakeLines implements ingest.LineTarget. Neighbouring lines of one stream are joined
-// to events.
+// to events, also with the last lines of the call before.
 func (l *logs) TakeLines(lines []ingest.Line) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines.Add(float64(len(lines)))
+	l.metrics.lines.Add(float64(len(lines)))
 	for from := 0; from < len(lines); {
 		to := from + 1
-		for to < len(lines) && slices.Equal(lines[to].Labels, lines[from].Labels) {
+		for to < len(lines) && sameLabels(lines[to].Labels, lines[from].Labels) {
 			to++
 		}
 		l.mine(lines[from:to])
@@ -133,13 +91,41 @@ func (l *logs) TakeLines(lines []ingest.Line) error {
 	return nil
 }
 
+func sameLabels(a, b []ingest.Label) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
+}
+
+// openEvent is the last event of a stream's last call, which may go on in the next.
+type openEvent struct {
+	group  *logGroup
+	joiner *logmine.Joiner
+	since  time.Time
+}
+
+const (
+	// maxOpen bounds the streams whose last event is held, at 64 KiB each at most.
+	maxOpen = 500
+	// openFor is how long a trace may be cut between two calls.
+	openFor = 5 * time.Second
+)
+
 // mine adds the lines of one stream. Each counts as one line, newlines in it or not.
 func (l *logs) mine(lines []ingest.Line) {
 	g := l.group(lines[0].Labels, len(lines))
-	var j logmine.Joiner
+	l.key = l.key[:0]
+	for _, x := range lines[0].Labels {
+		l.key = append(append(append(append(l.key, x.Name...), 0xff), x.Value...), 0xff)
+	}
+	j := new(logmine.Joiner)
 	add := func(e logmine.Event, ok bool) {
 		if ok {
 			g.miner.AddEvent(&e)
+		}
+	}
+	if o := l.open[string(l.key)]; o != nil {
+		delete(l.open, string(l.key))
+		if j = o.joiner; o.group != g || l.now().Sub(o.since) > openFor {
+			l.end(o)
 		}
 	}
 	for i := range lines {
@@ -151,7 +137,30 @@ func (l *logs) mine(lines []ingest.Line) {
 		}
 		add(j.Add(hinted(logmine.Parse(x.Text), x)))
 	}
-	add(j.Flush())
+	if !j.MayContinue() {
+		add(j.Flush())
+		return
+	}
+	if len(l.open) >= maxOpen {
+		l.flush()
+	}
+	j.Own()
+	l.open[string(l.key)] = &openEvent{g, j, l.now()}
+}
+
+// end counts an event that is open.
+func (l *logs) end(o *openEvent) {
+	if e, ok := o.joiner.Flush(); ok {
+		o.group.miner.AddEvent(&e)
+	}
+}
+
+// flush counts all events that are open, so that the patterns hold every line.
+func (l *logs) flush() {
+	for key, o := range l.open {
+		l.end(o)
+		delete(l.open, key)
+	}
 }
 
 // record makes one event of a line that holds newlines.
@@ -171,7 +180,7 @@ func (g *logGroup) record(x *ingest.Line) (logmine.Event, bool) {
 // hinted puts what the source says over what the text says.
 func hinted(r logmine.Record, x *ingest.Line) logmine.Record {
 	if x.T != 0 {
-		r.Time = x.T
+		r.SetTime(x.T)
 	}
 	if s := logmine.ParseSeverity(x.Severity); s != logmine.Unknown {
 		r.Severity = s
@@ -187,30 +196,53 @@ func (l *logs) group(labels []ingest.Label, lines int) *logGroup {
 	values := make([]string, len(l.config.GroupBy))
 	for i, name := range l.config.GroupBy {
 		for _, x := range labels {
-			if x.Name == name || strings.ReplaceAll(x.Name, ".", "_") == name {
+			if x.Name == name || strings.IndexByte(x.Name, '.') >= 0 && strings.ReplaceAll(x.Name, ".", "_") == name {
 				values[i] = strings.ToValidUTF8(x.Value, "\uFFFD")
 			}
 		}
 	}
-	key := strings.Join(values, "\x00")
+	key := groupKey(l.config.GroupBy, values)
 	if g := l.groups[key]; g != nil {
 		return g
 	}
 	other := len(l.groups) >= l.config.MaxGroups
 	if other {
-		l.ungrouped.Add(float64(lines))
+		l.metrics.ungrouped.Add(float64(lines))
 		for i := range values {
 			values[i] = otherGroup
 		}
-		key = "\x00" + otherGroup
+		key = groupKey(l.config.GroupBy, values)
 		if g := l.groups[key]; g != nil {
 			return g
 		}
 	}
-	g := &logGroup{other: other, miner: logmine.New(logmine.Options{MaxLeaves: l.config.MaxPatterns, Entities: true})}
+	g := &logGroup{key: key, other: other, miner: logmine.New(logmine.Options{MaxLeaves: l.config.MaxPatterns, Entities: true})}
+	g.miner.SetPins(l.pins)
 	for _, v := range values {
 		g.values = append(g.values, strings.Clone(v))
 	}
-	l.groups[strings.Clone(key)] = g
+	l.groups[key] = g
 	return g
+}
+
+// groupKey names a group by its labels, in a form that survives a restart.
+func groupKey(names, values []string) string {
+	var b strings.Builder
+	for i, v := range values {
+		if v != "" {
+			b.WriteString(names[i] + "\x01" + v + "\x00")
+		}
+	}
+	return b.String()
+}
+
+// groupLabels reads a groupKey.
+func groupLabels(key string) map[string]string {
+	out := map[string]string{}
+	for pair := range strings.SplitSeq(key, "\x00") {
+		if name, v, ok := strings.Cut(pair, "\x01"); ok {
+			out[name] = v
+		}
+	}
+	return out
 }

@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/portent-dev/portent/internal/logmine"
+	"github.com/portent-dev/portent/internal/logwatch"
+	"github.com/portent-dev/portent/internal/patternrules"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -20,93 +20,68 @@ const lookEvery = 5 * time.Second
 
 // minedGroup is a group as it was when it was looked at.
 type minedGroup struct {
+	key      string
 	values   []string
 	counts   logmine.Counts
 	patterns []minedPattern
+	ignored  int64 // lines of patterns that a rule ignores
 }
 
 type minedPattern struct {
-	logmine.Pattern
-	sight
+	patternrules.Pattern
+	logwatch.Sight
 }
 
-// look computes the patterns of all groups and takes note of which are new. The
-// caller holds mu.
+// look computes the patterns of all groups and shows them to the watch. The caller
+// holds mu.
 func (l *logs) look() []minedGroup {
 	now := l.now()
-	l.memory.compared = 0
 	if !l.looked.IsZero() && now.Sub(l.looked) < lookEvery && now.After(l.looked) {
 		return l.last
 	}
+	l.flush()
+	nowMs := now.UnixMilli()
 	out := make([]minedGroup, 0, len(l.groups))
 	for _, g := range l.groups {
-		m := minedGroup{values: g.values, counts: g.miner.Counts()}
-		for _, p := range g.miner.Patterns() {
-			s, isNew := l.memory.see(p.ID, p.Template, now, time.Duration(l.config.Learning))
-			if isNew {
-				l.fresh.Inc()
+		mined := g.miner.Patterns()
+		l.watch.Observe(g.key, nowMs, mined)
+		r := l.rules.Apply(mined, func(id string) []string { return l.watch.Aliases(g.key, id) })
+		m := minedGroup{key: g.key, values: g.values, counts: g.miner.Counts(), ignored: r.Ignored}
+		for i := range r.Patterns {
+			p := minedPattern{Pattern: r.Patterns[i]}
+			id := p.ID
+			if len(p.Merged) > 0 {
+				id = p.Merged[0]
 			}
-			m.patterns = append(m.patterns, minedPattern{p, s})
+			p.Sight, _ = l.watch.Sight(g.key, id, nowMs) // absent while its turn to be compared has not come
+			m.patterns = append(m.patterns, p)
 		}
+		slices.SortFunc(m.patterns, func(a, b minedPattern) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.ID, b.ID)) })
 		out = append(out, m)
 	}
 	slices.SortFunc(out, func(a, b minedGroup) int { return slices.Compare(a.values, b.values) })
+	l.metrics.unmatched.Set(float64(len(l.rules.Unmatched())))
 	l.looked, l.last = now, out
 	return out
 }
 
-// Describe implements prometheus.Collector.
-func (l *logs) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.size, l.known, l.forgotten, l.perPattern} {
-		ch <- d
-	}
-}
-
-// Collect implements prometheus.Collector. Of each group the most frequent patterns
-// are published, an equal number of each; the rest is one series named other, so that
-// the series add up to the lines mined.
-func (l *logs) Collect(ch chan<- prometheus.Metric) {
-	l.mu.Lock()
-	groups := l.look()
-	known, forgotten := len(l.memory.seen), l.memory.forgotten
-	l.mu.Unlock()
-	total, each := 0, 0
-	if len(groups) > 0 {
-		each = max(0, l.config.MaxSeries/len(groups)-1)
-	}
-	for _, g := range groups {
-		total += len(g.patterns)
-		other := g.counts.Other
-		for i := range g.patterns {
-			p := &g.patterns[i]
-			if i >= each {
-				other += p.Count
-				l.unexported.Inc()
-				continue
-			}
-			ch <- prometheus.MustNewConstMetric(l.perPattern, prometheus.CounterValue, float64(p.Count), append([]string{p.ID, p.Severity().String()}, g.values...)...)
-		}
-		if l.config.MaxSeries > 0 {
-			ch <- prometheus.MustNewConstMetric(l.perPattern, prometheus.CounterValue, float64(other), append([]string{"other", logmine.Unknown.String()}, g.values...)...)
-		}
-	}
-	ch <- prometheus.MustNewConstMetric(l.size, prometheus.GaugeValue, float64(total))
-	ch <- prometheus.MustNewConstMetric(l.known, prometheus.GaugeValue, float64(known))
-	ch <- prometheus.MustNewConstMetric(l.forgotten, prometheus.CounterValue, float64(forgotten))
-}
-
-// What GET /api/v1/patterns answers. Lines are the sum of all counts and Other.
+// What GET /api/v1/patterns answers. Lines are the sum of all counts,
+// Other and Ignored.
 type patternsAnswer struct {
 	Lines    int64         `json:"lines"`
-	Other    int64         `json:"other"` // of no pattern, or of patterns beyond ?limit=
+	Other    int64         `json:"other"`   // of no pattern, or of patterns beyond ?limit=
+	Ignored  int64         `json:"ignored"` // of patterns that a rule ignores
 	Groups   int           `json:"groups"`
 	Since    string        `json:"since"`    // first sights are known from here on
-	Learning bool          `json:"learning"` // nothing is called new yet
+	Learning bool          `json:"learning"` // of some stream nothing is called new yet
 	Patterns []patternJSON `json:"patterns"`
 }
 
 type patternJSON struct {
 	Pattern   string                  `json:"pattern"`
+	Name      string                  `json:"name,omitempty"`
+	Pinned    bool                    `json:"pinned,omitempty"`
+	Merged    []string                `json:"merged,omitempty"`
 	Labels    map[string]string       `json:"labels"`
 	Template  string                  `json:"template"`
 	Count     int64                   `json:"count"`
@@ -118,6 +93,15 @@ type patternJSON struct {
 	Entities  map[string][]entityJSON `json:"entities"`
 	New       bool                    `json:"new"`
 	FirstSeen string                  `json:"firstSeen"`
+	Week      [7]int64                `json:"week"` // lines of the last seven times 24 hours, today last
+	Findings  []findingJSON           `json:"findings,omitempty"`
+}
+
+// findingJSON is a finding about the pattern that is active now.
+type findingJSON struct {
+	Kind     logwatch.Kind `json:"kind"`
+	Since    string        `json:"since"`
+	Sentence string        `json:"sentence"`
 }
 
 type entityJSON struct {
@@ -141,28 +125,34 @@ func (l *logs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		limit = n
 	}
 	l.mu.Lock()
-	groups, since := l.look(), l.memory.since
-	l.mu.Unlock()
-	web.JSON(w, http.StatusOK, l.answer(groups, since, limit))
+	defer l.mu.Unlock()
+	web.JSON(w, http.StatusOK, l.answer(l.look(), limit))
 }
 
-func (l *logs) answer(groups []minedGroup, since time.Time, limit int) patternsAnswer {
-	now := l.now()
-	out := patternsAnswer{Groups: len(groups), Since: stamp(since.UnixMilli()), Learning: now.Sub(since) < time.Duration(l.config.Learning), Patterns: []patternJSON{}}
-	for _, g := range groups {
+// answer writes the patterns. The caller holds mu.
+func (l *logs) answer(groups []minedGroup, limit int) patternsAnswer {
+	nowMs := l.now().UnixMilli()
+	out := patternsAnswer{Groups: len(groups), Since: stamp(l.watch.Since()), Patterns: []patternJSON{}}
+	findings := map[[2]string][]findingJSON{}
+	for _, f := range l.findings(nowMs) {
+		if f.EndMs == 0 {
+			key := [2]string{f.Stream, f.ID}
+			findings[key] = append(findings[key], findingJSON{f.Kind, stamp(f.SinceMs), f.Sentence()})
+		}
+	}
+	for i := range groups {
+		g := &groups[i]
 		out.Lines += g.counts.Lines
 		out.Other += g.counts.Other
+		out.Ignored += g.ignored
+		out.Learning = out.Learning || l.watch.Learning(g.key, nowMs)
+		labels := groupLabels(g.key)
 		for i := range g.patterns {
 			p := &g.patterns[i]
 			q := patternJSON{
-				Pattern: p.ID, Labels: map[string]string{}, Template: p.Pattern.Template, Count: p.Count, Severity: p.Severity().String(),
-				First: stamp(p.Pattern.First), Last: stamp(p.Pattern.Last), Example: p.Example, Entities: map[string][]entityJSON{},
-				New: p.New && now.Sub(time.UnixMilli(p.sight.First)) < time.Duration(l.config.NewFor), FirstSeen: stamp(p.sight.First),
-			}
-			for i, v := range g.values {
-				if v != "" {
-					q.Labels[l.config.GroupBy[i]] = v
-				}
+				Pattern: p.ID, Name: p.Name, Pinned: p.Pinned, Merged: p.Merged, Labels: labels, Template: p.Template, Count: p.Count,
+				Severity: p.Severity().String(), First: stamp(p.Pattern.First), Last: stamp(p.Pattern.Last), Example: p.Example,
+				Entities: map[string][]entityJSON{}, New: p.New, FirstSeen: stamp(p.Sight.First), Week: p.Week, Findings: findings[[2]string{g.key, p.ID}],
 			}
 			for _, e := range p.Entities {
 				q.Entities[e.Kind.String()] = append(q.Entities[e.Kind.String()], entityJSON{e.Value, e.Count})

@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +19,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/loghistory"
+	"github.com/portent-dev/portent/internal/logwatch"
 )
 
 // testLogs is a component whose clock a test moves.
@@ -52,7 +53,7 @@ func answer(t *testing.T, h http.Handler, query string) patternsAnswer {
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
 	var out patternsAnswer
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &out))
-	sum := out.Other
+	sum := out.Other + out.Ignored
 	for _, p := range out.Patterns {
 		sum += p.Count
 	}
@@ -65,11 +66,11 @@ func answer(t *testing.T, h http.Handler, query string) patternsAnswer {
 func TestNewPatterns(t *testing.T) {
 	dir := t.TempDir()
 	l, reg, now := testLogs(t, nil)
-	require.NoError(t, l.openMemory(dir), "without a file")
+	require.NoError(t, l.openHistory(dir), "without a file")
 	take(t, l, "web", "request 1 served", "worker alpha finished the job")
 	require.True(t, answer(t, l, "").Learning)
 	*now = now.Add(2 * time.Hour)
-	take(t, l, "web", "request 2 served", "disk sda is full, password=hunter2")
+	take(t, l, "web", "request 2 served", "ERROR disk sda is full, password=hunter2")
 	for _, w := range []string{"beta", "gamma", "delta", "epsilon", "zeta", "eta"} {
 		take(t, l, "web", "worker "+w+" finished the job")
 	}
@@ -83,69 +84,146 @@ func TestNewPatterns(t *testing.T) {
 	require.False(t, byTemplate["request <*> served"].New)
 	require.Equal(t, "2026-11-22T12:00:00Z", byTemplate["request <*> served"].FirstSeen)
 	require.False(t, byTemplate["worker <*> finished the job"].New, "its lines were there before, under a template that said more")
-	full := byTemplate["disk sda is full, password=<*>"]
+	require.Equal(t, [7]int64{6: 7}, byTemplate["worker <*> finished the job"].Week)
+	full := byTemplate["ERROR disk sda is full, password=<*>"]
 	require.True(t, full.New)
 	require.Equal(t, "2026-11-22T14:00:00Z", full.FirstSeen)
 	require.NotContains(t, full.Example, "hunter2")
 	require.Equal(t, map[string]string{"app": "web"}, full.Labels)
+	require.Equal(t, logwatch.KindNew, full.Findings[0].Kind)
 	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP portent_exporter_log_patterns_new_total Patterns seen for the first time after logs.learning.
+# HELP portent_exporter_log_patterns_new_total Patterns seen for the first time after the learning of their stream, told or not.
 # TYPE portent_exporter_log_patterns_new_total counter
 portent_exporter_log_patterns_new_total 1
-`), "portent_exporter_log_patterns_new_total"))
+# HELP log_pattern_finding 1 for each finding about a log pattern that is active: it is new, or its rate has grown or shrunk.
+# TYPE log_pattern_finding gauge
+log_pattern_finding{app="web",kind="new",pattern="`+full.Pattern+`",severity="error"} 1
+`), "portent_exporter_log_patterns_new_total", "log_pattern_finding"))
 
-	require.NoError(t, l.saveMemory(dir))
+	alerts, err := l.step()
+	require.NoError(t, err)
+	require.Len(t, alerts, 1)
+	require.Equal(t, map[string]string{"alertname": "LogPatternNew", "app": "web", "pattern": full.Pattern, "severity": "warning"}, alerts[0].Labels)
+	require.Equal(t, `{app="web"} |= "ERROR disk sda is full, password="`, alerts[0].Annotations["query"])
+	require.NotContains(t, fmt.Sprint(alerts), "hunter2")
+
+	// Killed: no snapshot was written, the journal has the first sights.
+	require.NoError(t, l.closeHistory())
+	killed, _, later := testLogs(t, nil)
+	*later = now.Add(10 * time.Minute)
+	require.NoError(t, killed.openHistory(dir))
+	take(t, killed, "web", "ERROR disk sda is full, password=x1")
+	require.Equal(t, full.FirstSeen, answer(t, killed, "").Patterns[0].FirstSeen)
+	alerts, err = killed.step()
+	require.NoError(t, err)
+	require.Empty(t, alerts, "it was told before")
+	require.NoError(t, killed.closeHistory())
+
+	// Ended: the snapshot has the week and the finding too.
+	require.NoError(t, l.openHistory(dir))
+	require.NoError(t, l.saveHistory())
+	require.NoError(t, l.closeHistory())
 	again, reg, later := testLogs(t, nil)
 	*later = now.Add(30 * time.Minute)
-	require.NoError(t, again.openMemory(dir))
-	take(t, again, "web", "disk sda is full, password=x1", "request 3 served", "never seen before today")
+	require.NoError(t, again.openHistory(dir))
+	alerts, err = again.step()
+	require.NoError(t, err)
+	require.Len(t, alerts, 1, "what was active is sent again before a line comes")
+	require.Zero(t, alerts[0].EndsAt)
+	take(t, again, "web", "ERROR disk sda is full, password=x1", "request 3 served")
+	*later = later.Add(time.Minute)
 	for _, p := range answer(t, again, "").Patterns {
 		require.Equal(t, p.Template != "request <*> served", p.New, p.Template)
+		require.NotEqual(t, int64(1), p.Week[6], "the day before the restart is known")
 	}
 	take(t, again, "web", "worker theta finished the job")
 	*later = later.Add(time.Minute)
 	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP portent_exporter_log_patterns_new_total Patterns seen for the first time after logs.learning.
+# HELP portent_exporter_log_patterns_new_total Patterns seen for the first time after the learning of their stream, told or not.
 # TYPE portent_exporter_log_patterns_new_total counter
-portent_exporter_log_patterns_new_total 1
+portent_exporter_log_patterns_new_total 0
 `), "portent_exporter_log_patterns_new_total"), "a worker is known, by the template that says less")
-	*later = later.Add(2 * time.Hour)
-	for _, p := range answer(t, again, "").Patterns {
-		require.False(t, p.New, "an hour later nothing is new")
-	}
-}
-
-func TestMemoryIsChecked(t *testing.T) {
-	dir := t.TempDir()
-	l, _, _ := testLogs(t, nil)
-	take(t, l, "web", "a b c")
-	require.NoError(t, l.saveMemory(dir))
-	path := filepath.Join(dir, memoryName)
-	good, err := os.ReadFile(path)
+	*later = later.Add(30 * time.Minute)
+	alerts, err = again.step()
 	require.NoError(t, err)
-	for _, bad := range []string{"", "x", strings.Replace(string(good), "portent-patterns 1", "portent-patterns 2", 1), string(good[:len(good)-1]), string(good) + "x"} {
-		require.NoError(t, os.WriteFile(path, []byte(bad), 0o600))
-		fresh, _, _ := testLogs(t, nil)
-		require.ErrorIs(t, fresh.openMemory(dir), errMemory)
-		require.Empty(t, fresh.memory.seen)
-		require.NoFileExists(t, path)
-		require.FileExists(t, path+badSuffix)
+	require.NotZero(t, alerts[0].EndsAt, "an hour later it has ended")
+	for _, p := range answer(t, again, "").Patterns {
+		require.False(t, p.New)
 	}
-	require.NoError(t, os.WriteFile(path, good, 0o600))
-	fresh, _, _ := testLogs(t, nil)
-	require.NoError(t, fresh.openMemory(dir))
-	require.Len(t, fresh.memory.seen, 1)
 }
 
-func TestMemoryIsBounded(t *testing.T) {
-	m := newMemory(time.Unix(0, 0))
-	for i := range maxRemembered + 10 {
-		m.see(strconv.Itoa(i), strconv.Itoa(i), time.Unix(int64(i), 0), 0)
+// TestDamagedHistory is set aside, counted, and mining begins anew.
+func TestDamagedHistory(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "log-patterns.snapshot"), []byte("portent"), 0o600))
+	l, reg, _ := testLogs(t, nil)
+	require.ErrorIs(t, l.openHistory(dir), loghistory.ErrCorrupt)
+	take(t, l, "web", "a b c")
+	require.NoError(t, l.saveHistory())
+	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP portent_exporter_log_patterns_history_refused_total Files of the history of patterns that could not be read at the start and were set aside as .bad.
+# TYPE portent_exporter_log_patterns_history_refused_total counter
+portent_exporter_log_patterns_history_refused_total 1
+`), "portent_exporter_log_patterns_history_refused_total"))
+}
+
+// TestHistorySize: what does not fit is forgotten, and the file is written.
+func TestHistorySize(t *testing.T) {
+	dir := t.TempDir()
+	l, _, now := testLogs(t, func(c *Logs) { c.History.MaxBytes, c.MaxPatterns = 64<<10, 20_000 })
+	require.NoError(t, l.openHistory(dir))
+	for i := range 40 {
+		var lines []string
+		for k := range 150 {
+			lines = append(lines, fmt.Sprintf("%s %x of %x", strings.Repeat("(", i), (i*150+k)*2654435761, k*40503))
+		}
+		*now = now.Add(time.Minute)
+		take(t, l, "web", strings.Join(lines, " "), fmt.Sprintf("{%s} %x", strings.Repeat("[", i), i))
+		take(t, l, "web", lines...)
 	}
-	require.LessOrEqual(t, len(m.seen), maxRemembered)
-	require.Positive(t, m.forgotten)
-	require.Contains(t, m.seen, strconv.Itoa(maxRemembered+9))
-	require.NotContains(t, m.seen, "0")
+	require.NoError(t, l.saveHistory())
+	info, err := os.Stat(filepath.Join(dir, "log-patterns.snapshot"))
+	require.NoError(t, err)
+	require.LessOrEqual(t, info.Size(), int64(64<<10))
+}
+
+// TestTracesOverTwoPushes: a trace that is cut anywhere is the pattern that it is whole.
+func TestTracesOverTwoPushes(t *testing.T) {
+	trace := []string{
+		"java.lang.IllegalStateException: cannot place order", "\tat com.acme.Shop.place(Shop.java:7)", "Caused by: java.io.IOException: disk full",
+		"\tat com.acme.Disk.write(Disk.java:9)", "\t... 2 more",
+	}
+	const want = "IOException: disk full at Disk.write(Disk.java:<*>)"
+	for at := 1; at < len(trace); at++ {
+		l, _, now := testLogs(t, nil)
+		take(t, l, "web", append([]string{"started"}, trace[:at]...)...)
+		take(t, l, "api", "\tat something.else(X.java:1)")
+		*now = now.Add(time.Second)
+		take(t, l, "web", append(append([]string{}, trace[at:]...), "INFO on we go")...)
+		got := answer(t, l, "")
+		require.EqualValues(t, 8, got.Lines)
+		counts := map[string]int64{}
+		for _, p := range got.Patterns {
+			counts[p.Template] += p.Count
+		}
+		found := false
+		for template, n := range counts {
+			if strings.HasSuffix(template, want) {
+				found = true
+				require.EqualValues(t, 5, n, counts)
+			}
+		}
+		require.True(t, found, "cut at %d: %v", at, counts)
+	}
+	l, _, now := testLogs(t, nil)
+	take(t, l, "web", trace[:2]...)
+	*now = now.Add(time.Minute)
+	take(t, l, "web", trace[2:]...)
+	require.EqualValues(t, 5, answer(t, l, "").Lines, "too late to be one, but none is lost")
+	for i := range 3 * maxOpen {
+		take(t, l, fmt.Sprint("app", i), trace[:2]...)
+	}
+	require.LessOrEqual(t, len(l.open), maxOpen)
 }
 
 // TestPatternSeriesAddUp under caps of groups and series, and under hostile lines.
@@ -236,7 +314,7 @@ func TestLogsOverHTTP(t *testing.T) {
 	require.Contains(t, w.Body.String(), `log_pattern_lines_total{app="",pattern="`+slow.Pattern+`",service_name="shop",severity="warning"} 1`)
 	require.Contains(t, w.Body.String(), `portent_exporter_log_lines_total{source="loki_push"} 2`)
 	require.NoError(t, a.save())
-	require.FileExists(t, filepath.Join(a.dir, "state", memoryName))
+	require.FileExists(t, filepath.Join(a.dir, "state", "log-patterns.snapshot"))
 }
 
 func TestLogsValidate(t *testing.T) {

@@ -110,7 +110,7 @@ func (j *Joiner) continues(r *Record) bool {
 	if r.Format != Plain && r.Format != CRI && r.Format != Docker && r.Format != Syslog {
 		return false // structured: each line is an event
 	}
-	if r.Format == Plain && r.Time != 0 {
+	if r.Format == Plain && r.headed() {
 		return false // a header of its own
 	}
 	switch {
@@ -126,7 +126,7 @@ func (j *Joiner) continues(r *Record) bool {
 	case j.state == inGo:
 		return continuesGo(msg)
 	case j.lines == 1 && beginsWithException(msg) && !beginsWithException(j.first.Message):
-		return r.Format == Plain && j.first.Format == Plain && j.first.Severity >= Error && j.first.Time != 0 // log4j: the message, then the trace
+		return r.Format == Plain && j.first.Format == Plain && j.first.Severity >= Error && j.first.headed() // log4j: the message, then the trace
 	}
 	return j.first.Severity >= Error && strings.HasPrefix(msg, "goroutine ") && strings.HasSuffix(msg, "]:") // net/http: panic serving …
 }
@@ -158,4 +158,28 @@ func beginsWithException(msg string) bool {
 		end = len(msg)
 	}
 	return isExceptionClass(msg[:end]) || strings.HasPrefix(msg, "Exception in thread ")
+}
+
+// MayContinue reports whether the event that is open looks as if it went on: the next
+// line may come in another batch.
+func (j *Joiner) MayContinue() bool {
+	return j.open && j.lines < maxEventLines && (j.lines > 1 || j.state != noTrace || j.first.Severity >= Error || beginsWithException(j.first.Message))
+}
+
+// Own copies what of the open event aliases the lines it was made of, so that it can
+// outlive them.
+func (j *Joiner) Own() {
+	r := &j.first
+	r.Message, r.Logger, r.TraceID = strings.Clone(r.Message), strings.Clone(r.Logger), strings.Clone(r.TraceID)
+	for i := range r.fields[:r.named] {
+		r.fields[i].Value = strings.Clone(r.fields[i].Value)
+	}
+}
+
+// Lines returns how many lines the open event has.
+func (j *Joiner) Lines() int {
+	if !j.open {
+		return 0
+	}
+	return j.lines
 }

@@ -28,12 +28,22 @@ type Record struct {
 	// message field of a structured line. A structured line without one is whole.
 	Message string
 
+	given  bool                     // Time is the source's: the line itself gives none
 	fields [maxFieldEntities]Entity // what other fields than the message name
 	named  int
 }
 
 // Fields returns what the fields of a structured line name, the message apart.
 func (r *Record) Fields() []Entity { return r.fields[:r.named] }
+
+// SetTime puts the time that the source of a line gives, Unix ms, over that of the line.
+func (r *Record) SetTime(ms int64) {
+	r.given = r.Time == 0 || r.given
+	r.Time = ms
+}
+
+// headed reports whether the line itself gives a time.
+func (r *Record) headed() bool { return r.Time != 0 && !r.given }
 
 // maxEnvelopes bounds how many wrappers are taken off (a JSON line in a CRI line in
 // a Docker line).

@@ -295,3 +295,51 @@ func (w *Watch) TakeFirstSights() []FirstSight {
 	w.first = nil
 	return out
 }
+
+// Aliases returns the ids that the pattern with this id had in its stream.
+func (w *Watch) Aliases(streamName, id string) []string {
+	if s := w.streams[streamName]; s != nil {
+		if t := s.byID[id]; t != nil {
+			return append([]string{t.root()}, t.ids...)
+		}
+	}
+	return nil
+}
+
+// minScored is how many lines a pattern must have had in an hour, on the mean of a day,
+// for its rate to be a series that a detector can judge: below, most minutes are empty
+// and detectors of values see noise where a count sees nothing unusual.
+const minScored = 120
+
+// Rates gives the lines of the last whole minute of the patterns that come often, at
+// most n of them, the most frequent first.
+func (w *Watch) Rates(nowMs int64, n int, f func(stream, id string, lines float64)) {
+	type rate struct {
+		s    *stream
+		t    *track
+		mean float64
+	}
+	var all []rate
+	hour := nowMs / hourMs
+	for _, s := range w.streams {
+		for _, t := range s.tracks {
+			from := max(s.sinceMs/hourMs+1, t.firstMs/hourMs+1, hour-24)
+			if from >= hour || len(t.hours) == 0 || t.hours[len(t.hours)-1].hour < hour-24 {
+				continue
+			}
+			sum := 0.0
+			for h := from; h < hour; h++ {
+				sum += t.hour(h)
+			}
+			if mean := sum / float64(hour-from); mean >= minScored {
+				all = append(all, rate{s, t, mean})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b rate) int {
+		return cmp.Or(cmp.Compare(b.mean, a.mean), cmp.Compare(a.s.name, b.s.name), cmp.Compare(a.t.id, b.t.id))
+	})
+	for _, r := range all[:min(n, len(all))] {
+		f(r.s.name, r.t.id, r.t.lines(nowMs/minuteMs-1, 1))
+	}
+}

@@ -168,8 +168,19 @@ func (w *Watch) Replay(f FirstSight, nowMs int64) {
 	w.tracks++
 }
 
-// Shrink gives up the hours of the n-th part of the tracks that were unseen for
-// longest, and then those tracks: for a file that is over its size.
-func (w *Watch) Shrink(part int) {
+// Shrink forgets the n-th part of the tracks, those unseen for longest, and returns how
+// many: for a file that is over its size.
+func (w *Watch) Shrink(part int) int {
+	before := w.tracks
 	w.forget(max(1, w.tracks/part))
+	if before == w.tracks { // all of them are live
+		for _, s := range w.streams {
+			for _, t := range s.tracks {
+				before += len(t.hours)
+				t.hours = slices.Clone(t.hours[len(t.hours)/2:])
+				before -= len(t.hours)
+			}
+		}
+	}
+	return before - w.tracks
 }
