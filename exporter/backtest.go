@@ -16,8 +16,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/portent-dev/portent/exporter/app"
-	"github.com/portent-dev/portent/internal/replay"
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/replay"
 	"github.com/portent-dev/portent/internal/web"
 )
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/portent-dev/portent/internal/allowance"
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/ingest"
 	"github.com/portent-dev/portent/internal/web"
@@ -35,17 +36,34 @@ type anomaly struct {
 	Detector    string            `json:"detector"`
 	Reason      string            `json:"reason"`
 	Explanation string            `json:"explanation"`
+	// Allowance says what raises or lowers the bar of this series; left out where nothing does.
+	Allowance *shownAllowance `json:"allowance,omitempty"`
+}
+
+type shownAllowance struct {
+	Factor float64            `json:"factor"` // the score has been divided by it
+	Why    []allowance.Reason `json:"why"`
 }
 
 type anomalies struct {
 	// Total counts all that are anomalous now; Anomalies holds the worst of them.
-	Total     int       `json:"total"`
+	Total int `json:"total"`
+	// HeldBack counts those that would be, but for feedback, maintenance and rollouts.
+	HeldBack  int       `json:"heldBack"`
 	Anomalies []anomaly `json:"anomalies"`
 }
 
-// anomaliesHandler serves GET /api/v1/anomalies?limit=&match[]=: what is anomalous now, worst first. Unlike /metrics it looks
-// at every series, whatever export.max_series is.
-func anomaliesHandler(each func() forEach, detector func() string) http.HandlerFunc {
+// anomaliesView is what the anomalies of one moment are found in.
+type anomaliesView struct {
+	each     forEach // as the engine has it, before what is allowed
+	judge    *allowance.Judge
+	detector string
+	held     bool // asks for those that are held back, in place of the others
+}
+
+// anomaliesHandler serves GET /api/v1/anomalies?limit=&match[]=&held_back=: what is anomalous now, worst first. Unlike /metrics
+// it looks at every series, whatever export.max_series is.
+func anomaliesHandler(view func() anomaliesView) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		limit := defaultAnomalies
@@ -62,21 +80,47 @@ func anomaliesHandler(each func() forEach, detector func() string) http.HandlerF
 			web.Error(w, http.StatusBadRequest, err, "give selectors as in Prometheus, such as match[]={job=\"node\"}")
 			return
 		}
-		web.JSON(w, http.StatusOK, worst(each(), match, limit, detector()))
+		v := view()
+		switch s := q.Get("held_back"); s {
+		case "", "false":
+		case "true":
+			v.held = true
+		default:
+			web.Error(w, http.StatusBadRequest, fmt.Errorf("held_back %q is neither true nor false", s), "true lists what would be anomalous, but for feedback, maintenance and rollouts")
+			return
+		}
+		web.JSON(w, http.StatusOK, v.worst(match, limit))
 	}
 }
 
 var errTooManyScrapes = errors.New("too many scrapes at one time")
 
 // worst finds the anomalous series with the highest scores; at most limit of them are kept at any time.
-func worst(each forEach, match *selection, limit int, detector string) anomalies {
+func (v *anomaliesView) worst(match *selection, limit int) anomalies {
 	var top lowest
-	total := 0
-	each(func(labels []ingest.Label, o detect.Output) bool {
-		if !o.Ready || o.Score <= 1 || !match.takes(labels) {
+	total, held := 0, 0
+	v.each(func(labels []ingest.Label, o detect.Output) bool {
+		if !o.Ready {
 			return true
 		}
-		total++
+		raw := o
+		if factor, _ := v.judge.Factor(labels); factor != 1 {
+			o = eased(o, factor)
+		}
+		if raw.Score <= 1 && o.Score <= 1 || !match.takes(labels) {
+			return true
+		}
+		if o.Score <= 1 {
+			held++
+		} else {
+			total++
+		}
+		if v.held != (o.Score <= 1) {
+			return true
+		}
+		if v.held {
+			o = raw // what it would be
+		}
 		if len(top) == limit {
 			if o.Score <= top[0].out.Score {
 				return true
@@ -90,9 +134,12 @@ func worst(each forEach, match *selection, limit int, detector string) anomalies
 	slices.SortFunc(top, func(a, b scored) int {
 		return cmp.Or(cmp.Compare(b.out.Score, a.out.Score), slices.CompareFunc(a.labels, b.labels, compareLabels))
 	})
-	out := anomalies{Total: total, Anomalies: make([]anomaly, len(top))}
+	out := anomalies{Total: total, HeldBack: held, Anomalies: make([]anomaly, len(top))}
 	for i, s := range top {
-		out.Anomalies[i] = newAnomaly(s.labels, s.out, detector)
+		out.Anomalies[i] = newAnomaly(s.labels, s.out, v.detector)
+		if a := v.judge.Explain(s.labels); len(a.Why) > 0 {
+			out.Anomalies[i].Allowance = &shownAllowance{a.Factor, a.Why}
+		}
 	}
 	return out
 }

@@ -24,7 +24,7 @@ func TestWorst(t *testing.T) {
 	require.NoError(t, err)
 	f := func(match *selection, limit, total int, want ...string) {
 		t.Helper()
-		got := worst(each(series), match, limit, "combined")
+		got := (&anomaliesView{each: each(series), detector: "combined"}).worst(match, limit)
 		require.Equal(t, total, got.Total)
 		var ids []string
 		for _, a := range got.Anomalies {
@@ -37,9 +37,9 @@ func TestWorst(t *testing.T) {
 	some, err := newSelection([]string{`{i=~"1|2|60|61|62"}`}, nil)
 	require.NoError(t, err)
 	f(some, 10, 2, "62", "61") // 1.2 and 1.1; exactly 1 is normal
-	require.Len(t, worst(each(series), all, 1000, "combined").Anomalies, 77)
+	require.Len(t, (&anomaliesView{each: each(series), detector: "combined"}).worst(all, 1000).Anomalies, 77)
 
-	a := worst(each(series), all, 1, "combined").Anomalies[0]
+	a := (&anomaliesView{each: each(series), detector: "combined"}).worst(all, 1).Anomalies[0]
 	require.Equal(t, since, a.Since)
 	require.Equal(t, "level", a.Reason)
 	require.Contains(t, a.Explanation, `m{i="99"} is 3 instead of the 0 expected, since 13:05 UTC.`)

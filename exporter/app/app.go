@@ -42,6 +42,7 @@ type App struct {
 	reg    *prometheus.Registry
 
 	gate     *gate
+	allow    *allowances // what raises the bar of which series
 	logs     *logs
 	state    *state // nil when nothing is kept
 	reloader *web.Reloader[Config]
@@ -113,6 +114,10 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	allowed, windows, err := c.allowed()
+	if err != nil {
+		return nil, err
+	}
 	if old != nil && !reflect.DeepEqual(old.config.Detection.modelled(), c.Detection.modelled()) {
 		if err := a.exchange(opts); err != nil {
 			return nil, err
@@ -124,6 +129,8 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 	}
 	return func() {
 		commitLogs()
+		a.allow.book.SetOptions(allowed)
+		a.allow.book.Plan(windows)
 		a.use(next)
 		if old != nil && (old.config.State.Directory != c.State.Directory || !reflect.DeepEqual(old.config.Backfill, c.Backfill)) {
 			a.logger.Warn("state.directory and backfill take effect at the next start")
@@ -145,6 +152,7 @@ func (a *App) registerMetrics() {
 	})
 	a.reg.MustRegister(a.unselected, a.clockJumps)
 	a.analyses = newAnalysisMetrics(a.reg)
+	a.openAllowances()
 }
 
 func (a *App) openEngine(o detect.Options) error {
@@ -217,6 +225,7 @@ func (a *App) openState(c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	a.allow.load(a.state.dir)
 	if a.restored, err = a.state.restore(a.gate.engine.Load()); err != nil {
 		return errors.Join(err, a.closeState())
 	}
@@ -234,10 +243,14 @@ func (a *App) openServer() (err error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/write", a.serveWrite)
 	mux.HandleFunc("POST /v1/analyze/metrics", func(w http.ResponseWriter, r *http.Request) { a.parts.Load().analysis.ServeHTTP(w, r) })
-	mux.HandleFunc("GET /api/v1/anomalies", anomaliesHandler(
-		a.scores,
-		func() string { return a.parts.Load().config.Detection.Detector }))
+	mux.HandleFunc("GET /api/v1/anomalies", anomaliesHandler(func() anomaliesView {
+		return anomaliesView{
+			each: a.gate.engine.Load().ForEach, judge: a.allow.book.At(time.Now().UnixMilli()),
+			detector: a.parts.Load().config.Detection.Detector,
+		}
+	}))
 	a.routeLogs(mux)
+	a.routeAllowances(mux)
 	a.server, err = web.New(web.Options{
 		Name: Name, Logger: a.component("web"), WebConfig: a.opts.WebConfig, Registry: a.reg, Mux: mux,
 		Metrics: newExposition(prometheus.GathererFunc(a.gather), a.published, a.export, a.component("metrics")),
@@ -251,8 +264,10 @@ func (a *App) openServer() (err error) {
 	return err
 }
 
-// scores returns the visitor of everything that has a score now.
-func (a *App) scores() forEach { return a.gate.engine.Load().ForEach }
+// scores returns the visitor of everything that has a score now, after what is allowed.
+func (a *App) scores() forEach {
+	return a.allow.adjust(a.gate.engine.Load().ForEach, time.Now().UnixMilli())
+}
 
 func (a *App) published() published {
 	p := a.parts.Load()

@@ -180,7 +180,7 @@ func TestAnomaliesAnswers(t *testing.T) {
 		require.Equal(t, code, c)
 		require.Contains(t, body, want)
 	}
-	f("", 200, `{"total":0,"anomalies":[]}`)
+	f("", 200, `{"total":0,"heldBack":0,"anomalies":[]}`)
 	f("?limit=10&match[]=up&match[]=%7Bjob%3D%22x%22%7D", 200, `"total":0`)
 	f("?limit=0", 400, `limit \"0\" is no number from 1 to 10000`)
 	f("?limit=many", 400, `"hint":"leave it out for the worst 100"`)

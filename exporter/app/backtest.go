@@ -13,10 +13,10 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
-	"github.com/portent-dev/portent/internal/replay"
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/ingest"
 	"github.com/portent-dev/portent/internal/promapi"
+	"github.com/portent-dev/portent/internal/replay"
 )
 
 // BacktestOptions says what to replay. Query, From, To and Step are required.

@@ -29,6 +29,10 @@ type Config struct {
 	Detection   Detection          `yaml:"detection"`
 	Export      Export             `yaml:"export"`
 	ScoreWriter ScoreWriter        `yaml:"score_writer"`
+	API         API                `yaml:"api"`
+	Feedback    Feedback           `yaml:"feedback"`
+	Maintenance Maintenance        `yaml:"maintenance"`
+	Rollouts    Rollouts           `yaml:"rollouts"`
 	Analysis    Analysis           `yaml:"analysis"`
 	Logs        Logs               `yaml:"logs"`
 	Alerting    alertpush.Config   `yaml:"alerting"`
@@ -99,6 +103,9 @@ func Default() Config {
 			Outputs:   []Output{OutputScore, OutputExpected, OutputLower, OutputUpper},
 		},
 		ScoreWriter: defaultScoreWriter(),
+		Feedback:    defaultFeedback(),
+		Maintenance: defaultMaintenance(),
+		Rollouts:    defaultRollouts(),
 		Analysis:    DefaultAnalysis(),
 		Logs:        defaultLogs(),
 		Alerting:    alertpush.DefaultConfig(),
@@ -135,6 +142,7 @@ func Load(path string) (Config, error) {
 	if _, err := c.Logs.rules(); err != nil {
 		return Config{}, fmt.Errorf("%s: logs.rules_file: %w", path, err)
 	}
+	c.API.setDirectory(filepath.Dir(path))
 	if _, err := c.Analysis.actions(); err != nil {
 		return Config{}, fmt.Errorf("%s: analysis.%w", path, err)
 	}
@@ -150,6 +158,10 @@ func (c *Config) Validate() error {
 		web.Invalid("detection", c.Detection.validate()),
 		web.Invalid("export", c.Export.validate()),
 		web.Invalid("score_writer", c.ScoreWriter.validate()),
+		web.Invalid("api", c.API.validate()),
+		web.Invalid("feedback", c.Feedback.validate()),
+		web.Invalid("maintenance", c.Maintenance.validate()),
+		web.Invalid("rollouts", c.Rollouts.validate()),
 		web.Invalid("analysis", c.Analysis.validate()),
 		web.Invalid("logs", c.Logs.validate()),
 		web.Invalid("alerting", keyed(c.Alerting.Validate())),

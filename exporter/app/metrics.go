@@ -49,7 +49,7 @@ var engineGauges = []struct {
 }{
 	{desc("series", "Series that have a model, those without a current score included."), func(s *detect.Stats) float64 { return float64(s.Series) }},
 	{desc("series_ready", "Series that have a baseline and a current score."), func(s *detect.Stats) float64 { return float64(s.Ready) }},
-	{desc("series_anomalous", "Series whose current score is above 1."), func(s *detect.Stats) float64 { return float64(s.Anomalous) }},
+	{desc("series_anomalous", "Series whose current score is above 1, before feedback, maintenance and rollouts."), func(s *detect.Stats) float64 { return float64(s.Anomalous) }},
 	{desc("series_memory_bytes", "Memory that all series take: models, labels and index."), func(s *detect.Stats) float64 { return float64(s.Bytes) }},
 }
 

@@ -110,9 +110,10 @@ func reuse(old *part, config any, fill func(*part) error) (*part, error) {
 	return p, fill(p)
 }
 
-// target is the way of samples through the selection to next.
+// target is the way of samples through the selection to next, past whoever looks for rollouts.
 func (a *App) target(next ingest.Target) ingest.Target {
-	return &selecting{next: next, current: func() *selection { return a.parts.Load().selection }, unselected: a.unselected}
+	selected := &selecting{next: next, current: func() *selection { return a.parts.Load().selection }, unselected: a.unselected}
+	return &rolloutTarget{next: selected, book: a.allow.book, told: a.allow.metrics.rollouts}
 }
 
 func (a *App) component(name string) *slog.Logger { return a.logger.With("component", name) }

@@ -116,7 +116,7 @@ func (a *App) save() error {
 	if a.state == nil {
 		return nil
 	}
-	return errors.Join(a.state.save(a.gate.engine.Load()), a.savePatterns())
+	return errors.Join(a.state.save(a.gate.engine.Load()), a.savePatterns(), a.allow.save())
 }
 
 func (a *App) logSave(err error) {
