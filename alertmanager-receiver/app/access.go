@@ -93,6 +93,7 @@ type principal struct {
 	name  string
 	role  Role
 	scope labels.Matchers // empty: everything
+	csrf  string          // of the session that it came with, empty without one
 }
 
 // scoped reports whether the principal sees a part only.
@@ -101,7 +102,8 @@ func (p principal) scoped() bool { return len(p.scope) > 0 }
 // access knows who may ask. It is immutable.
 type access struct {
 	entries []accessEntry
-	webhook []byte // digest of the webhook's token, nil without one
+	oidc    *oidcAuth // nil without one
+	webhook []byte    // digest of the webhook's token, nil without one
 	// trusted reports whether the web configuration has checked this user's password.
 	trusted func(user string) bool
 }
@@ -121,7 +123,7 @@ func newAccess(as []AccessConfig, hook WebhookConfig, trusted func(string) bool)
 		if err != nil {
 			return nil, err
 		}
-		e := accessEntry{principal: principal{c.Name, c.Role, scope}, user: c.User, certificate: c.Certificate}
+		e := accessEntry{principal: principal{name: c.Name, role: c.Role, scope: scope}, user: c.User, certificate: c.Certificate}
 		if e.digest, err = tokenDigest(c.Token, c.TokenFile); err != nil {
 			return nil, fmt.Errorf("access[%d]: %w", i, err)
 		}
@@ -147,7 +149,7 @@ func tokenDigest(inline web.Secret, file string) ([]byte, error) {
 }
 
 // configured reports whether anybody has to say who they are.
-func (a *access) configured() bool { return len(a.entries) > 0 }
+func (a *access) configured() bool { return len(a.entries) > 0 || a.oidc != nil }
 
 // identify returns who asks, and whether that is known. Where no access is configured everybody is admin:
 // then either only this machine can ask, or the web configuration has let the request through.

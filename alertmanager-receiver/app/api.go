@@ -220,7 +220,8 @@ func (s *server) serveAlerts(w http.ResponseWriter, r *http.Request, p principal
 	web.JSON(w, http.StatusOK, page)
 }
 
-// serveAudit answers GET /api/v1/audit: the chain in its order, as `portent audit verify` reads it.
+// serveAudit answers GET /api/v1/audit: the chain in its order, as JSON lines or in pages; `portent audit verify`
+// reads both.
 func (s *server) serveAudit(w http.ResponseWriter, r *http.Request, _ principal) {
 	v, err := values(r, "since", "limit", "cursor")
 	var since time.Time
@@ -235,6 +236,10 @@ func (s *server) serveAudit(w http.ResponseWriter, r *http.Request, _ principal)
 		web.Error(w, http.StatusBadRequest, err, "see docs/configuration/receiver.md for the parameters")
 		return
 	}
+	if wantsLines(r, v) {
+		s.serveAuditLines(w, r, since)
+		return
+	}
 	records, next, err := s.audit.Records(r.Context(), since, n, v.Get("cursor"))
 	if err != nil {
 		s.failed(w, r, err)
@@ -242,9 +247,7 @@ func (s *server) serveAudit(w http.ResponseWriter, r *http.Request, _ principal)
 	}
 	page := incidentapi.AuditPage{Records: make([]incidentapi.AuditRecord, 0, len(records)), Next: cursorOrNull(next)}
 	for _, a := range records {
-		page.Records = append(page.Records, incidentapi.AuditRecord{
-			Seq: a.Seq, At: a.At, Actor: a.Actor, Action: a.Action, Subject: a.Subject, Detail: a.Detail, Prev: a.Prev, Hash: a.Hash,
-		})
+		page.Records = append(page.Records, recordToAPI(a))
 	}
 	web.JSON(w, http.StatusOK, page)
 }

@@ -67,6 +67,8 @@ func Check(configFile, webConfigFile string) error {
 		_, err = newAccess(c.Access, c.Webhook, nil)
 		_, everr := c.Evidence.sources()
 		err = errors.Join(err, web.Invalid("evidence", everr))
+		_, oerr := newOIDC(c.OIDC, time.Now)
+		err = errors.Join(err, oerr)
 		for i := range c.Trackers {
 			err = errors.Join(err, c.Trackers[i].check(fmt.Sprintf("trackers[%d]", i)))
 		}
@@ -110,7 +112,7 @@ func (a *App) restrict(c Config) error {
 	if err != nil {
 		return err
 	}
-	if !asked && len(c.Access) == 0 && a.opts.WebConfig.WebListenAddresses != nil {
+	if !asked && len(c.Access) == 0 && c.OIDC.Issuer == "" && a.opts.WebConfig.WebListenAddresses != nil {
 		for i, addr := range *a.opts.WebConfig.WebListenAddresses {
 			if on := web.OnLoopback(addr); on != addr {
 				a.log.Warn("listening on loopback only: nobody is asked who they are; configure access, or users or client certificates in --web.config.file",
@@ -128,7 +130,7 @@ func (a *App) guarded(c Config, asked bool) error {
 	switch {
 	case !a.exposed || asked:
 		return nil
-	case len(c.Access) == 0:
+	case len(c.Access) == 0 && c.OIDC.Issuer == "":
 		return errors.New("listen beyond loopback: nobody would be asked who they are; " +
 			"configure access in the configuration, or users or client certificates in --web.config.file, or listen on 127.0.0.1")
 	case c.Webhook.Token == "" && c.Webhook.TokenFile == "" && !c.Webhook.Open:
@@ -162,7 +164,7 @@ func (a *App) openServer() (err error) {
 	users := &webUsers{path: *a.opts.WebConfig.WebConfigFile}
 	a.server = &server{
 		log: a.log.With("component", "http"), metrics: newMetrics(a.reg), now: time.Now,
-		store: a.db, inbox: a.db, tasks: a.db, audit: chain{a.db}, dossiers: a.db, objectEvents: a.db, ledger: a.db, gater: newGater(a.db, a.log.With("component", "policy")),
+		store: a.db, inbox: a.db, tasks: a.db, audit: chain{a.db}, dossiers: a.db, objectEvents: a.db, ledger: a.db, sessions: a.db, gater: newGater(a.db, a.log.With("component", "policy")),
 		readiness: &readiness{check: a.db.Ready, now: time.Now}, backlog: &backlog{count: a.db.Pending, now: time.Now}, busy: &memory{},
 		clockHeader: a.opts.ClockHeader, crossOrigin: http.NewCrossOriginProtection(), pages: pages, refusals: &repeatLog{now: time.Now}, trusted: users.trusted,
 	}
@@ -253,6 +255,9 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 		return nil, nil, err
 	}
 	if next.access, err = newAccess(c.Access, c.Webhook, a.server.trusted); err != nil {
+		return nil, nil, err
+	}
+	if next.access.oidc, err = newOIDC(c.OIDC, time.Now); err != nil {
 		return nil, nil, err
 	}
 	if next.router, err = newRouter(c.Routing, c.Trackers); err != nil {

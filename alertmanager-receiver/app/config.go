@@ -34,6 +34,7 @@ type Config struct {
 	Webhook  WebhookConfig   `yaml:"webhook"`
 	Ready    ReadyConfig     `yaml:"ready"`
 	Access   []AccessConfig  `yaml:"access"`
+	OIDC     OIDCConfig      `yaml:"oidc"`
 	Trackers []TrackerConfig `yaml:"trackers"`
 	Routing  RoutingConfig   `yaml:"routing"`
 
@@ -104,6 +105,7 @@ func DefaultConfig() Config {
 		// At 2 kB a notification this is 200 MB, and minutes of work.
 		Ready:    ReadyConfig{MaxPending: 100_000},
 		Access:   []AccessConfig{},
+		OIDC:     OIDCConfig{UsernameClaim: "sub", Rules: []OIDCRule{}, Scopes: []string{"profile", "email"}},
 		Trackers: []TrackerConfig{{Name: TrackerLocal, Type: TrackerLocal}},
 		Routing:  RoutingConfig{Routes: []RouteConfig{}},
 		Evidence: EvidenceConfig{Timeout: model.Duration(enrich.DefaultTimeout), Links: []enrich.LinkTemplate{}},
@@ -139,6 +141,7 @@ func (c *Config) Validate() error {
 		web.Invalid("webhook", c.Webhook.validate()),
 		web.Invalid("ready", c.Ready.validate()),
 		validateAccess(c.Access),
+		web.Invalid("oidc", c.OIDC.validate()),
 		validateTrackers(c.Trackers),
 		web.Invalid("routing", c.Routing.validate(c.Trackers)),
 		web.Invalid("evidence", c.Evidence.validate()),

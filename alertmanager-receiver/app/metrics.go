@@ -66,7 +66,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		m.notices.WithLabelValues(o)
 		m.events.WithLabelValues(o)
 	}
-	for _, r := range []string{"unauthenticated", "role", "scope"} {
+	for _, r := range []string{"unauthenticated", "role", "scope", "csrf"} {
 		m.denied.WithLabelValues(r)
 	}
 	for _, a := range []string{actionApprove, actionDismiss, actionEdit, actionEscalate, actionFeedback, actionReopen, actionReplay, actionSwitch} {

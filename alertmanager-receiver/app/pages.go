@@ -80,6 +80,7 @@ const (
 	navSuppressed = "Kept out"
 	navOutbox     = "Outbox"
 	navPolicy     = "Policy"
+	navAudit      = "Audit"
 )
 
 // frame makes the common part; depth is how many folders the page lies below the root.
@@ -88,12 +89,12 @@ func (g *pages) frame(head, current string, depth int, p principal) page {
 	if depth > 0 {
 		root = strings.Repeat("../", depth)
 	}
-	out := page{Head: head, Root: root, Style: g.assets["portent.css"].tag, Now: exactly(g.now()), Version: version.Version, User: p.name, Role: string(p.role)}
+	out := page{Head: head, Root: root, Style: g.assets["portent.css"].tag, Now: exactly(g.now()), Version: version.Version, User: p.name, Role: string(p.role), CSRF: p.csrf}
 	if out.Version == "" {
 		out.Version = "(unversioned build)"
 	}
-	for _, n := range []navItem{{root, navIncidents, false}, {root + "suppressed", navSuppressed, false}, {root + "outbox", navOutbox, false}, {root + "policy", navPolicy, false}} {
-		if (n.Text == navOutbox || n.Text == navPolicy) && p.scoped() {
+	for _, n := range []navItem{{root, navIncidents, false}, {root + "suppressed", navSuppressed, false}, {root + "outbox", navOutbox, false}, {root + "policy", navPolicy, false}, {root + "audit", navAudit, false}} {
+		if (n.Text == navOutbox || n.Text == navPolicy || n.Text == navAudit) && p.scoped() {
 			continue
 		}
 		n.Current = n.Text == current

@@ -50,6 +50,12 @@ type (
 	// auditLog returns the records from since on in their order, and the cursor of the next page.
 	auditLog interface {
 		Records(ctx context.Context, since time.Time, limit int, cursor string) ([]audit.Record, string, error)
+		// About returns the newest records about a subject, newest first.
+		About(ctx context.Context, subject string, limit int) ([]audit.Record, error)
+		// Latest returns the newest records before seq (0: all), newest first.
+		Latest(ctx context.Context, before int64, limit int) ([]audit.Record, error)
+		// Head is where the chain ends.
+		Head(ctx context.Context) (audit.Head, error)
 	}
 	// dossiers is what was found about incidents; those without any are left out.
 	dossiers interface {
@@ -88,7 +94,8 @@ type server struct {
 	dossiers     dossiers
 	objectEvents incident.ObjectEvents
 
-	gater *gater
+	gater    *gater
+	sessions sessionStore
 
 	settings    atomic.Pointer[settings]
 	readiness   *readiness
@@ -144,6 +151,12 @@ func (s *server) routes(mux *http.ServeMux) {
 	mux.Handle("GET /suppressed", s.need(RoleViewer, s.pageSuppressed))
 	mux.Handle("GET /outbox", s.need(RoleViewer, s.unscoped(s.pageOutbox)))
 	mux.Handle("POST /outbox/{id}/replay", s.need(RoleApprover, s.unscoped(s.pageReplay)))
+	mux.Handle("GET /audit", s.need(RoleViewer, s.unscoped(s.pageAudit)))
+	mux.HandleFunc("GET /login", s.pageLogin)
+	mux.HandleFunc("POST /login", s.serveLogin)
+	mux.HandleFunc("GET /login/oidc", s.startOIDC)
+	mux.HandleFunc("GET /login/oidc/callback", s.endOIDC)
+	mux.Handle("POST /logout", s.need(RoleViewer, s.serveLogout))
 	mux.HandleFunc("GET /assets/{file}", s.pages.serveAsset)
 }
 
@@ -158,12 +171,21 @@ func (s *server) need(role Role, h handler) http.Handler {
 			s.fail(w, r, http.StatusForbidden, errors.New("the request comes from another site"), "use the receiver's own pages or its API")
 			return
 		}
-		p, ok := s.settings.Load().access.identify(r)
+		p, ok := s.who(r)
 		if !ok {
 			s.metrics.denied.WithLabelValues("unauthenticated").Inc()
-			w.Header().Set("WWW-Authenticate", challenge(r))
+			w.Header().Set("WWW-Authenticate", challenge())
+			if !isAPI(r) {
+				s.askWho(w, r, "")
+				return
+			}
 			s.fail(w, r, http.StatusUnauthorized, errors.New("who asks is not known"),
 				"send a token of the configuration's access list as bearer token, or its name and the token as user and password")
+			return
+		}
+		if err := fromOurPage(w, r, p); err != nil {
+			s.metrics.denied.WithLabelValues("csrf").Inc()
+			s.fail(w, r, http.StatusForbidden, err, "reload the page and send it again")
 			return
 		}
 		if !p.role.may(role) {
@@ -190,14 +212,6 @@ func (s *server) unscoped(h handler) handler {
 		}
 		h(w, r, p)
 	}
-}
-
-// challenge asks a browser for name and token, and a program for a bearer token.
-func challenge(r *http.Request) string {
-	if isAPI(r) {
-		return `Bearer realm="portent"`
-	}
-	return `Basic realm="Portent: name and token", charset="UTF-8"`
 }
 
 func secure(w http.ResponseWriter) {

@@ -49,7 +49,7 @@ func newTestServer(t testing.TB, change func(*Config)) *testServer {
 	require.NoError(t, err)
 	ts.decide.store = db
 	ts.server = &server{
-		log: log, metrics: newMetrics(ts.reg), now: now, store: db, inbox: db, decide: ts.decide, tasks: db, audit: chain{db}, dossiers: db, objectEvents: db, tickets: tracker, ledger: db, gater: newGater(db, log),
+		log: log, metrics: newMetrics(ts.reg), now: now, store: db, inbox: db, decide: ts.decide, tasks: db, audit: chain{db}, dossiers: db, objectEvents: db, tickets: tracker, ledger: db, sessions: db, gater: newGater(db, log),
 		readiness: &readiness{check: db.Ready, now: now}, backlog: &backlog{count: db.Pending, now: now}, busy: &memory{}, wake: func() {}, wakeOutbox: func() {},
 		crossOrigin: http.NewCrossOriginProtection(), pages: pages, refusals: &repeatLog{now: now},
 	}
@@ -60,6 +60,8 @@ func newTestServer(t testing.TB, change func(*Config)) *testServer {
 	}
 	require.NoError(t, c.Validate())
 	acc, err := newAccess(c.Access, c.Webhook, func(string) bool { return false })
+	require.NoError(t, err)
+	acc.oidc, err = newOIDC(c.OIDC, now)
 	require.NoError(t, err)
 	words, err := report.New(report.Options{ExternalURL: c.ExternalURL})
 	require.NoError(t, err)

@@ -52,9 +52,29 @@ func (s *Store) AuditRecords(ctx context.Context, q AuditQuery) ([]audit.Record,
 	return rs, next, nil
 }
 
+// LatestAudit returns the newest records, newest first: those about a subject
+// unless it is empty, and those before seq unless that is 0.
+func (s *Store) LatestAudit(ctx context.Context, subject string, before int64, n int) ([]audit.Record, error) {
+	var w where
+	if subject != "" {
+		w.add("subject = ?", text(subject))
+	}
+	if before > 0 {
+		w.add("seq < ?", before)
+	}
+	w.args = append(w.args, limit(n))
+	rs, err := s.auditOrdered(ctx, w, n, "seq DESC")
+	return rs, s.reading("audit records", err)
+}
+
 func (s *Store) auditRows(ctx context.Context, w where, n int) ([]audit.Record, error) {
+	return s.auditOrdered(ctx, w, n, "seq")
+}
+
+// auditOrdered reads records; the last argument of w is the most of them.
+func (s *Store) auditOrdered(ctx context.Context, w where, n int, order string) ([]audit.Record, error) {
 	out := make([]audit.Record, 0, min(n, 1000))
-	rows, err := s.r.QueryContext(ctx, `SELECT `+auditColumns+` FROM audit`+w.String()+` ORDER BY seq LIMIT $`+strconv.Itoa(len(w.args)), w.args...)
+	rows, err := s.r.QueryContext(ctx, `SELECT `+auditColumns+` FROM audit`+w.String()+` ORDER BY `+order+` LIMIT $`+strconv.Itoa(len(w.args)), w.args...)
 	err = eachRow(rows, err, func() error {
 		var r audit.Record
 		var at int64
