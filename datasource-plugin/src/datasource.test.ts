@@ -6,8 +6,8 @@ import { DataSource } from './datasource';
 import { PortentOptions, PortentQuery } from './types';
 
 const templates: TemplateSrv = {
-  getVariables: () => [],
-  replace: (text = '') => text.replace(/\$ns/g, 'shop'),
+  getVariables: () => [{ name: 'ns' } as ReturnType<TemplateSrv['getVariables']>[number]],
+  replace: (text = '') => text.replace(/\$ns|\$\{ns\}/g, 'shop'),
   containsTemplate: () => false,
   updateTimeRange: () => undefined,
 };
@@ -128,5 +128,36 @@ describe('the data source', () => {
     expect(await ds.getTagKeys()).toEqual([{ text: 'b' }, { text: 'a' }]);
     expect(await ds.getTagValues({ key: 'pod', filters: [] })).toEqual([{ text: 'b' }, { text: 'a' }]);
     expect(requests[1].params).toMatchObject({ label: 'pod', for: 'anomalies' });
+  });
+
+  it('has a query written for a question, with its variables in it', async () => {
+    const answer = { query: 'x{namespace="shop"}', question: 'memory of shop', alternatives: [], language: 'promql' };
+    const { ds, requests } = datasource(answer);
+    const explained = await ds.explain({ question: 'memory of $ns' });
+    expect(explained.query).toBe('x{namespace="$ns"}');
+    expect(explained.question).toBe('memory of $ns');
+    expect(requests[0]).toMatchObject({ method: 'POST', url: '/api/datasources/uid/P1/resources/explain' });
+    expect(requests[0].data).toMatchObject({ ask: { question: 'memory of shop', frozen: null } });
+  });
+
+  it('does not send a query that asks nothing', () => {
+    const { ds } = datasource();
+    expect(ds.filterQuery({ refId: 'A', queryType: 'ask', ask: { question: ' ' } })).toBe(false);
+    expect(ds.filterQuery({ refId: 'A', queryType: 'ask', ask: { question: 'up?' } })).toBe(true);
+    expect(ds.filterQuery({ refId: 'A', queryType: 'patterns' })).toBe(false);
+    expect(ds.filterQuery({ refId: 'A', queryType: 'forecast' })).toBe(false);
+    expect(ds.filterQuery({ refId: 'A', queryType: 'forecast', forecast: { metric: 'up' } })).toBe(true);
+    expect(ds.filterQuery({ refId: 'A', queryType: 'anomalies' })).toBe(true);
+  });
+
+  it('says each query in one line', () => {
+    const { ds } = datasource();
+    expect(ds.getQueryDisplayText({ refId: 'A', queryType: 'ask', ask: { question: 'why?' } })).toBe('why?');
+    expect(ds.getQueryDisplayText({ refId: 'A', queryType: 'patterns', patterns: { query: '{a="b"}' } })).toBe(
+      'Patterns of {a="b"} as table'
+    );
+    expect(ds.getQueryDisplayText({ refId: 'A', queryType: 'forecast', forecast: { metric: 'up' } })).toBe(
+      'Forecast of up, 1d ahead'
+    );
   });
 });

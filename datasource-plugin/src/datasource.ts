@@ -3,17 +3,39 @@ import {
   AnnotationQuery,
   AnnotationSupport,
   CoreApp,
+  DataQueryRequest,
   DataSourceGetTagKeysOptions,
   DataSourceGetTagValuesOptions,
   DataSourceInstanceSettings,
+  DataSourceWithSupplementaryQueriesSupport,
+  dateTimeForTimeZone,
   MetricFindValue,
   ScopedVars,
+  SupplementaryQueryOptions,
+  SupplementaryQueryType,
   TimeRange,
 } from '@grafana/data';
 import { DataSourceWithBackend, getTemplateSrv, TemplateSrv } from '@grafana/runtime';
 
-import { interpolateMatcher, interpolateQuery, Replace } from './interpolate';
-import { anomaliesOf, incidentsOf, Matcher, PortentOptions, PortentQuery, QueryType, Suggestions } from './types';
+import { AskError, askByStream, Question, Stage } from './asking';
+import { followVariables, interpolateMatcher, interpolateQuery, Replace, spoken } from './interpolate';
+import {
+  anomaliesOf,
+  askOf,
+  AskQuery,
+  Explained,
+  forecastOf,
+  Frozen,
+  incidentsOf,
+  Matcher,
+  patternsOf,
+  PortentOptions,
+  PortentQuery,
+  QueryType,
+  Suggestions,
+} from './types';
+import { QuestionVariables } from './variables';
+import { volumeQuery } from './volume';
 
 /** What suggestions are narrowed by. */
 export interface SuggestionScope {
@@ -23,7 +45,11 @@ export interface SuggestionScope {
   range?: TimeRange;
 }
 
-export class DataSource extends DataSourceWithBackend<PortentQuery, PortentOptions> {
+export class DataSource
+  extends DataSourceWithBackend<PortentQuery, PortentOptions>
+  implements DataSourceWithSupplementaryQueriesSupport<PortentQuery>
+{
+  readonly options: PortentOptions;
   private readonly replace: Replace;
 
   constructor(
@@ -31,6 +57,8 @@ export class DataSource extends DataSourceWithBackend<PortentQuery, PortentOptio
     private readonly templates: TemplateSrv = getTemplateSrv()
   ) {
     super(settings);
+    this.options = settings.jsonData ?? {};
+    this.variables = new QuestionVariables(this);
     this.replace = (text, vars, format) => this.templates.replace(text, vars, format);
   }
 
@@ -68,7 +96,7 @@ export class DataSource extends DataSourceWithBackend<PortentQuery, PortentOptio
   }
 
   filterQuery(query: PortentQuery): boolean {
-    return !query.hide;
+    return !query.hide && this.complete(query);
   }
 
   /** One line for the query history and collapsed query rows. */
@@ -83,9 +111,109 @@ export class DataSource extends DataSourceWithBackend<PortentQuery, PortentOptio
         const q = incidentsOf(query);
         return `${q.status ? q.status[0].toUpperCase() + q.status.slice(1) + ' incidents' : 'Incidents'}{${list(q.matchers)}} as ${q.view}`;
       }
+      case 'ask':
+        return askOf(query).question;
+      case 'patterns': {
+        const q = patternsOf(query);
+        return `Patterns of ${q.query} as ${q.view}`;
+      }
+      case 'forecast': {
+        const q = forecastOf(query);
+        return `Forecast of ${q.expr || q.metric}, ${q.horizon} ahead`;
+      }
       default:
         return '';
     }
+  }
+
+  /** A query that asks nothing yet is not sent. */
+  private complete(query: PortentQuery): boolean {
+    switch (query.queryType) {
+      case 'ask':
+        return askOf(query).question.trim() !== '' || askOf(query).frozen !== null;
+      case 'patterns':
+        return patternsOf(query).query.trim() !== '';
+      case 'forecast':
+        return forecastOf(query).metric !== '' || forecastOf(query).expr.trim() !== '';
+      default:
+        return true;
+    }
+  }
+
+  query(request: DataQueryRequest<PortentQuery>) {
+    const offset = utcOffset(request.range, request.timezone);
+    const targets = request.targets.map((target) =>
+      target.queryType === 'ask' ? { ...target, ask: { ...target.ask, utcOffset: offset } } : target
+    );
+    return super.query({ ...request, targets });
+  }
+
+  /** Explore's log volume: the lines of a query that shows log lines, by level. */
+  getSupportedSupplementaryQueryTypes(): SupplementaryQueryType[] {
+    return [SupplementaryQueryType.LogsVolume];
+  }
+
+  getSupplementaryQuery(options: SupplementaryQueryOptions, query: PortentQuery): PortentQuery | undefined {
+    return options.type === SupplementaryQueryType.LogsVolume ? volumeQuery(query) : undefined;
+  }
+
+  getSupplementaryRequest(
+    type: SupplementaryQueryType,
+    request: DataQueryRequest<PortentQuery>
+  ): DataQueryRequest<PortentQuery> | undefined {
+    const targets = request.targets
+      .filter((target) => !target.hide)
+      .map((target) => this.getSupplementaryQuery({ type }, target))
+      .filter((target) => target !== undefined);
+    return targets.length > 0 ? { ...request, requestId: `${request.requestId}-volume`, targets } : undefined;
+  }
+
+  /** Whole questions for the text typed so far. */
+  questions(text: string): Promise<Suggestions> {
+    return this.getResource<Suggestions>('suggest', { q: text, limit: 12 }, { showErrorAlert: false });
+  }
+
+  /**
+   * Has a query written for a question, or checks one that a person wrote (`frozen`). Variables in the question stay
+   * variables in the query.
+   */
+  async explain(ask: Partial<AskQuery>, range?: TimeRange, onStage?: (stage: Stage) => void): Promise<Explained> {
+    const raw = askOf({ ask });
+    const { ask: sent } = interpolateQuery({ refId: 'A', queryType: 'ask', ask: raw }, this.replace);
+    const question: Question = {
+      ask: { ...sent, utcOffset: utcOffset(range) },
+      from: range?.from.valueOf(),
+      to: range?.to.valueOf(),
+    };
+    const explained = await this.asked(question, raw.frozen === null ? onStage : undefined);
+    const several = (name: string) => {
+      const known = this.templates.getVariables().find((variable) => variable.name === name);
+      return known !== undefined && 'multi' in known && Boolean(known.multi || known.includeAll);
+    };
+    return {
+      ...explained,
+      question: raw.question,
+      query: raw.frozen?.query ?? followVariables(explained.query, raw.question, this.replace, several),
+    };
+  }
+
+  private async asked(question: Question, onStage?: (stage: Stage) => void): Promise<Explained> {
+    // Only a language model takes long enough to tell what it does.
+    if (onStage && this.options.modelUrl) {
+      try {
+        return await askByStream(this.uid, question, onStage);
+      } catch (error) {
+        if (error instanceof AskError) {
+          throw error;
+        }
+      }
+    }
+    return this.postResource<Explained>('explain', question, { showErrorAlert: false });
+  }
+
+  /** A text with variables as they are said in a question. */
+  said(text: string): string {
+    return this.replace(text, undefined, spoken);
   }
 
   /** Metrics that have a score. */
@@ -124,14 +252,38 @@ export class DataSource extends DataSourceWithBackend<PortentQuery, PortentOptio
   }
 
   async getTagKeys(options?: DataSourceGetTagKeysOptions<PortentQuery>): Promise<MetricFindValue[]> {
-    const { values } = await this.labels('', { for: 'anomalies', range: options?.timeRange });
+    const { values } = await this.labels('', { for: labelsFor(options?.queries), range: options?.timeRange });
     return values.map((text) => ({ text }));
   }
 
   async getTagValues(options: DataSourceGetTagValuesOptions<PortentQuery>): Promise<MetricFindValue[]> {
-    const { values } = await this.labelValues(options.key, '', { for: 'anomalies', range: options.timeRange });
+    const scope = { for: labelsFor(options.queries), range: options.timeRange };
+    const { values } = await this.labelValues(options.key, '', scope);
     return values.map((text) => ({ text }));
   }
+}
+
+/** Whose labels the ad hoc filters of a dashboard offer: of all series where a panel asks about more than scores. */
+function labelsFor(queries: PortentQuery[] = []): QueryType {
+  return queries.some((query) => query.queryType === 'ask' || query.queryType === 'forecast')
+    ? 'forecast'
+    : 'anomalies';
+}
+
+/** Minutes that a dashboard's clock is ahead of UTC at the end of its range. */
+export function utcOffset(range?: TimeRange, timezone?: string): number {
+  if (timezone === 'utc' || !range) {
+    return 0;
+  }
+  return timezone && timezone !== 'browser'
+    ? dateTimeForTimeZone(timezone, range.to.valueOf()).utcOffset()
+    : range.to.utcOffset();
+}
+
+/** What a panel keeps of an answer. */
+export function frozenOf(explained: Explained): Frozen {
+  const { question, text, language, query, graph, span, ago, step, unit, concept, explanation, translator } = explained;
+  return { question, text, language, query, graph, span, ago, step, unit, concept, explanation, translator };
 }
 
 /** An annotation draws regions, whatever view its query was made with. */

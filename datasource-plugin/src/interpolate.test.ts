@@ -1,7 +1,16 @@
 import { ScopedVars } from '@grafana/data';
 
-import { adhocMatchers, escapeRegex, Format, interpolateMatcher, interpolateQuery, Replace } from './interpolate';
-import { Matcher, PortentQuery } from './types';
+import {
+  adhocMatchers,
+  escapeRegex,
+  followVariables,
+  Format,
+  interpolateMatcher,
+  interpolateQuery,
+  Replace,
+  variablesOf,
+} from './interpolate';
+import { Frozen, Matcher, PortentQuery } from './types';
 
 interface Variable {
   value: string | string[];
@@ -147,7 +156,62 @@ describe('interpolateQuery', () => {
   });
 
   it('leaves a type that it does not know to the backend', () => {
-    const query = { refId: 'A', queryType: 'forecast' } as unknown as PortentQuery;
+    const query = { refId: 'A', queryType: 'oracle' } as unknown as PortentQuery;
     expect(interpolateQuery(query, replace)).toEqual(query);
+  });
+});
+
+describe('a question with variables', () => {
+  const hostile = replacer({ ns: { value: 'a"} or up{b="' }, re: { value: ['a"b', 'c.d'], multi: true } });
+  const asked = (question: string, query: string, of = question): PortentQuery => ({
+    refId: 'A',
+    queryType: 'ask',
+    ask: { question, frozen: { question: of, query } as Frozen },
+  });
+
+  it('keeps what is stored for it', () => {
+    const { ask } = interpolateQuery(asked('memory of $one', 'x{app="$one"}[$__rate_interval]'), replace);
+    expect(ask?.question).toBe('memory of shop');
+    expect(ask?.frozen?.question).toBe('memory of shop');
+    expect(ask?.frozen?.query).toBe('x{app="shop"}[$__rate_interval]');
+    const other = interpolateQuery(asked('cpu of $one', 'x', 'memory of $one'), replace).ask;
+    expect(other?.frozen?.question).toBe('memory of $one');
+  });
+
+  it('says several values as one says them', () => {
+    expect(interpolateQuery(asked('memory of $some', 'x{app=~"$some"}'), replace).ask).toMatchObject({
+      question: 'memory of shop or pay.eu',
+      frozen: { query: 'x{app=~"(shop|pay\\\\.eu)"}' },
+    });
+  });
+
+  it('never lets a value out of its quotes', () => {
+    expect(interpolateQuery(asked('q', 'x{app="$ns"}'), hostile).ask?.frozen?.query).toBe('x{app="a\\"} or up{b=\\""}');
+    expect(interpolateQuery(asked('q', 'x{app=~"$re"}'), hostile).ask?.frozen?.query).toBe('x{app=~"(a\\"b|c\\\\.d)"}');
+    const forecast = interpolateQuery(
+      { refId: 'A', queryType: 'forecast', forecast: { expr: 'x{app="$ns"}' } },
+      hostile
+    ).forecast;
+    expect(forecast?.expr).toBe('x{app="a\\"} or up{b=\\""}');
+  });
+
+  it('follows its variables', () => {
+    const follow = (query: string, question: string, several = false) =>
+      followVariables(query, question, replace, () => several);
+    expect(follow('x{app="shop",b!="shop",c="shops"}', 'memory of $one')).toBe('x{app="$one",b!="$one",c="shops"}');
+    expect(follow('x{app="shop",b!="shop"}', 'memory of $one', true)).toBe('x{app=~"$one",b!~"$one"}');
+    expect(follow('x{app="shop"}', 'memory of shop')).toBe('x{app="shop"}');
+    expect(follow('x{app="shop"}', 'memory of $nobody')).toBe('x{app="shop"}');
+  });
+
+  it('knows its variables from durations', () => {
+    expect(variablesOf('$a ${b} ${c:regex} [[d]] $__interval ${__range} $a')).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('puts the filters of the dashboard on', () => {
+    const filters = [{ key: 'cluster', operator: '=', value: 'eu1' }];
+    expect(interpolateQuery(asked('q', 'x'), replace, {}, filters).ask?.matchers).toEqual([
+      { label: 'cluster', op: '=', value: 'eu1' },
+    ]);
   });
 });

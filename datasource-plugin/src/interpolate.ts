@@ -1,6 +1,17 @@
 import { AdHocVariableFilter, ScopedVars } from '@grafana/data';
 
-import { anomaliesOf, incidentsOf, Matcher, Operator, OPERATORS, PortentQuery } from './types';
+import {
+  anomaliesOf,
+  askOf,
+  AskQuery,
+  forecastOf,
+  incidentsOf,
+  Matcher,
+  Operator,
+  OPERATORS,
+  patternsOf,
+  PortentQuery,
+} from './types';
 
 /** How one variable is written; Grafana gives the variable's own settings with the value. */
 export type Format = (value: unknown, variable?: { multi?: boolean; includeAll?: boolean }) => string;
@@ -81,6 +92,70 @@ function complete(matcher: Matcher): boolean {
   return matcher.label !== '';
 }
 
+/** Values as they stand between the quotes of PromQL or LogQL: several as a regular expression. */
+export const quoted: Format = (value, variable) => {
+  const text = alternatives(value, variable);
+  return text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n');
+};
+
+/** Values as they are said in a question. */
+export const spoken: Format = (value) => (Array.isArray(value) ? value.join(' or ') : String(value ?? ''));
+
+/** $name, ${name}, ${name:format} and [[name]]; not $__interval and its like, which the backend replaces. */
+const VARIABLE = /\$(?!__)(\w+)|\$\{(?!__)(\w+)[^}]*\}|\[\[(?!__)(\w+)[^\]]*\]\]/g;
+
+/** The names of the variables in a text. */
+export function variablesOf(text: string): string[] {
+  const names = [...text.matchAll(VARIABLE)].map((match) => match[1] ?? match[2] ?? match[3]);
+  return [...new Set(names)];
+}
+
+/**
+ * Puts the variables of a question back into the query that answers it, so that the stored query follows them: where
+ * the query says ="value" and value is that of a variable in the question.
+ */
+export function followVariables(
+  query: string,
+  question: string,
+  replace: Replace,
+  several: (name: string) => boolean
+): string {
+  let out = query;
+  for (const name of variablesOf(question)) {
+    const value = replace(`\${${name}}`, undefined, spoken);
+    if (value === '' || value === `\${${name}}`) {
+      continue;
+    }
+    const literal = JSON.stringify(value);
+    const [is, isNot] = several(name) ? ['=~', '!~'] : ['=', '!='];
+    out = out.split(`!=${literal}`).join(`${isNot}"$${name}"`).split(`=${literal}`).join(`${is}"$${name}"`);
+  }
+  return out;
+}
+
+/** The question and its stored query with variables replaced; what is stored still belongs to the question. */
+function interpolateAsk(given: AskQuery, replace: Replace, vars?: ScopedVars): AskQuery {
+  const question = replace(given.question, vars, spoken);
+  const { frozen } = given;
+  return {
+    ...given,
+    question,
+    previous: replace(given.previous, vars, spoken),
+    legend: replace(given.legend, vars),
+    frozen: frozen && {
+      ...frozen,
+      question: frozen.question === given.question ? question : frozen.question,
+      query: interpolateCode(frozen.query, replace, vars),
+    },
+  };
+}
+
+/** PromQL or LogQL with variables replaced. Durations such as $__interval are the backend's business. */
+function interpolateCode(text: string, replace: Replace, vars?: ScopedVars): string {
+  const guarded = text.replace(/\$(\{?)__/g, '\uE000$1__');
+  return replace(guarded, vars, quoted).replace(/\uE000/g, '$');
+}
+
 /** The query as the backend gets it: variables replaced, ad hoc filters added, matchers that are being typed left out. */
 export function interpolateQuery(
   query: PortentQuery,
@@ -108,6 +183,27 @@ export function interpolateQuery(
     case 'incidents': {
       const given = incidentsOf(query);
       return { ...query, incidents: { ...given, matchers: matchers(given.matchers) } };
+    }
+    case 'ask': {
+      const given = askOf(query);
+      return { ...query, ask: { ...interpolateAsk(given, replace, vars), matchers: matchers(given.matchers) } };
+    }
+    case 'patterns': {
+      const given = patternsOf(query);
+      return { ...query, patterns: { ...given, query: interpolateCode(given.query, replace, vars) } };
+    }
+    case 'forecast': {
+      const given = forecastOf(query);
+      return {
+        ...query,
+        forecast: {
+          ...given,
+          expr: interpolateCode(given.expr, replace, vars),
+          metric: replace(given.metric, vars),
+          legend: replace(given.legend, vars),
+          matchers: matchers(given.matchers),
+        },
+      };
     }
     default:
       // A query that came from another data source has no type yet. What else is not known the backend names.

@@ -1,13 +1,22 @@
 import { readdirSync, readFileSync } from 'fs';
 import path from 'path';
 
-import { anomaliesOf, defaultThreshold, incidentsOf, PortentQuery } from './types';
+import {
+  anomaliesOf,
+  askOf,
+  defaultThreshold,
+  forecastOf,
+  incidentsOf,
+  patternsOf,
+  PortentQuery,
+  QUERY_TYPES,
+} from './types';
 
 const FIXTURES = path.join(__dirname, '..', 'testdata', 'queries');
 
 interface Fixture {
   query: PortentQuery;
-  want?: Pick<PortentQuery, 'queryType' | 'anomalies' | 'incidents'>;
+  want?: Pick<PortentQuery, 'queryType' | 'anomalies' | 'incidents' | 'ask' | 'patterns' | 'forecast'>;
   error?: string;
 }
 
@@ -26,13 +35,15 @@ describe('the query model', () => {
     'fills in the same defaults as the backend: %s',
     (_, { query, want }) => {
       expect(query.queryType).toBe(want?.queryType);
-      if (want?.anomalies) {
-        expect(anomaliesOf(query)).toEqual(want.anomalies);
-      }
-      if (want?.incidents) {
-        expect(incidentsOf(query)).toEqual(want.incidents);
-      }
-      expect(Boolean(want?.anomalies) !== Boolean(want?.incidents)).toBe(true);
+      const filled = {
+        anomalies: anomaliesOf,
+        incidents: incidentsOf,
+        ask: askOf,
+        patterns: patternsOf,
+        forecast: forecastOf,
+      }[query.queryType](query);
+      expect(filled).toEqual(want?.[query.queryType]);
+      expect(QUERY_TYPES.filter((type) => want?.[type])).toEqual([query.queryType]);
     }
   );
 

@@ -9,9 +9,12 @@ export interface PortentQuery extends DataQuery {
   queryType: QueryType;
   anomalies?: Partial<AnomaliesQuery>;
   incidents?: Partial<IncidentsQuery>;
+  ask?: Partial<AskQuery>;
+  patterns?: Partial<PatternsQuery>;
+  forecast?: Partial<ForecastQuery>;
 }
 
-export const QUERY_TYPES = ['anomalies', 'incidents'] as const;
+export const QUERY_TYPES = ['ask', 'anomalies', 'patterns', 'forecast', 'incidents'] as const;
 export type QueryType = (typeof QUERY_TYPES)[number];
 
 /** The shape of the answer. `annotations` is set for annotation queries and not offered in the query editor. */
@@ -64,7 +67,131 @@ export interface IncidentsQuery {
   limit: number;
 }
 
+/** A question in plain English with the query that answers it. */
+export interface AskQuery {
+  question: string;
+  /** The question as a whole that this one follows up; empty for none. */
+  previous: string;
+  view: AskView;
+  /** Of every selector: ad hoc filters of the dashboard. */
+  matchers: Matcher[];
+  /** Series or log lines; 0: as many as are read. */
+  limit: number;
+  /** Name of a line, with {{label}}; empty for the labels that tell them apart. */
+  legend: string;
+  /** Minutes that the asker's clock is ahead of UTC: where "midnight" is. */
+  utcOffset: number;
+  /** null until the question was answered. */
+  frozen: Frozen | null;
+}
+
+export const ASK_VIEWS = ['auto', 'table', 'timeseries', 'numeric', 'logs'] as const;
+/** `volume` is asked for by Explore alone. */
+export type AskView = (typeof ASK_VIEWS)[number] | 'volume';
+
+export type Language = 'promql' | 'logql';
+
+/** The query that a question was answered with. A panel runs it until somebody asks again. */
+export interface Frozen {
+  /** The question that it belongs to, before variables are replaced. */
+  question: string;
+  /** The same as a whole: what a follow-up follows. */
+  text: string;
+  language: Language;
+  /** With $__interval, $__rate_interval, $__range and $__auto. */
+  query: string;
+  /** About a stretch of time rather than the moment at its end. */
+  graph: boolean;
+  /** The stretch that the question names; empty: the dashboard's range. */
+  span: string;
+  /** How long before the end of the dashboard's range it ends. */
+  ago: string;
+  /** At which a graph of log lines counted. */
+  step: string;
+  unit: string;
+  concept: string;
+  explanation: string;
+  /** rules, model, or person for one that was written by hand. */
+  translator: string;
+}
+
+/** Another way to understand a question. */
+export interface Reading {
+  query: string;
+  explanation: string;
+}
+
+/** What the resource explain answers, and what stands in the metadata of the first frame. */
+export interface Explained extends Frozen {
+  refused?: boolean;
+  reason?: string;
+  suggestions?: string[];
+  alternatives: Reading[];
+  warnings?: string[];
+  /** The result in a sentence. */
+  answer?: string;
+  stored: boolean;
+}
+
+export const PATTERN_VIEWS = ['table', 'timeseries', 'numeric', 'logs', 'causes'] as const;
+/** `volume` is asked for by Explore alone. */
+export type PatternsView = (typeof PATTERN_VIEWS)[number] | 'volume';
+
+export const LINE_SEVERITIES = ['critical', 'error', 'warning', 'info', 'debug', 'unknown'] as const;
+export type LineSeverity = (typeof LINE_SEVERITIES)[number];
+
+export const CHANGES = ['new', 'grown', 'gone', 'shrunk', 'same'] as const;
+export type Change = (typeof CHANGES)[number];
+
+/** What log lines of Loki say, as patterns. */
+export interface PatternsQuery {
+  view: PatternsView;
+  /** LogQL: a log query with any filters and parsers. */
+  query: string;
+  /** Empty for all. */
+  severity: LineSeverity[];
+  /** Empty, `previous`, or how much earlier the other window is: 1d. */
+  compare: string;
+  /** Only patterns that did one of these; needs compare. */
+  change: Change[];
+  /** Only the pattern with this id. */
+  pattern: string;
+  /** Patterns, or lines in view logs. */
+  limit: number;
+  /** Read from Loki at most. */
+  maxLines: number;
+}
+
+export const FORECAST_PARTS = ['history', 'forecast', 'band'] as const;
+export type ForecastPart = (typeof FORECAST_PARTS)[number];
+
+/** Where series go, and when they meet a limit. */
+export interface ForecastQuery {
+  view: Extract<View, 'timeseries' | 'numeric' | 'table'>;
+  /** PromQL; or */
+  expr: string;
+  /** the name of a metric: a counter is taken as its rate. */
+  metric: string;
+  matchers: Matcher[];
+  /** How far ahead. */
+  horizon: string;
+  /** How far back is looked; empty: the dashboard's range, and at least three times the horizon. */
+  history: string;
+  /** Share of the future values that the band is to hold. */
+  level: number;
+  /** The limit of which the time is wanted; null for none. */
+  until: number | null;
+  /** Series with the greatest newest values. */
+  limit: number;
+  show: ForecastPart[];
+  legend: string;
+  /** Unit of Grafana; empty: as the metric's name says. */
+  unit: string;
+}
+
 export const MAX_LIMIT = 1000;
+export const MAX_QUESTION_BYTES = 2000;
+export const MAX_FORECAST_SERIES = 50;
 
 /** The threshold that a query without one has: see defaultThreshold in the backend. */
 export function defaultThreshold(view: View): number {
@@ -98,6 +225,56 @@ export function incidentsOf(query: Pick<PortentQuery, 'incidents'>): IncidentsQu
   };
 }
 
+/** The settings of a question with every default filled in. */
+export function askOf(query: Pick<PortentQuery, 'ask'>): AskQuery {
+  const given = query.ask ?? {};
+  return {
+    question: given.question ?? '',
+    previous: given.previous ?? '',
+    view: given.view || 'auto',
+    matchers: given.matchers ?? [],
+    limit: given.limit ?? 0,
+    legend: given.legend ?? '',
+    utcOffset: given.utcOffset ?? 0,
+    frozen: given.frozen ?? null,
+  };
+}
+
+/** The settings of a patterns query with every default filled in. */
+export function patternsOf(query: Pick<PortentQuery, 'patterns'>): PatternsQuery {
+  const given = query.patterns ?? {};
+  const view = given.view || 'table';
+  return {
+    view,
+    query: given.query ?? '',
+    severity: given.severity ?? [],
+    compare: given.compare || (view === 'causes' ? 'previous' : ''),
+    change: given.change ?? [],
+    pattern: given.pattern ?? '',
+    limit: given.limit || (view === 'logs' ? 1000 : 50),
+    maxLines: given.maxLines || 20_000,
+  };
+}
+
+/** The settings of a forecast query with every default filled in. */
+export function forecastOf(query: Pick<PortentQuery, 'forecast'>): ForecastQuery {
+  const given = query.forecast ?? {};
+  return {
+    view: given.view || 'timeseries',
+    expr: given.expr ?? '',
+    metric: given.metric ?? '',
+    matchers: given.matchers ?? [],
+    horizon: given.horizon || '1d',
+    history: given.history ?? '',
+    level: given.level || 0.95,
+    until: given.until ?? null,
+    limit: given.limit || 10,
+    show: given.show?.length ? given.show : ['history', 'forecast', 'band'],
+    legend: given.legend ?? '',
+    unit: given.unit ?? '',
+  };
+}
+
 /** The addresses of a data source: the keys of `connections` and the prefixes of the secrets. */
 export const ADDRESSES = ['prometheus', 'loki', 'receiver', 'model'] as const;
 export type Address = (typeof ADDRESSES)[number];
@@ -118,6 +295,16 @@ export interface Connection {
   forwardUserAndOrg?: boolean;
 }
 
+/** A label that every query of a data source is limited by. */
+export interface ScopeMatcher {
+  label: string;
+  op: '=' | '=~';
+  value: string;
+}
+
+export const COSTS = ['enforce', 'warn', 'off'] as const;
+export type Cost = (typeof COSTS)[number];
+
 /** What is stored for a data source. */
 export interface PortentOptions extends DataSourceJsonData {
   prometheusUrl?: string;
@@ -127,6 +314,13 @@ export interface PortentOptions extends DataSourceJsonData {
   modelUrl?: string;
   modelName?: string;
   scrapeInterval?: string;
+  /** What every query of the data source is limited by. */
+  scope?: ScopeMatcher[];
+  /** What is done with queries that cost too much. */
+  cost?: Cost;
+  /** Grafana's own data sources of the same servers, for links into Explore. */
+  prometheusUid?: string;
+  lokiUid?: string;
   connections?: Partial<Record<Address, Connection>>;
   /** Grafana's own switch: pass the OAuth token of the user on to the data source. */
   oauthPassThru?: boolean;

@@ -1,3 +1,4 @@
+import { EVICTIONS } from './harness/questions';
 import { expect, fakeSuggestions, test } from './harness/fixtures';
 
 test('the first query is a sensible one everywhere', async ({ open, seen }) => {
@@ -146,7 +147,7 @@ test('each example of the help page is a query', async ({ page, open, seen }) =>
   expect(examples).toHaveLength(count);
   for (const example of examples) {
     expect(example.refId).toBe('A');
-    expect(['anomalies', 'incidents']).toContain(example.queryType);
+    expect(['ask', 'anomalies', 'patterns', 'forecast', 'incidents']).toContain(example.queryType);
   }
 });
 
@@ -176,6 +177,19 @@ for (const theme of ['light', 'dark'] as const) {
           },
         },
         { kind: 'query' as const, query: { refId: 'A', queryType: 'incidents' as const } },
+        { kind: 'query' as const, query: { refId: 'A', queryType: 'ask' as const, ask: EVICTIONS } },
+        {
+          kind: 'query' as const,
+          query: {
+            refId: 'A',
+            queryType: 'patterns' as const,
+            patterns: { query: '{app="shop"} |= "error"', compare: 'previous' },
+          },
+        },
+        {
+          kind: 'query' as const,
+          query: { refId: 'A', queryType: 'forecast' as const, forecast: { metric: 'node_filesystem_avail_bytes' } },
+        },
         { kind: 'help' as const },
       ]) {
         await open({ ...shown, theme });

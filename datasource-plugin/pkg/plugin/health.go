@@ -41,7 +41,7 @@ func (in *Instance) CheckHealth(ctx context.Context, _ *backend.CheckHealthReque
 	if len(results) == 0 {
 		return &backend.CheckHealthResult{
 			Status:  backend.HealthStatusError,
-			Message: "No address is configured. Give at least that of Prometheus (for anomalies) or of the Portent receiver (for incidents).",
+			Message: "No address is configured. Give at least that of Prometheus (for anomalies, questions and forecasts), of Loki (for log patterns) or of the Portent receiver (for incidents).",
 		}, nil
 	}
 	return result(results)

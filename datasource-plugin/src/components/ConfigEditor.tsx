@@ -7,6 +7,7 @@ import pluginJson from '../plugin.json';
 import { Address, PortentOptions } from '../types';
 import { addressError } from './config/addressError';
 import { ConnectionFields } from './config/ConnectionFields';
+import { LimitsSetting } from './config/LimitsSetting';
 import { AddressResult, TestButton, TestResult, useHealthTest } from './config/HealthTest';
 import { TextSetting } from './config/TextSetting';
 import { ConfigProps, OptionsAccess, optionsAccess } from './config/useOptions';
@@ -25,12 +26,17 @@ const SECTIONS: Section[] = [
   {
     address: 'prometheus',
     title: 'Prometheus',
-    purpose: 'for anomalies',
+    purpose: 'for anomalies, questions and forecasts',
     urlKey: 'prometheusUrl',
     urlDescription:
       'Prometheus, Mimir, Thanos or another server with the Prometheus API that scrapes portent-exporter, as the Grafana server reaches it',
     placeholder: 'http://localhost:9090',
-    more: ScrapeInterval,
+    more: (access) => (
+      <>
+        {ScrapeInterval(access)}
+        {ExploreUid(access, 'prometheusUid', 'Prometheus')}
+      </>
+    ),
   },
   {
     address: 'receiver',
@@ -44,10 +50,11 @@ const SECTIONS: Section[] = [
   {
     address: 'loki',
     title: 'Loki',
-    purpose: 'optional: no query uses it yet, Save & test only probes it',
+    purpose: 'optional: for log patterns, and questions about logs',
     urlKey: 'lokiUrl',
     urlDescription: 'Loki, as the Grafana server reaches it',
     placeholder: 'http://localhost:3100',
+    more: (access) => ExploreUid(access, 'lokiUid', 'Loki'),
   },
   {
     address: 'model',
@@ -70,8 +77,8 @@ export function ConfigEditor(props: ConfigProps) {
     <div className={styles.page}>
       <Stack direction="column" gap={2}>
         <Text color="secondary">
-          Give the address of Prometheus, of the Portent receiver, or both. Each address has its own credentials, which
-          are sent to no other address.{' '}
+          Give the address of Prometheus, of Loki, of the Portent receiver, or of all of them. Each address has its own
+          credentials, which are sent to no other address.{' '}
           <TextLink href={pluginJson.info.links[0].url} external inline>
             Documentation
           </TextLink>
@@ -85,6 +92,13 @@ export function ConfigEditor(props: ConfigProps) {
             result={result}
           />
         ))}
+        <section aria-label="Limits" className={styles.section}>
+          <CollapsableSection isOpen={(access.jsonData.scope?.length ?? 0) > 0} label="Limits">
+            <Box paddingTop={1} paddingBottom={2}>
+              <LimitsSetting access={access} />
+            </Box>
+          </CollapsableSection>
+        </section>
         <TestButton result={result} onTest={test} />
       </Stack>
     </div>
@@ -154,6 +168,19 @@ function ScrapeInterval(access: OptionsAccess) {
       error={durationError(access.jsonData.scrapeInterval)}
       disabled={access.readOnly}
       onChange={(scrapeInterval) => access.setJsonData({ scrapeInterval })}
+    />
+  );
+}
+
+function ExploreUid(access: OptionsAccess, key: 'prometheusUid' | 'lokiUid', name: string) {
+  return (
+    <TextSetting
+      label={`UID of the ${name} data source`}
+      description={`Of Grafana's own data source for the same server, for links into Explore. Empty: the default one, or the only one`}
+      placeholder={name.toLowerCase()}
+      value={access.jsonData[key] ?? ''}
+      disabled={access.readOnly}
+      onChange={(uid) => access.setJsonData({ [key]: uid })}
     />
   );
 }

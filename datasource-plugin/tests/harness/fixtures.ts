@@ -85,12 +85,16 @@ export async function fakeSuggestions(page: Page) {
     'label-values?instance': ['db-1:9100', 'web-1:9100', 'web-2:9100'],
     'label-values?job': ['node', 'shop'],
     'label-values?namespace': ['pay', 'shop'],
+    suggest: ['memory use of containers', 'evicted pods', 'memory by pod', 'memory of cart', 'use of volumes'],
   };
   const asked: URL[] = [];
   await page.route('**/resources/**', (route) => {
     const url = new URL(route.request().url());
     asked.push(url);
     const resource = url.pathname.split('/').pop() ?? '';
+    if (resource === 'explain') {
+      return route.fallback();
+    }
     const label = url.searchParams.get('label');
     const all = answers[label ? `${resource}?${label}` : resource] ?? [];
     const text = url.searchParams.get('q') ?? '';

@@ -10,6 +10,7 @@ import * as grafanaUi from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
 import * as React from 'react';
 import { createRoot } from 'react-dom/client';
+import * as rxjs from 'rxjs';
 import { lastValueFrom, Observable } from 'rxjs';
 
 // After all others: it defines `define`, which lodash would take for its loader.
@@ -25,6 +26,7 @@ const SHARED: Record<string, object> = {
   '@grafana/data': grafanaData,
   '@grafana/runtime': grafanaRuntime,
   '@grafana/ui': grafanaUi,
+  rxjs,
 };
 
 /** The page: which component, with which state, in which theme. */
@@ -176,7 +178,15 @@ function QueryPage({ plugin, page, datasource }: { plugin: any; page: Page; data
   const Editor = (page.kind === 'annotation' && datasource.annotations?.QueryEditor) || plugin.components.QueryEditor;
   return (
     <>
-      <Editor datasource={datasource} query={query} onChange={setQuery} onRunQuery={run} range={range()} app={app} />
+      <Editor
+        datasource={datasource}
+        query={query}
+        onChange={setQuery}
+        onRunQuery={run}
+        range={range()}
+        app={app}
+        data={page.result ? { series: frames, state: 'Done', timeRange: range() } : undefined}
+      />
       {page.result && frames.length > 0 && <Result frame={frames[0]} />}
     </>
   );
@@ -234,7 +244,10 @@ async function main() {
   runtime.setDataSourceSrv({
     get: async () => datasource,
     getInstanceSettings: () => settings(page),
-    getList: () => [settings(page)],
+    getList: (filters?: { type?: string }) =>
+      filters?.type === 'prometheus'
+        ? [{ ...settings(page), uid: 'prometheus', type: 'prometheus', isDefault: true }]
+        : [settings(page)],
   });
   for (const app of Object.values(grafanaData.CoreApp)) {
     seen.defaults[app] = datasource.getDefaultQuery(app);
