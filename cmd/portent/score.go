@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/detect/group"
 )
 
 // scoreCommand registers `portent score`: how unusual is each row of a CSV file,
@@ -168,7 +170,10 @@ type table struct {
 	columns []string
 	bank    detect.Bank
 	outputs []detect.Output
-	scored  []bool // of this row: there was a sample
+	scored  []bool         // of this row: there was a sample
+	missed  []float64      // of this row: the score of a sample that ought to have been there; 0 where none was missed
+	joined  *group.Columns // nil for one column
+	joint   float64        // of this row
 	last    int64  // Unix ms of the newest row that was in order
 	begun   bool
 	late    int
@@ -176,9 +181,13 @@ type table struct {
 }
 
 func newTable(columns []string, row detect.Row, config detect.Config) *table {
-	t := &table{columns: columns, bank: row.Open(config), outputs: make([]detect.Output, len(columns)), scored: make([]bool, len(columns))}
+	n := len(columns)
+	t := &table{columns: columns, bank: row.Open(config), outputs: make([]detect.Output, n), scored: make([]bool, n), missed: make([]float64, n)}
 	for i := range columns {
 		t.bank.Reset(i)
+	}
+	if n > 1 {
+		t.joined = group.NewColumns(config.Sensitivity, n)
 	}
 	return t
 }
@@ -205,6 +214,8 @@ func (t *table) read(record []string) error {
 		return err
 	}
 	clear(t.scored)
+	clear(t.missed)
+	t.joint = 0
 	if t.begun && at <= t.last {
 		t.late++
 		return nil
@@ -213,6 +224,9 @@ func (t *table) read(record []string) error {
 	for i, cell := range record[1:] {
 		cell = strings.TrimSpace(cell)
 		if cell == "" {
+			if o, ok := t.bank.Miss(i, at, t.outputs[i]); ok {
+				t.missed[i] = o.Score
+			}
 			continue
 		}
 		v, err := strconv.ParseFloat(cell, 64)
@@ -221,6 +235,9 @@ func (t *table) read(record []string) error {
 		}
 		t.bank.Observe(i, at, v, &t.outputs[i])
 		t.scored[i] = true
+	}
+	if t.joined != nil {
+		t.joint = max(t.joined.Joint(at, t.outputs, t.scored), slices.Max(t.missed))
 	}
 	return nil
 }
@@ -240,7 +257,7 @@ func (t *table) line(timestamp string) []byte {
 		}
 	} else {
 		b = append(b, ',')
-		b = strconv.AppendFloat(b, t.joint(), 'g', -1, 64)
+		b = strconv.AppendFloat(b, t.joint, 'g', -1, 64)
 		for i := range t.columns {
 			b = t.appendScore(b, i)
 		}
@@ -249,21 +266,10 @@ func (t *table) line(timestamp string) []byte {
 	return t.buf
 }
 
-// joint returns the score of the whole row: that of its most anomalous column.
-func (t *table) joint() float64 {
-	most := 0.0
-	for i, o := range t.outputs {
-		if t.scored[i] {
-			most = max(most, o.Score)
-		}
-	}
-	return most
-}
-
 func (t *table) appendScore(b []byte, i int) []byte {
 	b = append(b, ',')
 	if !t.scored[i] {
-		return append(b, '0')
+		return strconv.AppendFloat(b, t.missed[i], 'g', -1, 64)
 	}
 	return strconv.AppendFloat(b, t.outputs[i].Score, 'g', -1, 64)
 }

@@ -250,3 +250,74 @@ func TestScorePlot(t *testing.T) {
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, errs, "none")
 }
+
+// Columns that each move a little, all at once and again and again, are nothing alone and something together.
+func TestScoreOfColumnsIsJoint(t *testing.T) {
+	const columns, rows, from = 6, 2000, 1900
+	r := rand.New(rand.NewPCG(1, 2))
+	in := "timestamp"
+	for i := range columns {
+		in += fmt.Sprintf(",c%d", i)
+	}
+	in += "\n"
+	for i := range rows {
+		in += time.Date(2026, 3, 1, 0, i, 0, 0, time.UTC).Format(time.RFC3339)
+		for range columns {
+			v := 100 + 5*r.NormFloat64()
+			if i >= from {
+				v += 10 // two standard deviations
+			}
+			in += fmt.Sprintf(",%.3f", v)
+		}
+		in += "\n"
+	}
+	code, out, errs := call(in, "score")
+	require.Zero(t, code, errs)
+	lines, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	require.NoError(t, err)
+	joint, alone, quiet := 0, 0, 0
+	for i, line := range lines[1:] {
+		for k, cell := range line[1:] {
+			v, err := strconv.ParseFloat(cell, 64)
+			require.NoError(t, err)
+			switch {
+			case v <= 1:
+			case i < from:
+				quiet++
+			case k == 0:
+				joint++
+			default:
+				alone++
+			}
+		}
+	}
+	require.Positive(t, joint, "seen together")
+	require.LessOrEqual(t, quiet, 2)
+	t.Logf("joint %d, alone %d of %d rows, before %d", joint, alone, rows-from, quiet)
+}
+
+// A column that ends while rows go on is missed.
+func TestScoreOfAMissingColumn(t *testing.T) {
+	in := "timestamp,a,b\n"
+	for i := range 1500 {
+		at := time.Date(2026, 3, 1, 0, i, 0, 0, time.UTC).Format(time.RFC3339)
+		if i < 1490 {
+			in += fmt.Sprintf("%s,%d,%d\n", at, 100+i%7, 100+i%5)
+		} else {
+			in += fmt.Sprintf("%s,%d,\n", at, 100+i%7)
+		}
+	}
+	code, out, errs := call(in, "score")
+	require.Zero(t, code, errs)
+	lines, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	require.NoError(t, err)
+	for _, k := range []int{1, 3} {
+		most := 0.0
+		for _, line := range lines[len(lines)-10:] {
+			v, err := strconv.ParseFloat(line[k], 64)
+			require.NoError(t, err)
+			most = max(most, v)
+		}
+		require.Greater(t, most, 1.0, lines[0][k])
+	}
+}
