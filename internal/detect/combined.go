@@ -14,9 +14,9 @@ func (s *combined) observe(e *env, x sample, out *Output) {
 	gap := s.Clock.tick(x.before, x.t)
 	limit := s.Clock.limit(e)
 	near := s.Local.observe(&s.Clock, limit, gap, x.v)
-	far := s.Season.observe(e, &s.Clock, limit, x.t, x.v)
+	far, long := s.Season.observe(e, &s.Clock, limit, x.t, x.v)
 	other := s.Watch.observe(e, &s.Clock, limit, gap, x)
-	judge(out, e, &s.Habit, &s.Clock, &near, &far, &other)
+	judge(out, e, &s.Habit, &s.Clock, &near, &other, &far, &long)
 }
 
 func (s *combined) whole() bool {

@@ -34,9 +34,6 @@ func judge(out *Output, e *env, h *habit, c *clock, all ...*evidence) {
 			continue
 		}
 		e.class.filter(out.Value, x)
-		if x.score > 1 && !e.class.passes(out.Value, x) {
-			x.score = held
-		}
 		x.score = h.hold(k, min(MaxScore, x.score), cmp.Or(x.rest, rest), c)
 		sq := x.score * x.score
 		sum += sq * sq

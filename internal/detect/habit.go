@@ -6,7 +6,8 @@ import "math"
 // reportFor, then only if it becomes clearly worse. Without it a level that moved for
 // good would stay an alarm until the model has learnt it, and one incident would look
 // like a hundred. Each kind of evidence has a bar of its own, so that a change of
-// kind is news; the slower the evidence, the longer it rests.
+// kind is news; but what is told by one raises the bars of the slower ones after it,
+// which see the same only later.
 type habit struct {
 	Bar [evidenceKinds]float32 // what a score must exceed to be news
 	Run [evidenceKinds]int16   // samples of the present report
@@ -23,8 +24,10 @@ const (
 	// many digits again in the chance of it.
 	growth = 1.3
 	// rest is in what time the bar falls to a third once the evidence is normal again,
-	// for evidence that says nothing else.
-	rest = 1 * hour
+	// for evidence that says nothing else; in restSamples at most, where they come so
+	// quickly that an hour is long.
+	rest        = 1 * hour
+	restSamples = 100
 	// held is the score of an anomaly that is not news: above the threshold at which
 	// the alert rules let go.
 	held = 0.85
@@ -36,7 +39,7 @@ func (h *habit) hold(k int, score, rest float64, c *clock) float64 {
 	bar := float64(h.Bar[k])
 	if score <= 1 {
 		// The first terms of 1/e^x: a bar need not fall exactly.
-		x := float64(c.Step) / rest
+		x := max(float64(c.Step)/hour, 1.0/restSamples) * (hour / rest)
 		h.Bar[k], h.Run[k] = float32(bar/(1+x*(1+x/2))), 0
 		return score
 	}
@@ -48,7 +51,9 @@ func (h *habit) hold(k int, score, rest float64, c *clock) float64 {
 	default:
 		return held
 	}
-	h.Bar[k] = float32(max(bar, growth*score))
+	for j := k; j < len(h.Bar); j++ {
+		h.Bar[j] = max(h.Bar[j], float32(growth*score))
+	}
 	return score
 }
 

@@ -99,7 +99,7 @@ func nextRun(run int16, r, bound float64) int16 {
 // tailOptions returns the options of a tail in which what comes more often than
 // perDay is a habit.
 func (c *clock) tailOptions(perDay, steep float64) stat.TailOptions {
-	const rarest, commonest = 5e-5, 0.02
+	const rarest, commonest = 5e-5, 0.004
 	return stat.TailOptions{
 		Memory: c.samples(tailMemory, tailLeastMemory),
 		Rare:   max(rarest, min(commonest, perDay*float64(c.Step)/day)),

@@ -8,14 +8,13 @@ import (
 
 // season is the model of the day and the week: a slow level, what each hour of the
 // day and each three hours of the week usually add to it, and how far a quarter of
-// an hour's mean lies from that. It finds what no jump gives away: a morning
-// without its rise, a night as busy as the day, a level that crept up.
+// an hour's mean and that of some hours lie from that. It finds what no jump gives
+// away: a morning without its rise, a night as busy as the day, a level that crept up.
 //
 // The profile counts for as much as it explains better than the level alone, so
 // that a series without daily course loses nothing by it.
 type season struct {
 	Level  float64
-	Scale  float32 // mean absolute deviation from what was expected
 	Smooth float32 // running mean of clipped deviations
 	Plain  float32 // mean absolute deviation from the level alone
 	Shaped float32 // the same from level and profile
@@ -28,6 +27,7 @@ type season struct {
 	Hours  [24]int16
 	Week   [7 * weekBins]int8 // added to Hours
 	Tail   stat.Tail
+	Drift  drift
 }
 
 const (
@@ -44,6 +44,7 @@ const (
 	weekFollow   = 0.1
 	seasonHabit  = 1   // a day; see localHabit
 	seasonSteep  = 1.3 // see stat.TailOptions
+	seasonRest   = 2 * hour
 	// seasonClip bounds what a sample adds to Smooth, teachClip what it teaches, both
 	// in scales.
 	seasonClip = 8
@@ -55,11 +56,12 @@ const (
 	weekStep = 16
 )
 
-// observe scores v against level and profile and learns from it.
-func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x evidence) {
+// observe scores v against level and profile and learns from it. The first evidence
+// is that of a quarter of an hour, the second that of some hours.
+func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x, y evidence) {
 	if c.N == 1 {
 		m.Level = v
-		return x
+		return x, y
 	}
 	local, age := e.localMs(t), c.age(t)
 	shape := m.shape(local)
@@ -67,7 +69,7 @@ func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x
 	w := m.skill(c, age, plain, shaped)
 	w = e.class.season.share(w, age)
 	r := (1-w)*plain + w*shaped
-	scale := max(float64(m.Scale), flat*math.Abs(m.Level), tiny)
+	scale := max((1-w)*float64(m.Plain)+w*float64(m.Shaped), flat*math.Abs(m.Level), tiny)
 	clipped := r
 	if c.N > warmUp {
 		clipped = stat.Clamp(r, seasonClip*scale)
@@ -78,36 +80,37 @@ func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x
 	unit := scale * math.Sqrt(math.Sqrt(a))
 	z := math.Abs(float64(m.Smooth)) / unit
 	if age > seasonAfter && c.N > 4*warmUp && m.Tail.Ready() {
-		x = m.evidence(limit, z, scale, unit, v-r, a, before)
+		x = evidence{ready: true, reason: ReasonLevel, rest: seasonRest, expected: v - r}
+		x.smoothed(&m.Tail, limit, z, scale, unit, a, before)
+	}
+	if c.N > 4*warmUp {
+		y = m.Drift.observe(c, limit, clipped, scale, v-r)
+		y.ready = y.ready && age > seasonAfter
 	}
 	if age > day/4 && c.N > 4*warmUp {
 		m.Tail.Observe(z, c.tailOptions(seasonHabit, seasonSteep))
 	}
-	m.Scale += float32(stat.Gain(c.N-1, min(scaleMost, c.samples(scaleMemory, scaleLeast))) * (math.Abs(clipped) - float64(m.Scale)))
 	m.learn(c, local, age, w, e.class.season != SeasonDaily, plain, shaped, scale)
-	return x
+	return x, y
 }
 
 // Smoothing n values of independent noise divides their spread by √n, of lasting
 // swings by nothing: the fourth root of the share a keeps z in the tail's range for
 // both.
 
-// evidence says what the smoothed deviation means. Since it moves by the share a of
-// the newest one, the band is that of values that would have kept it in bounds.
-func (m *season) evidence(limit, z, scale, unit, expected, a, before float64) evidence {
-	x := evidence{
-		ready: true, reason: ReasonLevel,
-		score:    max(0, m.Tail.LogSurvival(z)/limit),
-		expected: expected, lower: math.Inf(-1), upper: math.Inf(1),
-	}
-	reach := m.Tail.Quantile(limit) * unit
+// smoothed scores a deviation z units far, which is smoothed. Since it moves by the
+// share a of the newest one, the band is that of values that would have kept it in
+// bounds.
+func (x *evidence) smoothed(tail *stat.Tail, limit, z, scale, unit, a, before float64) {
+	x.score = max(0, tail.LogSurvival(z)/limit)
+	x.lower, x.upper = math.Inf(-1), math.Inf(1)
+	reach := tail.Quantile(limit) * unit
 	if up := (reach - (1-a)*before) / a; up < seasonClip*scale {
-		x.upper = expected + up
+		x.upper = x.expected + up
 	}
 	if down := (reach + (1-a)*before) / a; down < seasonClip*scale {
-		x.lower = expected - down
+		x.lower = x.expected - down
 	}
-	return x
 }
 
 // shape returns what the profile adds to the level at a local time.
@@ -156,8 +159,12 @@ func (m *season) skill(c *clock, age, plain, shaped float64) float64 {
 	}
 	m.Tried += min(1, math.MaxUint16-m.Tried)
 	follow(&m.Shaped, warmUp+uint32(m.Tried), math.Abs(shaped))
-	if float64(m.Tried) < min(1e4, c.samples(skillAfter, warmUp)) {
+	switch enough := math.Floor(min(1e4, c.samples(skillAfter, warmUp))); {
+	case float64(m.Tried) < enough:
 		return 0
+	case float64(m.Tried) == enough: //nolint:gofloat // whole numbers
+		// What is left when the profile counts is another series than before.
+		m.Tail, m.Drift = stat.Tail{}, drift{Mean: m.Drift.Mean}
 	}
 	p, s := float64(m.Plain), float64(m.Shaped)
 	if p+s == 0 {
@@ -237,5 +244,5 @@ func (m *season) rescale(scale float64) {
 
 func (m *season) whole() bool {
 	return bounded(m.Level) && bounded(float64(m.Smooth)) && !math.IsInf(float64(m.Sum), 0) && m.Sum == m.Sum &&
-		spread(m.Scale, m.Plain, m.Shaped, m.Unit) && m.Hour <= 7*24 && m.Tail.Whole()
+		spread(m.Plain, m.Shaped, m.Unit) && m.Hour <= 7*24 && m.Tail.Whole() && m.Drift.whole()
 }

@@ -4,7 +4,7 @@ package detect
 // value near its level says nothing. Each is evidence of its own.
 type watch struct {
 	Swing   swing
-	Trend   trend // within hours; what rises within minutes is a deviation from the level, too
+	Trend   trend // within minutes, until season knows what an hour usually brings
 	Silence silence
 }
 
@@ -16,7 +16,7 @@ const watchMargin = 1.4
 // bar alone, and what moves one moves another.
 func (w *watch) observe(e *env, c *clock, limit float64, gap bool, x sample) evidence {
 	best := w.Silence.observe(c, limit, gap, x)
-	for _, y := range [...]evidence{w.Swing.observe(c, limit, gap, x), w.Trend.observe(e, c, gap, x, longPace)} {
+	for _, y := range [...]evidence{w.Swing.observe(c, limit, gap, x), w.trend(e, c, gap, x)} {
 		y.score /= watchMargin
 		e.class.filter(x.v, &y)
 		if y.ready && y.score > 1 && (!best.ready || y.score > best.score) {
@@ -27,6 +27,13 @@ func (w *watch) observe(e *env, c *clock, limit float64, gap bool, x sample) evi
 		best.ready = false // it says what others say better: that nothing happened
 	}
 	return best
+}
+
+func (w *watch) trend(e *env, c *clock, gap bool, x sample) evidence {
+	if c.age(x.t) > seasonAfter {
+		return evidence{}
+	}
+	return w.Trend.observe(e, c, gap, x, shortPace)
 }
 
 func (w *watch) whole() bool { return w.Swing.whole() && w.Trend.whole() && w.Silence.whole() }

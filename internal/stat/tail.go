@@ -30,11 +30,12 @@ import "math"
 type Tail struct {
 	Z1, Z2 float32 // quantiles
 	L1, L2 float32 // ln P1, ln P2
+	Peak   float32 // highest value beyond z2 of the event that goes on, 0 if there is none
 	Lx     float32 // logarithm of the share that is not 0 and begins an event
 	Theta  float32
 	N      uint16 // values in Bins
 	Rises  uint16 // how often values rose beyond z1
-	Since  uint16 // values since the last counted one beyond z2
+	Since  uint16 // values since that event began
 	Fresh  uint8  // values since the last fit
 	Bits   uint8  // tailAbove, tailOdd
 	Bins   [tailBins]uint16
@@ -60,8 +61,9 @@ const (
 type TailOptions struct {
 	Memory float64 // values after which half are forgotten, at most 60000
 	Rare   float64 // P2 aimed at: values rarer than this do not shape the tail
-	// Hold is after how many values beyond z2 another one is counted: what comes
-	// closer together is one event.
+	// Hold is after how many values an event ends that began beyond z2: of what comes
+	// closer together, the highest counts (declustering by runs; Davison and Smith,
+	// "Models for Exceedances over High Thresholds", J. R. Statist. Soc. B 52, 1990).
 	Hold float64
 	// Steep is the least ratio z2/z1 believed. Values that are smoothed over time
 	// have few independent peaks, and their tail looks shorter than it is.
@@ -82,12 +84,21 @@ func (t *Tail) Observe(x float64, o TailOptions) {
 			t.Rises++
 		}
 	}
-	if t.Theta > 0 && x > float64(t.Z2) {
-		if float64(t.Since) < o.Hold {
-			return
-		}
-		t.Since = 0
+	if t.Peak > 0 && float64(t.Since) >= min(o.Hold, math.MaxUint16) {
+		t.add(float64(t.Peak), o)
+		t.Peak = 0
 	}
+	if o.Hold > 1 && t.Theta > 0 && x > float64(t.Z2) {
+		if t.Peak == 0 {
+			t.Since = 0
+		}
+		t.Peak = max(t.Peak, float32(min(x, math.MaxFloat32)))
+		return
+	}
+	t.add(x, o)
+}
+
+func (t *Tail) add(x float64, o TailOptions) {
 	t.Bins[tailBin(x)]++
 	t.N++
 	if float64(t.N) > min(o.Memory, maxMemory) {
@@ -268,7 +279,7 @@ func (t *Tail) Whole() bool {
 	for _, c := range t.Bins {
 		n += int(c)
 	}
-	if n != int(t.N) || n > maxMemory+1 || t.Fresh >= fitEvery {
+	if n != int(t.N) || !(t.Peak >= 0 && t.Peak <= math.MaxFloat32) || n > maxMemory+1 || t.Fresh >= fitEvery {
 		return false
 	}
 	if t.Theta == 0 {
