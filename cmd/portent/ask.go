@@ -33,6 +33,7 @@ func askCommand(app *kingpin.Application) (string, func(stdio) error) {
 	c.Flag("cost", "What to do with a query that costs more than the limits: off, warn, enforce.").Default("enforce").EnumVar(&a.cost, "off", "warn", "enforce")
 	c.Flag("dry-run", "Print the query, do not run it.").BoolVar(&a.dry)
 	c.Flag("json", "Print a JSON object.").BoolVar(&a.json)
+	a.model.register(c)
 	c.Arg("question", "The question; quote it.").Required().StringsVar(&a.words)
 	return c.FullCommand(), a.run
 }
@@ -42,6 +43,7 @@ type askCmd struct {
 	timeout                                   time.Duration
 	dry, json                                 bool
 	scope, words                              []string
+	model                                     modelFlags
 }
 
 // askJSON is what `portent ask --json` prints.
@@ -102,17 +104,30 @@ func (a *askCmd) run(std stdio) error {
 	if err != nil {
 		return err
 	}
+	translator, err := a.translator(rules, gate)
+	if err != nil {
+		return err
+	}
 	out := bufio.NewWriter(std.out)
-	err = a.reply(ctx, out, servers, rules, gate, now)
+	err = a.reply(ctx, out, servers, translator, gate, now)
 	if flushErr := out.Flush(); err == nil {
 		err = flushErr
 	}
 	return err
 }
 
+// translator is a model's where one is named, else the rules'.
+func (a *askCmd) translator(rules *ask.Rules, gate ask.Gate) (ask.Translator, error) {
+	client, err := a.model.client()
+	if err != nil || client == nil {
+		return rules, err
+	}
+	return ask.NewModel(ask.ModelOptions{Rules: rules, Client: client, Gate: gate})
+}
+
 // reply translates, checks, runs and prints.
-func (a *askCmd) reply(ctx context.Context, out io.Writer, servers askServers, rules *ask.Rules, gate ask.Gate, now time.Time) error {
-	tr, err := rules.Translate(ctx, ask.Question{Text: strings.Join(a.words, " "), Now: now, Previous: a.after})
+func (a *askCmd) reply(ctx context.Context, out io.Writer, servers askServers, by ask.Translator, gate ask.Gate, now time.Time) error {
+	tr, err := by.Translate(ctx, ask.Question{Text: strings.Join(a.words, " "), Now: now, Previous: a.after})
 	if refusal := (*ask.Refusal)(nil); errors.As(err, &refusal) {
 		return a.refused(out, refusal)
 	}

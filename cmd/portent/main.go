@@ -41,6 +41,9 @@ var commands = []command{
 	baselineCommand,
 	runbooksCommand,
 	reportCommand,
+	promptsListCommand,
+	promptsTestCommand,
+	promptsDiffCommand,
 	auditCommand,
 }
 
