@@ -89,18 +89,14 @@ func (e *Engine) Causes(as []Alert) []Cause {
 }
 
 func (e *Engine) causeFeatures(as []Alert) []causeFeatures {
-	subjects := make([]subject, len(as))
+	signs := make([]sign, len(as))
 	names := map[string]float64{}
 	held := make([]int64, len(as))
 	first, firstHeld := as[0].Start, int64(math.MaxInt64)
 	for i, a := range as {
-		if n, ok := e.alerts[a.ID]; ok && n.entities != nil {
-			subjects[i] = n.subject
-		} else {
-			subjects[i] = e.subject(a)
-		}
+		signs[i] = e.sign(a)
 		names[a.Name]++
-		held[i] = a.Start - heldFor(a)
+		held[i] = a.Start - signs[i].held
 		firstHeld = min(firstHeld, held[i])
 	}
 	fs := make([]causeFeatures, len(as))
@@ -111,20 +107,48 @@ func (e *Engine) causeFeatures(as []Alert) []causeFeatures {
 		f[cEarlyHeld], f[cFirstHeld] = math.Log1p(heldGap), one(heldGap < 1)
 		f[cCritical], f[cInfo] = one(a.Severity == Critical), one(a.Severity == Info)
 		f[cMany] = math.Log(names[a.Name])
-		f[cNamed], f[cShared] = namedBy(subjects, i)
+		f[cNamed], f[cShared] = namedBy(signs, i)
 		f[cNamedAny] = one(f[cNamed] > 0)
 		f[cRare] = math.Log1p(float64(e.memory.names[hash(a.Name)]))
-		if h := e.memory.fired[e.like(a, hash(a.Scope))]; h != nil {
+		if h := e.memory.fired[signs[i].like]; h != nil {
 			f[cUsual] = math.Log1p(float64(h.between(a.Start-24*hour, a.Start-60_000)))
 		}
-		f.kind(a)
+		f[signs[i].kind] = 1
+		f[cTold] = one(signs[i].told)
 	}
 	return fs
 }
 
+// A sign is what an alert by itself tells of the cause.
+type sign struct {
+	subject
+	like word
+	held int64 // see heldFor
+	kind int   // the feature of what sort of thing it is about
+	told bool  // its text names it
+}
+
+// sign reads an alert; that of one which may still change its group is kept, since a
+// growing incident is asked for its cause with each alert.
+func (e *Engine) sign(a Alert) sign {
+	n := e.alerts[a.ID]
+	if n != nil && n.sign != nil {
+		return *n.sign
+	}
+	kind, told := kindOf(a)
+	s := sign{held: heldFor(a), kind: kind, told: told}
+	if n == nil || n.entities == nil {
+		s.subject, s.like = e.subject(a), e.like(a, hash(a.Scope))
+		return s
+	}
+	s.subject, s.like = n.subject, n.like
+	n.sign = &s
+	return s
+}
+
 // namedBy is the share of the other alerts whose text names an entity of i, and
 // of those that are about one of its entities.
-func namedBy(ss []subject, i int) (named, shared float64) {
+func namedBy(ss []sign, i int) (named, shared float64) {
 	for j, s := range ss {
 		if j == i {
 			continue
@@ -146,24 +170,24 @@ func namedBy(ss []subject, i int) (named, shared float64) {
 	return named / n, shared / n
 }
 
-// kind tells what sort of thing an alert is about.
-func (f *causeFeatures) kind(a Alert) {
+// kindOf tells what sort of thing an alert is about, and whether its text names it.
+func kindOf(a Alert) (kind int, named bool) {
 	l := subjectLabel(a)
 	switch l {
 	case "node", "instance", "nodename", "host", "hostname":
-		f[cNode] = 1
+		kind = cNode
 	case "persistentvolumeclaim", "persistentvolume", "device", "volume":
-		f[cStorage] = 1
+		kind = cStorage
 	case "pod", "exported_pod":
-		f[cPod] = 1
+		kind = cPod
 	case "namespace", "exported_namespace":
-		f[cNamespace] = 1
+		kind = cNamespace
 	case "":
-		f[cNothing] = 1
+		kind = cNothing
 	default:
-		f[cWorkload] = 1
+		kind = cWorkload
 	}
-	f[cTold] = one(told(a, a.Labels[l]))
+	return kind, told(a, a.Labels[l])
 }
 
 func (f causeFeatures) why() string {

@@ -22,10 +22,11 @@ const (
 	// left out only for their number.
 	missing = -1.5
 	// bigGroup is the size from which a group is kept as it is when more alerts
-	// come, so that an outage is not grouped anew with each.
-	bigGroup = 120
+	// come, so that an outage is not grouped anew with each: that would make the cost
+	// of an alert grow with the square of their number.
+	bigGroup = 24
 	// bigComponent is the number of alerts that hang together from which that holds.
-	bigComponent = 400
+	bigComponent = 250
 )
 
 // cluster groups the live alerts of a scope by average linkage of their

@@ -97,6 +97,7 @@ type node struct {
 	name     word
 	like     word // see like
 	past     past
+	sign     *sign  // once it was asked for
 	links    []link // to nodes that were there when it came, and back
 	group    *node  // the first node of its group; itself when alone
 	order    int    // in the scope, during clustering

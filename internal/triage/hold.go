@@ -24,8 +24,11 @@ var never = time.Unix(1<<40, 0)
 func (t *Triage) ticketAt(g *group) time.Time {
 	at := never
 	var calm, quiet []*known
+	if len(g.Trackers) > 0 {
+		return earliest(g.ticketAt, t.now) // it has, and keeps
+	}
 	for _, k := range g.members {
-		severity := t.policy.severity(k.Labels)
+		severity := t.severity(k)
 		if severity.Rank() < t.policy.TicketMinSeverity.Rank() {
 			if !k.expected() {
 				quiet = append(quiet, k)
@@ -51,6 +54,7 @@ func (t *Triage) ticketAt(g *group) time.Time {
 	if len(calm) > 0 { // what deserves no ticket may bear witness to what does
 		calm = append(calm, quiet...)
 	}
+	calm = calm[:min(len(calm), maxHeld)]
 	slices.SortStableFunc(calm, func(a, b *known) int {
 		return cmp.Or(a.StartsAt.Compare(b.StartsAt), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
@@ -100,6 +104,9 @@ func (t *Triage) firePaired(ks []*known) time.Time {
 }
 
 const (
+	// maxHeld bounds the alerts of an incident without ticket that are looked at
+	// together: so many deserve one or never do.
+	maxHeld = 200
 	// maxPaired bounds the alerts that are looked at in pairs, the earliest.
 	maxPaired = 30
 	// closeTie and looseTie are log-odds from which, and below which, two alerts are

@@ -399,7 +399,7 @@ func (t *Triage) leave(k *known) {
 		g.untold--
 	}
 	t.forget(k)
-	k.group = nil
+	k.group, g.reshaped = nil, true
 	t.touch(g)
 }
 
@@ -433,7 +433,7 @@ func (t *Triage) takes(g *group, k *known) bool {
 	case incident.StatusResolved:
 		return near
 	case incident.StatusDismissed:
-		return near && g.names[k.Name()] > 0 && t.policy.severity(k.Labels).Rank() <= g.Severity.Rank()
+		return near && g.names[k.Name()] > 0 && t.severity(k).Rank() <= g.Severity.Rank()
 	default:
 		panic("BUG: incident " + g.ID + " has status " + string(g.Status))
 	}
@@ -464,7 +464,7 @@ func (t *Triage) open(k *known, p place) *group {
 	id := newID(k.StartsAt, p.key, k.Fingerprint, before)
 	g := &group{
 		Incident: incident.Incident{
-			ID: id, Key: p.key + " since=" + id, Status: incident.StatusOpen, Severity: t.policy.severity(k.Labels),
+			ID: id, Key: p.key + " since=" + id, Status: incident.StatusOpen, Severity: t.severity(k),
 			StartedAt: k.StartsAt, UpdatedAt: t.now, Labels: p.labels, ToldAt: t.now,
 		},
 		names: map[string]int{},

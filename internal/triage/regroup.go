@@ -30,7 +30,7 @@ func (t *Triage) correlated(k *known) correlate.Alert {
 	if k.Status == incident.AlertResolved {
 		a.End = k.EndsAt.UnixMilli()
 	}
-	switch t.policy.severity(k.Labels) {
+	switch t.severity(k) {
 	case incident.SeverityCritical:
 		a.Severity = correlate.Critical
 	case incident.SeverityWarning:
@@ -70,7 +70,7 @@ func (t *Triage) weight(k *known) int {
 	switch {
 	case k.evidence || k.expected():
 		return 1
-	case t.policy.severity(k.Labels) == incident.SeverityCritical:
+	case t.severity(k) == incident.SeverityCritical:
 		return 6
 	default:
 		return 3
@@ -107,7 +107,9 @@ func (t *Triage) regroup() {
 		}
 	}
 	for i, g := range t.match(claims, members) {
-		t.assign(members[i], g)
+		if g == nil || slices.ContainsFunc(members[i], func(k *known) bool { return k.group != g }) {
+			t.assign(members[i], g)
+		}
 	}
 	// What the correlator compares with nothing any more, being too old, stands
 	// alone.

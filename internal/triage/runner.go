@@ -46,9 +46,11 @@ type RunnerOptions struct {
 
 const (
 	// batchSize bounds the notifications of one transaction. Intake waits for it
-	// where the store has one writer; more than this saves little, since a commit
-	// costs about as much as judging ten notifications.
+	// where the store has one writer. With a backlog, which shows in a batch that is
+	// full, it grows up to maxBatch: what a batch costs besides its notifications
+	// (a commit, grouping anew) is then shared by more of them.
 	batchSize = 64
+	maxBatch  = 256
 	// pollEvery bounds how late a notification is seen that another process stored.
 	pollEvery = 250 * time.Millisecond
 	// quietAfter is when a replay counts as over.
@@ -65,6 +67,7 @@ type Runner struct {
 	o       RunnerOptions
 	metrics *metrics
 	wake    chan struct{}
+	size    int // of the next batch; only step uses it
 
 	mu     sync.Mutex // of what follows
 	triage *Triage
@@ -184,9 +187,14 @@ func sleep(ctx context.Context, d time.Duration) {
 // step does one batch, or what is due when there is none. More says that there
 // may be another batch at once.
 func (r *Runner) step(ctx context.Context) (more bool, err error) {
-	ns, err := r.o.Store.Next(ctx, batchSize)
+	size := max(batchSize, r.size)
+	ns, err := r.o.Store.Next(ctx, size)
 	if err != nil {
 		return false, err
+	}
+	r.size = batchSize
+	if len(ns) == size {
+		r.size = min(2*size, maxBatch)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -149,7 +149,7 @@ func (t *Triage) measure(g *group) (joined int) {
 		if k.Status == incident.AlertFiring {
 			g.Firing++
 		}
-		if s := t.policy.severity(k.Labels); s.Rank() > severity.Rank() {
+		if s := t.severity(k); s.Rank() > severity.Rank() {
 			severity = s
 		}
 		if i == 0 || k.StartsAt.Before(g.StartedAt) {
@@ -167,12 +167,28 @@ func (t *Triage) measure(g *group) (joined int) {
 		g.Severity = severity
 	}
 	g.UpdatedAt = t.now
-	g.RootCause = t.cause(g)
 	g.ticketAt = t.ticketAt(g)
-	inc := g.snapshot()
-	g.Title, g.Summary = t.writer.Title(inc), t.writer.Summary(inc)
+	if t.worthWords(g) {
+		if g.reshaped { // it goes by starts, not by ends
+			g.RootCause = t.cause(g)
+		}
+		g.measured, g.reshaped = len(g.members), false
+		inc := g.snapshot()
+		g.Title, g.Summary = t.writer.Title(inc), t.writer.Summary(inc)
+	}
 	return joined
 }
+
+// worthWords reports whether title, summary and cause are to be found anew. In a big
+// incident a few alerts more do not change them, and an outage that grows by one alert
+// a time would cost the square of its size.
+func (t *Triage) worthWords(g *group) bool {
+	n := len(g.members)
+	return n < bigIncident || g.measured == 0 || n < g.measured || n > g.measured+g.measured/20 || g.Firing == 0 || g.was != g.Status
+}
+
+// bigIncident is the number of alerts from which an incident is big.
+const bigIncident = 200
 
 // snapshot is the incident with its alerts, for the Writer.
 func (g *group) snapshot() incident.Incident {

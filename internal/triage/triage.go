@@ -84,6 +84,8 @@ type group struct {
 	part int
 	// ticketAt is when it deserves a ticket; see hold.go.
 	ticketAt time.Time
+	measured int  // members when title, summary and cause were last found,
+	reshaped bool // and whether others joined or left since
 	dirty    bool // in this batch: changed,
 	fired    bool // with an alert that began to fire,
 	grew     bool // with alerts that joined
@@ -98,6 +100,8 @@ type known struct {
 	// past is how usual it is, and known whether it fired when its scope was first
 	// heard of.
 	past     correlate.Past
+	sev      incident.Severity // by the policy of sevOf
+	sevOf    string
 	known    bool
 	evidence bool // a rule keeps it out unless an incident is there
 	// The tickets do not know that it joined, that it ended.
@@ -174,7 +178,7 @@ func (t *Triage) add(i incident.Incident) {
 
 // join makes k a member of g.
 func (t *Triage) join(g *group, k *known) {
-	k.group, k.IncidentID = g, g.ID
+	k.group, k.IncidentID, g.reshaped = g, g.ID, true
 	g.members = append(g.members, k)
 	g.names[k.Name()]++
 	if k.joinUntold {
@@ -204,6 +208,14 @@ func (t *Triage) drop(g *group) {
 	for _, k := range g.members {
 		t.forget(k)
 	}
+}
+
+// severity is that of an alert by the policy of now, which is asked once.
+func (t *Triage) severity(k *known) incident.Severity {
+	if k.sevOf != t.policy.version {
+		k.sev, k.sevOf = t.policy.severity(k.Labels), t.policy.version
+	}
+	return k.sev
 }
 
 func (t *Triage) forget(k *known) {
