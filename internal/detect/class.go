@@ -19,6 +19,9 @@ import (
 type Class struct {
 	Name string // for people; not looked at
 
+	// Kind says how the values behave where neither their source nor their name does.
+	Kind ingest.Kind
+
 	Direction Direction // "" = Both
 	// MinAbsolute and MinRelative are how far a value must lie from what was expected,
 	// in its own unit and as a share of the expected magnitude. Both must pass.

@@ -188,6 +188,9 @@ func (s *shardState) classify(r *series) {
 		if c := o.Classify(s.labels); c >= 0 && c < len(o.Classes) {
 			r.class = uint16(c + 1)
 			ends = o.Classes[c].Ends
+			if r.kind == ingest.KindUnknown {
+				r.kind = o.Classes[c].Kind
+			}
 		}
 	}
 	if ends == EndsUnseen || ends != EndsSeen && comesAndGoes(s.labels) {
