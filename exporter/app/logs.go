@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/ingest/kubehttp"
 	"github.com/portent-dev/portent/internal/loghistory"
 	"github.com/portent-dev/portent/internal/logmine"
 	"github.com/portent-dev/portent/internal/logwatch"
@@ -20,6 +21,7 @@ import (
 type logs struct {
 	now     func() time.Time
 	metrics *logMetrics
+	events  *kubehttp.Counts
 
 	mu     sync.Mutex
 	config Logs
@@ -50,8 +52,9 @@ func newLogs(c Logs, reg prometheus.Registerer, now func() time.Time) *logs {
 	l := &logs{
 		config: c, now: now, groups: map[string]*logGroup{}, watch: logwatch.New(c.watched(), now().UnixMilli()),
 		rules: patternrules.New(patternrules.File{}), open: map[string]*openEvent{}, told: map[toldKey]bool{}, metrics: newLogMetrics(reg),
+		events: kubehttp.NewCounts(),
 	}
-	reg.MustRegister(l, (*patternSeries)(l))
+	reg.MustRegister(l, (*patternSeries)(l), l.events)
 	return l
 }
 

@@ -11,7 +11,9 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/portent-dev/portent/internal/ingest/kafka"
 	"github.com/portent-dev/portent/internal/ingest/linehttp"
+	"github.com/portent-dev/portent/internal/ingest/lokitail"
 	"github.com/portent-dev/portent/internal/logmine"
 	"github.com/portent-dev/portent/internal/logwatch"
 	"github.com/portent-dev/portent/internal/patternrules"
@@ -33,6 +35,8 @@ type Logs struct {
 	Baseline    model.Duration  `yaml:"baseline"`
 	MaxFindings int             `yaml:"max_findings"`
 	History     LogHistory      `yaml:"history"`
+	Kafka       kafka.Config    `yaml:"kafka"`
+	Loki        lokitail.Config `yaml:"loki"`
 }
 
 // LogHistory bounds what is remembered of patterns.
@@ -50,6 +54,7 @@ func defaultLogs() Logs {
 		MaxGroups: 50, MaxPatterns: 2000, MaxSeries: 5000, MaxScored: 500,
 		Learning: model.Duration(time.Hour), NewFor: model.Duration(time.Hour), MinSeverity: "warning",
 		Baseline: model.Duration(3 * time.Hour), MaxFindings: 500,
+		Kafka: kafka.DefaultConfig(), Loki: lokitail.DefaultConfig(),
 		History: LogHistory{Retention: model.Duration(30 * 24 * time.Hour), MaxPatterns: 20_000, MaxBytes: 32 << 20},
 	}
 }
@@ -71,6 +76,8 @@ func (l *Logs) setDirectory(dir string) {
 	if l.RulesFile != "" && !filepath.IsAbs(l.RulesFile) {
 		l.RulesFile = filepath.Join(dir, l.RulesFile)
 	}
+	l.Kafka.SetDirectory(dir)
+	l.Loki.SetDirectory(dir)
 }
 
 // rules reads rules_file.
@@ -97,7 +104,9 @@ var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 var reservedLabels = []string{"pattern", "severity", "kind", "alertname", "name"}
 
 func (l *Logs) validate() error {
-	errs := []error{web.Invalid("intake", keyed(l.Intake.Validate()))}
+	errs := []error{
+		web.Invalid("intake", keyed(l.Intake.Validate())), web.Invalid("kafka", keyed(l.Kafka.Validate())), web.Invalid("loki", keyed(l.Loki.Validate())),
+	}
 	check := func(ok bool, key, format string, args ...any) {
 		if !ok {
 			errs = append(errs, web.Invalid(key, fmt.Errorf(format, args...)))

@@ -10,6 +10,7 @@ import (
 	"github.com/portent-dev/portent/internal/alertpush"
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/ingest/kubehttp"
 	"github.com/portent-dev/portent/internal/loghistory"
 	"github.com/portent-dev/portent/internal/logwatch"
 )
@@ -78,8 +79,8 @@ func (l *logs) step() ([]alertpush.Alert, error) {
 	return alerts, nil
 }
 
-// rates gives the engine the rates of the patterns that come often, and takes what it
-// thinks of them.
+// rates gives the engine the rates of the patterns that come often and the events of
+// Kubernetes by reason, and takes what it thinks of the former.
 func (l *logs) rates(target ingest.Target, each forEach) {
 	now := l.now()
 	minuteMs := now.Truncate(time.Minute).UnixMilli()
@@ -95,6 +96,9 @@ func (l *logs) rates(target ingest.Target, each forEach) {
 		batch.Append(labels, ingest.KindGauge, []ingest.Sample{{T: minuteMs, V: lines}})
 	})
 	l.mu.Unlock()
+	l.events.Each(func(k kubehttp.Key, n int64) {
+		batch.Append(eventLabels(k), ingest.KindCounter, []ingest.Sample{{T: minuteMs, V: float64(n)}})
+	})
 	batch.Commit()
 	verdicts := map[[2]string]logwatch.Verdict{}
 	each(func(labels []ingest.Label, o detect.Output) bool {
@@ -111,6 +115,20 @@ func (l *logs) rates(target ingest.Target, each forEach) {
 		v, ok := verdicts[[2]string{streamOf(groupLabels(stream), names), id}]
 		return v, ok
 	})
+}
+
+// eventLabels names the series of a kind of event.
+func eventLabels(k kubehttp.Key) []ingest.Label {
+	var out []ingest.Label
+	for _, l := range []ingest.Label{ // in the order of their names
+		{Name: ingest.MetricName, Value: "kubernetes_events_total"}, {Name: "cluster", Value: k.Cluster}, {Name: "kind", Value: k.Kind},
+		{Name: "namespace", Value: k.Namespace}, {Name: "reason", Value: k.Reason}, {Name: "type", Value: k.Type},
+	} {
+		if l.Value != "" {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // rateSeries reads the labels of a series that rates made: the pattern, and its stream

@@ -12,19 +12,23 @@ import (
 
 	"github.com/portent-dev/portent/internal/alertpush"
 	"github.com/portent-dev/portent/internal/ingest/fluentbit"
+	"github.com/portent-dev/portent/internal/ingest/kafka"
+	"github.com/portent-dev/portent/internal/ingest/kubehttp"
 	"github.com/portent-dev/portent/internal/ingest/linehttp"
 	"github.com/portent-dev/portent/internal/ingest/lokipush"
+	"github.com/portent-dev/portent/internal/ingest/lokitail"
 	"github.com/portent-dev/portent/internal/ingest/otlplogs"
 )
 
 // logIntakes are the receivers of log lines, by route.
 var logIntakes = []struct {
 	path string
-	make func(linehttp.Options) (http.Handler, error)
+	make func(*logs, linehttp.Options) (http.Handler, error)
 }{
-	{"POST /loki/api/v1/push", lokipush.New},
-	{"POST /v1/logs", otlplogs.New},
-	{"POST /ingest/fluentbit", fluentbit.New},
+	{"POST /loki/api/v1/push", func(_ *logs, o linehttp.Options) (http.Handler, error) { return lokipush.New(o) }},
+	{"POST /v1/logs", func(_ *logs, o linehttp.Options) (http.Handler, error) { return otlplogs.New(o) }},
+	{"POST /ingest/fluentbit", func(_ *logs, o linehttp.Options) (http.Handler, error) { return fluentbit.New(o) }},
+	{"POST /ingest/kubernetes", func(l *logs, o linehttp.Options) (http.Handler, error) { return kubehttp.New(o, l.events) }},
 }
 
 // buildLogs makes the receivers, which a reload replaces, and at the start what mines
@@ -36,7 +40,7 @@ func (a *App) buildLogs(c Config, old *part) (*part, error) {
 	return reuse(old, c.Logs.Intake, func(p *part) error {
 		mux := http.NewServeMux()
 		for _, in := range logIntakes {
-			h, err := in.make(linehttp.Options{Target: a.logs, Config: c.Logs.Intake, Registerer: p.reg, Logger: a.component("logs")})
+			h, err := in.make(a.logs, linehttp.Options{Target: a.logs, Config: c.Logs.Intake, Registerer: p.reg, Logger: a.component("logs")})
 			if err != nil {
 				return err
 			}
@@ -48,7 +52,7 @@ func (a *App) buildLogs(c Config, old *part) (*part, error) {
 }
 
 // buildLogParts makes what runs for log lines, in an order of its own: the watch with
-// what sends its alerts.
+// what sends its alerts, the topics of Kafka, the tails of Loki.
 func (a *App) buildLogParts(c Config, old []*part) ([]*part, error) {
 	at := func(i int) *part {
 		if i < len(old) {
@@ -68,7 +72,36 @@ func (a *App) buildLogParts(c Config, old []*part) ([]*part, error) {
 		p.run = func(ctx context.Context) error { return a.runWatch(ctx, sender) }
 		return nil
 	})
-	return []*part{watch}, err
+	if err != nil {
+		return nil, err
+	}
+	topics, err := reuse(at(1), c.Logs.Kafka, func(p *part) error {
+		if !c.Logs.Kafka.Enabled() {
+			return nil
+		}
+		s, err := kafka.New(kafka.Options{Config: c.Logs.Kafka, Target: a.logs, Registerer: p.reg, Logger: a.component("kafka")})
+		if err == nil {
+			p.run = s.Run
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("logs.kafka: %w", err)
+	}
+	tails, err := reuse(at(2), c.Logs.Loki, func(p *part) error {
+		if len(c.Logs.Loki.Tails) == 0 {
+			return nil
+		}
+		s, err := lokitail.New(lokitail.Options{Config: c.Logs.Loki, Target: a.logs, Registerer: p.reg, Logger: a.component("loki")})
+		if err == nil {
+			p.run = s.Run
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("logs.loki: %w", err)
+	}
+	return []*part{watch, topics, tails}, nil
 }
 
 func (a *App) runWatch(ctx context.Context, sender *alertpush.Sender) error {

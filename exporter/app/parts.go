@@ -26,7 +26,8 @@ type parts struct {
 	promql    *part
 	federate  *part
 	logs      *part
-	writer    *part // of scores
+	forLogs   []*part // see buildLogParts; as many in each configuration
+	writer    *part   // of scores
 }
 
 // part is a source of samples or a way of scores out: a handler, or something that runs.
@@ -39,7 +40,9 @@ type part struct {
 }
 
 // all returns the parts, for gathering and running.
-func (p *parts) all() []*part { return []*part{p.write, p.promql, p.federate, p.logs, p.writer} }
+func (p *parts) all() []*part {
+	return append([]*part{p.write, p.promql, p.federate, p.logs, p.writer}, p.forLogs...)
+}
 
 // build makes the parts that c asks for. Nothing runs yet.
 func (a *App) build(c Config, old *parts) (next *parts, err error) {
@@ -94,6 +97,9 @@ func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	}
 	if next.logs, err = a.buildLogs(c, old.logs); err != nil {
 		return nil, fmt.Errorf("logs: %w", err)
+	}
+	if next.forLogs, err = a.buildLogParts(c, old.forLogs); err != nil {
+		return nil, err
 	}
 	if next.writer, err = a.buildScoreWriter(c, old.writer); err != nil {
 		return nil, fmt.Errorf("score_writer.%w", err)
