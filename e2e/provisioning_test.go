@@ -122,7 +122,7 @@ func TestDashboardsAreValid(t *testing.T) {
 				}
 				b, err := json.Marshal(target)
 				require.NoError(t, err)
-				_, err = pluginquery.Parse(b)
+				_, err = pluginquery.Parse([]byte(filled(string(b))))
 				require.NoError(t, err, "%s", b)
 			}
 		})
@@ -214,7 +214,8 @@ func checkPanels(t testing.TB, d dashboard) {
 
 // filled puts values in the place of Grafana's variables.
 func filled(expr string) string {
-	return strings.NewReplacer("$__rate_interval", "1m", "$metric", "node_load1", "$instance", ".*").Replace(expr)
+	return strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$metric", "node_load1", "$instance", ".*", "$cluster", ".*", "$namespace", ".*",
+		"$horizon", "4d", "$compare", "previous").Replace(expr)
 }
 
 // Rules and dashboards read metrics that exist: each that bears our name is exported by a program that runs.

@@ -190,7 +190,14 @@ export function interpolateQuery(
     }
     case 'patterns': {
       const given = patternsOf(query);
-      return { ...query, patterns: { ...given, query: interpolateCode(given.query, replace, vars) } };
+      return {
+        ...query,
+        patterns: {
+          ...given,
+          query: interpolateCode(given.query, replace, vars),
+          compare: replace(given.compare, vars),
+        },
+      };
     }
     case 'forecast': {
       const given = forecastOf(query);
@@ -199,6 +206,8 @@ export function interpolateQuery(
         forecast: {
           ...given,
           expr: interpolateCode(given.expr, replace, vars),
+          horizon: replace(given.horizon, vars),
+          history: replace(given.history, vars),
           metric: replace(given.metric, vars),
           legend: replace(given.legend, vars),
           matchers: matchers(given.matchers),

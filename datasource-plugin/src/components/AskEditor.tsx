@@ -2,25 +2,14 @@ import React, { useId, useState } from 'react';
 import { css } from '@emotion/css';
 import { GrafanaTheme2 } from '@grafana/data';
 import { config, getDataSourceSrv } from '@grafana/runtime';
-import {
-  Alert,
-  Button,
-  Field,
-  IconButton,
-  Input,
-  LinkButton,
-  RadioButtonGroup,
-  Spinner,
-  Stack,
-  Text,
-  useStyles2,
-} from '@grafana/ui';
+import { Alert, Button, Field, IconButton, Input, LinkButton, Spinner, Stack, Text, useStyles2 } from '@grafana/ui';
 
 import { STAGE_NAMES } from '../asking';
 import { frozenOf } from '../datasource';
 import { exploreUrl, nativeDataSource } from '../explore';
 import { variablesOf } from '../interpolate';
 import { AskQuery, askOf, AskView, Explained, Frozen, PortentQuery, Reading } from '../types';
+import { Choice } from './Choice';
 import { CodeField } from './CodeField';
 import { NumberField } from './NumberField';
 import type { EditorProps } from './QueryEditor';
@@ -146,12 +135,7 @@ export function AskEditor({ datasource, query, range, data, onQuery, plain }: Pr
       {!plain && (
         <Stack gap={2} wrap="wrap" alignItems="flex-start">
           <Field label="As" noMargin>
-            <RadioButtonGroup
-              aria-label="View"
-              options={VIEWS}
-              value={settings.view}
-              onChange={(view) => set({ view })}
-            />
+            <Choice aria-label="View" options={VIEWS} value={settings.view} onChange={(view) => set({ view })} />
           </Field>
           <NumberField
             label="At most"
@@ -324,6 +308,7 @@ const getStyles = (theme: GrafanaTheme2) => ({
   status: css({ color: theme.colors.text.secondary }),
   alert: css({ marginBottom: 0 }),
   reading: css({
-    '& button': { height: 'auto', minHeight: theme.spacing(3), whiteSpace: 'normal', textAlign: 'left' },
+    '& button': { height: 'auto', minHeight: theme.spacing(3), maxWidth: '100%', textAlign: 'left' },
+    '& button span': { whiteSpace: 'normal', overflowWrap: 'anywhere' },
   }),
 });

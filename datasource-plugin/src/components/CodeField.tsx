@@ -38,6 +38,7 @@ export function CodeField({ id, label, value, placeholder, disabled, onCommit }:
         id={id}
         aria-label={label}
         className={styles.area}
+        rows={1}
         spellCheck={false}
         autoCapitalize="off"
         autoCorrect="off"

@@ -1,18 +1,10 @@
 import React, { useId, useState } from 'react';
 import { css } from '@emotion/css';
 import { GrafanaTheme2 } from '@grafana/data';
-import {
-  Combobox,
-  ComboboxOption,
-  Field,
-  Input,
-  MultiCombobox,
-  RadioButtonGroup,
-  Stack,
-  useStyles2,
-} from '@grafana/ui';
+import { Combobox, ComboboxOption, Field, Input, MultiCombobox, Stack, useStyles2 } from '@grafana/ui';
 
 import { FORECAST_PARTS, ForecastPart, ForecastQuery, forecastOf, MAX_FORECAST_SERIES, PortentQuery } from '../types';
+import { Choice } from './Choice';
 import { CodeField } from './CodeField';
 import { MatchersField, toOptions } from './MatchersField';
 import { NumberField } from './NumberField';
@@ -67,7 +59,7 @@ export function ForecastEditor({ datasource, query, range, onQuery }: Props) {
     <Stack direction="column" gap={2}>
       <Stack gap={2} wrap="wrap" alignItems="flex-start">
         <Field label="Of" noMargin>
-          <RadioButtonGroup
+          <Choice
             aria-label="Of"
             options={[
               { value: false, label: 'Metric' },
@@ -117,12 +109,7 @@ export function ForecastEditor({ datasource, query, range, onQuery }: Props) {
       />
       <Stack gap={2} wrap="wrap" alignItems="flex-start">
         <Field label="As" noMargin>
-          <RadioButtonGroup
-            aria-label="View"
-            options={VIEWS}
-            value={settings.view}
-            onChange={(view) => set({ view })}
-          />
+          <Choice aria-label="View" options={VIEWS} value={settings.view} onChange={(view) => set({ view })} />
         </Field>
         <Field label="How far ahead" noMargin>
           <Combobox

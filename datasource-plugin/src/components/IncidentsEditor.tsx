@@ -1,9 +1,10 @@
 import React, { useId } from 'react';
 import { css } from '@emotion/css';
 import { GrafanaTheme2 } from '@grafana/data';
-import { Combobox, ComboboxOption, Field, MultiCombobox, RadioButtonGroup, Stack, useStyles2 } from '@grafana/ui';
+import { Combobox, ComboboxOption, Field, MultiCombobox, Stack, useStyles2 } from '@grafana/ui';
 
 import { incidentsOf, IncidentsQuery, PortentQuery, SEVERITIES, Status, STATUSES } from '../types';
+import { Choice } from './Choice';
 import { MatchersField } from './MatchersField';
 import { NumberField } from './NumberField';
 import type { EditorProps } from './QueryEditor';
@@ -38,12 +39,7 @@ export function IncidentsEditor({ datasource, query, range, onQuery }: Props) {
       <Stack gap={2} wrap="wrap" alignItems="flex-start">
         {!inAnnotation && (
           <Field label="As" noMargin>
-            <RadioButtonGroup
-              aria-label="View"
-              options={VIEWS}
-              value={settings.view}
-              onChange={(view) => set({ view })}
-            />
+            <Choice aria-label="View" options={VIEWS} value={settings.view} onChange={(view) => set({ view })} />
           </Field>
         )}
         <Field label="Status" noMargin>

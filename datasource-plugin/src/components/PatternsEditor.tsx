@@ -1,19 +1,10 @@
 import React, { useId } from 'react';
 import { css } from '@emotion/css';
 import { GrafanaTheme2 } from '@grafana/data';
-import {
-  Collapse,
-  Combobox,
-  ComboboxOption,
-  Field,
-  MultiCombobox,
-  RadioButtonGroup,
-  Stack,
-  TextLink,
-  useStyles2,
-} from '@grafana/ui';
+import { Collapse, Combobox, ComboboxOption, Field, MultiCombobox, Stack, TextLink, useStyles2 } from '@grafana/ui';
 
 import { Change, CHANGES, LINE_SEVERITIES, PatternsQuery, patternsOf, PatternsView, PortentQuery } from '../types';
+import { Choice } from './Choice';
 import { Code, CodeField } from './CodeField';
 import { NumberField } from './NumberField';
 import type { EditorProps } from './QueryEditor';
@@ -102,7 +93,7 @@ export function PatternsEditor({ query, onQuery }: Props) {
       <Help />
       <Stack gap={2} wrap="wrap" alignItems="flex-start">
         <Field label="As" noMargin>
-          <RadioButtonGroup aria-label="View" options={VIEWS} value={settings.view} onChange={setView} />
+          <Choice aria-label="View" options={VIEWS} value={settings.view} onChange={setView} />
         </Field>
         <Field label="Severity" className={styles.list} noMargin>
           <MultiCombobox

@@ -1,9 +1,10 @@
 import React from 'react';
 import { QueryEditorProps } from '@grafana/data';
-import { Field, RadioButtonGroup, Stack } from '@grafana/ui';
+import { Field, Stack } from '@grafana/ui';
 
 import { DataSource } from '../datasource';
 import { PortentOptions, PortentQuery, QueryType } from '../types';
+import { Choice } from './Choice';
 import { AnomaliesEditor } from './AnomaliesEditor';
 import { AskEditor } from './AskEditor';
 import { ForecastEditor } from './ForecastEditor';
@@ -45,7 +46,7 @@ export function QueryEditor(props: EditorProps) {
   return (
     <Stack direction="column" gap={2}>
       <Field label="Show" noMargin>
-        <RadioButtonGroup
+        <Choice
           aria-label="Query type"
           options={options}
           value={type}
