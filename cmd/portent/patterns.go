@@ -2,21 +2,22 @@ package main
 
 import (
 	"bufio"
-	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/mattn/go-isatty"
+	"github.com/prometheus/common/model"
 
 	"github.com/portent-dev/portent/internal/logmine"
+	"github.com/portent-dev/portent/internal/logquery"
 )
 
 // patternsCommand registers `portent patterns`: what do these log lines say.
@@ -26,35 +27,192 @@ func patternsCommand(app *kingpin.Application) (string, func(stdio) error) {
 	c.Flag("assign", "Print each line's pattern, in order of the input, after all of it is read.").BoolVar(&p.assign)
 	c.Flag("json", "Print a JSON object a pattern. Default where stdout is no terminal.").BoolVar(&p.json)
 	c.Flag("table", "Print a table. Default on a terminal.").BoolVar(&p.table)
+	c.Flag("summary", "Print one paragraph, with the pattern and an example behind each clause, and what most probably is the cause.").BoolVar(&p.summary)
 	c.Flag("limit", "Print the most frequent patterns only; 0 prints all.").Default("0").IntVar(&p.limit)
-	c.Arg("file", "Log file; none or - reads standard input.").StringVar(&p.file)
+	c.Flag("severity", "Print patterns of this severity only; repeat for several.").EnumsVar(&p.severities, "unknown", "debug", "info", "warning", "error", "critical")
+	c.Flag("since", "Read the lines of this long until now, or until --to; 1h for a server.").PlaceHolder("DURATION").StringVar(&p.since)
+	c.Flag("from", "Read lines from this time on, RFC 3339.").PlaceHolder("TIME").StringVar(&p.from)
+	c.Flag("to", "Read lines before this time, RFC 3339; now if not given.").PlaceHolder("TIME").StringVar(&p.to)
+	c.Flag("compare", "Compare with another window: previous, or how much earlier it is (1d). Tells what is new, gone, grown and shrunk.").PlaceHolder("previous|DURATION").StringVar(&p.compare)
+	c.Flag("max-lines", "Read at most this many lines; 0 reads a file whole, of a server 20000.").Default("0").IntVar(&p.maxLines)
+	p.source.register(c)
+	c.Arg("file", "Log files; none or - reads standard input.").StringsVar(&p.files)
 	return c.FullCommand(), p.run
 }
 
 type patterns struct {
-	assign, json, table bool
-	limit               int
-	file                string
+	assign, json, table, summary bool
+	limit, maxLines              int
+	severities                   []string
+	since, from, to, compare     string
+	files                        []string
+	source                       patternsSource
 }
 
-func (p *patterns) run(std stdio) error {
-	switch {
-	case p.assign && p.json, p.assign && p.table, p.json && p.table:
-		return usageError{errors.New("--assign, --json and --table exclude each other")}
-	case p.limit < 0:
-		return usageError{fmt.Errorf("--limit %d: want 0 or more", p.limit)}
+func (p *patterns) check() error {
+	ways := 0
+	for _, set := range []bool{p.assign, p.json, p.table, p.summary} {
+		if set {
+			ways++
+		}
 	}
-	in, err := openInput(p.file, std)
+	server := p.source.isServer()
+	switch {
+	case ways > 1:
+		return errors.New("--assign, --json, --table and --summary exclude each other")
+	case p.limit < 0:
+		return fmt.Errorf("--limit %d: want 0 or more", p.limit)
+	case p.maxLines < 0 || p.maxLines > logquery.MaxLines:
+		return fmt.Errorf("--max-lines %d: want 0 to %d", p.maxLines, logquery.MaxLines)
+	case server && len(p.files) > 0:
+		return errors.New("give a server or files, not both")
+	case p.assign && (server || p.windowed() || p.compare != "" || len(p.severities) > 0 || len(p.files) > 1):
+		return errors.New("--assign tells the pattern of each line of one file or pipe: it goes with no server, window or filter")
+	case p.since != "" && p.from != "":
+		return errors.New("--since and --from exclude each other")
+	case p.compare != "" && !server && !p.windowed():
+		return errors.New("--compare needs --since or --from, to say what it compares")
+	}
+	return p.source.check()
+}
+
+func (p *patterns) windowed() bool { return p.since != "" || p.from != "" || p.to != "" }
+
+func (p *patterns) run(std stdio) error {
+	if err := p.check(); err != nil {
+		return usageError{err}
+	}
+	if p.assign {
+		return p.runAssign(std)
+	}
+	q, err := p.request(time.Now())
+	if err != nil {
+		return usageError{err}
+	}
+	var src logquery.Source = textSource(p.files, std, p.compare != "")
+	if p.source.isServer() {
+		if src, err = p.source.open(); err != nil {
+			return err
+		}
+	}
+	a, err := logquery.Run(context.Background(), src, q)
+	if err != nil {
+		if wrong := (*logquery.QueryError)(nil); errors.As(err, &wrong) {
+			return usageError{err}
+		}
+		return err
+	}
+	for _, text := range notesOf(a) {
+		fmt.Fprintf(std.err, "portent patterns: %s\n", shorten(text))
+	}
+	out := bufio.NewWriterSize(std.out, 64<<10)
+	switch {
+	case p.summary:
+		err = p.printSummary(out, a)
+	case p.json || !p.table && !isTerminal(std.out):
+		err = p.printJSON(out, a)
+	default:
+		err = p.printTable(out, a)
+	}
+	if flushErr := out.Flush(); err == nil {
+		err = flushErr
+	}
+	return err
+}
+
+// request says what is asked for.
+func (p *patterns) request(now time.Time) (logquery.Request, error) {
+	q := logquery.Request{Patterns: p.limit, Limits: logquery.Limits{Lines: p.maxLines}}
+	if p.limit == 0 {
+		q.Patterns = math.MaxInt
+	}
+	for _, s := range p.severities {
+		q.Severities = append(q.Severities, logmine.ParseSeverity(s))
+	}
+	since := p.since
+	if since == "" && p.from == "" && p.source.isServer() {
+		since = "1h"
+	}
+	if since == "" && !p.windowed() {
+		return q, nil
+	}
+	q.Window.To = now
+	for _, one := range []struct {
+		flag, text string
+		into       *time.Time
+	}{{"--from", p.from, &q.Window.From}, {"--to", p.to, &q.Window.To}} {
+		if one.text == "" {
+			continue
+		}
+		t, err := time.Parse(time.RFC3339Nano, one.text)
+		if err != nil {
+			return q, fmt.Errorf("%s %q: want RFC 3339, as 2026-11-22T15:04:05Z", one.flag, one.text)
+		}
+		*one.into = t.UTC()
+	}
+	if since != "" {
+		d, err := model.ParseDuration(since)
+		if err != nil || d <= 0 {
+			return q, fmt.Errorf("--since %q: want a duration, as 1h", since)
+		}
+		q.Window.From = q.Window.To.Add(-time.Duration(d))
+	}
+	if q.Window.From.IsZero() {
+		q.Window.From = time.Unix(0, 0).UTC()
+	}
+	if !q.Window.From.Before(q.Window.To) {
+		return q, fmt.Errorf("the window %s is empty", q.Window)
+	}
+	return q, p.requestCompare(&q)
+}
+
+func (p *patterns) requestCompare(q *logquery.Request) error {
+	earlier := q.Window.Length()
+	switch p.compare {
+	case "":
+		return nil
+	case "previous":
+	default:
+		d, err := model.ParseDuration(p.compare)
+		if err != nil || d <= 0 {
+			return fmt.Errorf("--compare %q: want previous or a duration, as 1d", p.compare)
+		}
+		earlier = time.Duration(d)
+	}
+	q.Before = &logquery.Window{From: q.Window.From.Add(-earlier), To: q.Window.To.Add(-earlier)}
+	return nil
+}
+
+// notesOf tells what an answer leaves out.
+func notesOf(a *logquery.Answer) []string {
+	var out []string
+	for _, r := range []*logquery.Read{&a.Read, a.Before} {
+		if r == nil {
+			continue
+		}
+		if r.Sampled != "" {
+			out = append(out, "sampled: "+r.Sampled)
+		}
+		for _, t := range r.Partial {
+			out = append(out, "partial: "+t)
+		}
+	}
+	return slices.Compact(out)
+}
+
+// runAssign prints the pattern of each line.
+func (p *patterns) runAssign(std stdio) error {
+	path := ""
+	if len(p.files) > 0 {
+		path = p.files[0]
+	}
+	in, err := openInput(path, std)
 	if err != nil {
 		return err
 	}
-	miner := logmine.New(logmine.Options{KeepRefs: p.assign, Entities: !p.assign})
+	miner := logmine.New(logmine.Options{KeepRefs: true})
 	var refs []logmine.Ref
-	if p.assign {
-		err = readLines(in.reader, func(r logmine.Record) { refs = append(refs, miner.AddRecord(&r, 1)) })
-	} else {
-		err = mineEvents(in.reader, miner)
-	}
+	err = readLines(in.reader, func(r logmine.Record) { refs = append(refs, miner.AddRecord(&r, 1)) })
 	if closeErr := in.close(); err == nil {
 		err = closeErr
 	}
@@ -62,14 +220,7 @@ func (p *patterns) run(std stdio) error {
 		return fmt.Errorf("%s: %w", in.name, err)
 	}
 	out := bufio.NewWriterSize(std.out, 64<<10)
-	switch {
-	case p.assign:
-		err = printAssigned(out, miner, refs)
-	case p.json || !p.table && !isTerminal(std.out):
-		err = p.printJSON(out, miner)
-	default:
-		err = p.printTable(out, miner)
-	}
+	err = printAssigned(out, miner, refs)
 	if flushErr := out.Flush(); err == nil {
 		err = flushErr
 	}
@@ -106,20 +257,6 @@ func readLines(in io.Reader, add func(logmine.Record)) error {
 	}
 }
 
-// mineEvents adds the events of in to the miner: a stack trace is one, not a pattern
-// for each frame.
-func mineEvents(in io.Reader, miner *logmine.Miner) error {
-	var j logmine.Joiner
-	add := func(e logmine.Event, ok bool) {
-		if ok {
-			miner.AddEvent(&e)
-		}
-	}
-	err := readLines(in, func(r logmine.Record) { add(j.Add(r)) })
-	add(j.Flush())
-	return err
-}
-
 // assigned is a line of `portent patterns --assign`.
 type assigned struct {
 	Line     int    `json:"line"`
@@ -143,141 +280,4 @@ func printAssigned(out io.Writer, miner *logmine.Miner, refs []logmine.Ref) erro
 		}
 	}
 	return nil
-}
-
-// patternJSON is a pattern as `portent patterns --json` prints it.
-type patternJSON struct {
-	Pattern  string  `json:"pattern"`
-	Template string  `json:"template"`
-	Count    int64   `json:"count"`            // lines
-	Events   int64   `json:"events,omitempty"` // where that is less: stack traces of several lines
-	Share    float64 `json:"share"`
-	Severity string  `json:"severity"`
-	First    string  `json:"first,omitempty"`
-	Last     string  `json:"last,omitempty"`
-	Example  string  `json:"example"`
-	// Entities are what most lines name, by kind, the most frequent first.
-	Entities map[string][]entityJSON `json:"entities,omitempty"`
-
-	top string // of the entities, for a table
-}
-
-// entityJSON is a value that at least Count lines name.
-type entityJSON struct {
-	Value string `json:"value"`
-	Count int64  `json:"count"`
-}
-
-func entitiesOf(p *logmine.Pattern) map[string][]entityJSON {
-	if len(p.Entities) == 0 {
-		return nil
-	}
-	out := map[string][]entityJSON{}
-	for _, e := range p.Entities {
-		k := e.Kind.String()
-		out[k] = append(out[k], entityJSON{e.Value, e.Count})
-	}
-	return out
-}
-
-// shownEntities is how many of them a table shows.
-const shownEntities = 3
-
-// topEntities tells the entities that most lines of a pattern share, for a table:
-// those that at least a tenth of its lines name.
-func topEntities(p *logmine.Pattern) string {
-	top := slices.DeleteFunc(slices.Clone(p.Entities), func(e logmine.EntityCount) bool { return e.Count*10 < p.Events || p.Events > 1 && e.Count < 2 })
-	slices.SortStableFunc(top, func(a, b logmine.EntityCount) int { return cmp.Compare(b.Count, a.Count) })
-	var b strings.Builder
-	for i, e := range top[:min(len(top), shownEntities)] {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s %s (%d)", e.Kind, e.Value, e.Count)
-	}
-	return b.String()
-}
-
-// list returns the patterns to print, with what they leave out as one named other,
-// so that counts add up to the lines read.
-func (p *patterns) list(miner *logmine.Miner) []patternJSON {
-	all, counts := miner.Patterns(), miner.Counts()
-	other := counts.Other
-	share := func(n int64) float64 { return float64(n) / float64(max(1, counts.Lines)) }
-	var out []patternJSON
-	for i := range all {
-		q := &all[i]
-		if p.limit > 0 && i >= p.limit {
-			other += q.Count
-			continue
-		}
-		row := patternJSON{
-			Pattern: q.ID, Template: q.Template, Count: q.Count, Share: share(q.Count), Severity: q.Severity().String(),
-			First: stamp(q.First), Last: stamp(q.Last), Example: q.Example, Entities: entitiesOf(q), top: topEntities(q),
-		}
-		if q.Events < q.Count {
-			row.Events = q.Events
-		}
-		out = append(out, row)
-	}
-	if other > 0 {
-		out = append(out, patternJSON{Pattern: otherPattern, Count: other, Share: share(other), Severity: logmine.Unknown.String()})
-	}
-	return out
-}
-
-func stamp(ms int64) string {
-	if ms == 0 {
-		return ""
-	}
-	return time.UnixMilli(ms).UTC().Format(time.RFC3339Nano)
-}
-
-func (p *patterns) printJSON(out io.Writer, miner *logmine.Miner) error {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	for _, q := range p.list(miner) {
-		if err := enc.Encode(q); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// maxTemplateRunes is what a table shows of a template: a line of a terminal, more
-// or less.
-const maxTemplateRunes = 160
-
-func (p *patterns) printTable(out io.Writer, miner *logmine.Miner) error {
-	list := p.list(miner)
-	counts := miner.Counts()
-	t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "COUNT\tSHARE\tSEVERITY\tPATTERN\tTEMPLATE\tENTITIES")
-	for _, q := range list {
-		template := q.Template
-		if q.Pattern == otherPattern {
-			template = "(lines of no pattern, and of patterns not shown)"
-		}
-		fmt.Fprintf(t, "%d\t%.1f%%\t%s\t%s\t%s\t%s\n", q.Count, 100*q.Share, q.Severity, q.Pattern, shorten(template), shorten(q.top))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(out, "%d lines, %d patterns\n", counts.Lines, len(miner.Patterns()))
-	return err
-}
-
-// shorten makes text safe and short enough for a terminal: control characters could
-// drive it.
-func shorten(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
-	if r := []rune(s); len(r) > maxTemplateRunes {
-		return string(r[:maxTemplateRunes]) + "…"
-	}
-	return s
 }

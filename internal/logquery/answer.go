@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/portent-dev/portent/internal/logmine"
@@ -120,6 +121,7 @@ func Run(ctx context.Context, src Source, q Request) (*Answer, error) {
 		b = fixedBuckets(Window{q.Window.From.Truncate(step), q.Window.To}, step)
 	}
 	c := newCollector(b)
+	c.keepLines = src.Language() != ""
 	a := &Answer{Window: q.Window}
 	if q.Before != nil {
 		c.side = before
@@ -314,6 +316,9 @@ func (c *collector) narrower(all []*Pattern) *narrower {
 // query writes the query behind a pattern. Of stack traces, whose lines a store keeps
 // one by one, it finds the line that names the cause.
 func (c *collector) query(n *narrower, src Source, p *Pattern) Query {
+	if src.Language() == "" {
+		return Query{}
+	}
 	several := false
 	templates := []string{}
 	for _, r := range p.refs {
@@ -331,7 +336,7 @@ func (c *collector) query(n *narrower, src Source, p *Pattern) Query {
 		}
 		return src.Narrow(f)
 	}
-	f := &Filter{Note: "it gives the line of each stack trace that names the cause, not its frames"}
+	f := &Filter{Must: p.Cause.Class[strings.LastIndexByte(p.Cause.Class, '.')+1:], Note: "it gives the line of each stack trace that names the cause, not its frames"}
 	for _, t := range templates[:min(len(templates), maxExcept)] {
 		if re := literalRegexp(literalsOf(t)); re != "" {
 			f.Regexp = joinRegexps(f.Regexp, re)

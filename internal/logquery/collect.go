@@ -41,6 +41,8 @@ type collector struct {
 	keys   *logmine.Miner
 	traces map[string][]visit
 	kept   int // bytes of lines
+	// keepLines says that queries will be made.
+	keepLines bool
 
 	volume [2]map[logmine.Severity]*series
 	weight [2]float64 // of all lines
@@ -115,15 +117,18 @@ func newCollector(t bucketer) *collector {
 
 // add takes a line in.
 func (c *collector) add(l Line) {
-	if strings.IndexByte(strings.TrimRight(l.Text, "\r\n"), '\n') >= 0 {
+	if l.record == nil && strings.IndexByte(strings.TrimRight(l.Text, "\r\n"), '\n') >= 0 {
 		e := logmine.EntryEvent(l.Text)
 		c.enrich(&e.Record, &l)
 		first, _, _ := strings.Cut(l.Text, "\n")
 		c.commit(&e, &openEvent{first: l, format: e.Format, msg: logmine.Parse(first).Message, weight: l.Weight})
 		return
 	}
-	r := logmine.Parse(l.Text)
-	c.enrich(&r, &l)
+	r := l.record
+	if r == nil {
+		r = new(logmine.Parse(l.Text))
+	}
+	c.enrich(r, &l)
 	o := c.open[l.Stream]
 	if o == nil {
 		if len(c.open) >= maxOpen {
@@ -132,7 +137,7 @@ func (c *collector) add(l Line) {
 		o = &openEvent{}
 		c.open[l.Stream] = o
 	}
-	e, complete := o.joiner.Add(r)
+	e, complete := o.joiner.Add(*r)
 	switch {
 	case complete:
 		c.commit(&e, o)
@@ -147,11 +152,9 @@ func (c *collector) add(l Line) {
 	}
 }
 
-// enrich adds what the source knows of a line.
+// enrich adds what the source knows of a line, but for its time: by that a Joiner
+// tells which lines have a header of their own.
 func (c *collector) enrich(r *logmine.Record, l *Line) {
-	if !l.Time.IsZero() {
-		r.Time = l.Time.UnixMilli()
-	}
 	if r.Severity == logmine.Unknown {
 		r.Severity = l.Severity
 	}
@@ -187,6 +190,9 @@ func (c *collector) countVolume(e *logmine.Event, n float64) {
 // commit counts an event.
 func (c *collector) commit(e *logmine.Event, o *openEvent) {
 	c.weight[c.side] += o.weight
+	if !o.first.Time.IsZero() {
+		e.Time = o.first.Time.UnixMilli()
+	}
 	ref := c.miner.AddEvent(e)
 	c.countVolume(e, o.weight)
 	if ref == logmine.Other {
@@ -223,7 +229,7 @@ func (c *collector) keep(s *refStat, o *openEvent) {
 	s.seen++
 	raw := strings.TrimRight(o.first.Text, "\r\n")
 	few := len(s.samples) < maxSamples && bits.OnesCount32(s.seen) == 1
-	if !few && c.kept+len(raw) > maxKept || len(raw) > maxSampleBytes {
+	if !c.keepLines || !few && c.kept+len(raw) > maxKept || len(raw) > maxSampleBytes {
 		return
 	}
 	raw = strings.Clone(raw)

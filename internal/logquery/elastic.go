@@ -442,6 +442,9 @@ func (e *Elastic) stream(labels map[string]string) *Stream {
 // maxPhrases of one query: more say little and cost much.
 const maxPhrases = 12
 
+// Language is Lucene's.
+func (e *Elastic) Language() string { return "lucene" }
+
 // Narrow writes the filter as phrases, in the syntax of Lucene and as query DSL. An
 // index knows words, not lines: it finds documents with all of the phrases.
 func (e *Elastic) Narrow(f *Filter) Query {
@@ -470,7 +473,7 @@ func (e *Elastic) Narrow(f *Filter) Query {
 		return Query{} // BUG: made of strings
 	}
 	return Query{
-		Language: "lucene", Text: strings.Join(parts, " AND "), DSL: dsl,
+		Language: e.Language(), Text: strings.Join(parts, " AND "), DSL: dsl,
 		Note: "it finds documents with all of these phrases, as the analyser of the index cuts words",
 	}
 }

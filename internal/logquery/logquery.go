@@ -111,6 +111,8 @@ type Line struct {
 	Part     Part
 	Severity logmine.Severity // given by the source; the line's own wins
 	TraceID  string           // likewise
+
+	record *logmine.Record // the line as Parse reads it, where the source did that
 }
 
 // Part is a stratum: a share of a window's lines that is sampled by itself.
@@ -166,6 +168,9 @@ type Source interface {
 	// Narrow returns the query that gives the lines that the filter keeps, of those that
 	// the source's own query gives; the zero Query where there is no language for it.
 	Narrow(f *Filter) Query
+	// Language names the language of its queries; "" says that there is none, so that
+	// nothing is kept for making them.
+	Language() string
 }
 
 // Query is a query that a person can run.

@@ -84,15 +84,13 @@ func (l *Loki) note(query string) {
 func (l *Loki) Count(ctx context.Context, edges []time.Time, p Part) ([]float64, error) {
 	out := make([]float64, len(edges)-1)
 	stages := partStage(p)
-	single := func(i int) error {
-		from, to := edges[i], edges[i+1]
-		n, err := l.countOne(ctx, Window{from, to}, stages)
-		out[i] = n
+	single := func(i int, w Window) (err error) {
+		out[i], err = l.countOne(ctx, w, stages)
 		return err
 	}
 	if len(out) <= 3 {
 		for i := range out {
-			if err := single(i); err != nil {
+			if err := single(i, Window{edges[i], edges[i+1]}); err != nil {
 				return nil, err
 			}
 		}
@@ -113,20 +111,21 @@ func (l *Loki) Count(ctx context.Context, edges []time.Time, p Part) ([]float64,
 	for i := 1; i < len(inner); i++ {
 		out[i] = by[inner[i].UTC()]
 	}
-	if err := single(0); err != nil {
+	// The steps in between hold their end and not their start: the first and the last
+	// stretch make up for it.
+	if err := single(0, Window{edges[0], edges[1].Add(time.Nanosecond)}); err != nil {
 		return nil, err
 	}
-	return out, single(len(out) - 1)
+	return out, single(len(out)-1, Window{edges[len(edges)-2].Add(time.Nanosecond), edges[len(edges)-1]})
 }
 
 // countOne counts the lines of one stretch. LogQL ranges leave out their start and
 // hold their end; a nanosecond makes it the other way round.
 func (l *Loki) countOne(ctx context.Context, w Window, stages []string) (float64, error) {
-	d := w.Length().Round(time.Millisecond)
-	if d <= 0 {
+	if w.Length() <= 0 {
 		return 0, nil
 	}
-	query := l.query.counting(strconv.FormatInt(d.Milliseconds(), 10)+"ms", stages...)
+	query := l.query.counting(strconv.FormatInt(w.Length().Nanoseconds(), 10)+"ns", stages...)
 	l.note(query)
 	var a lokiapi.Answer
 	err := l.retry(ctx, func() (err error) {
@@ -251,7 +250,7 @@ func (s *lokiScan) readPage(ctx context.Context, part Window) (full bool, err er
 		atEdge += n
 	}
 	want := min(s.pageSize(), s.limit-len(s.out.Lines)+atEdge)
-	page, err := s.lines(ctx, lokiapi.PageRequest{Query: s.query, Start: part.From, End: part.To, Limit: want, Forward: !s.newest})
+	page, want, err := s.lines(ctx, lokiapi.PageRequest{Query: s.query, Start: part.From, End: part.To, Limit: want, Forward: !s.newest})
 	if err != nil {
 		return false, err
 	}
@@ -323,25 +322,24 @@ func (l *Loki) pageSize() int {
 // reEntriesLimit reads the server's own limit out of its refusal.
 var reEntriesLimit = regexp.MustCompile(`max_entries_limit_per_query \(\d+ > (\d+)\)`)
 
-// lines reads one page; a server that gives fewer lines at once is asked again for
-// that many.
-func (l *Loki) lines(ctx context.Context, r lokiapi.PageRequest) (lokiapi.Page, error) {
-	var page lokiapi.Page
+// lines reads one page and returns of how many lines it was; a server that gives fewer
+// lines at once is asked again for that many.
+func (l *Loki) lines(ctx context.Context, r lokiapi.PageRequest) (page lokiapi.Page, limit int, err error) {
 	for {
 		err := l.retry(ctx, func() (err error) {
 			page, err = l.client.Lines(ctx, r)
 			return err
 		})
 		if err == nil {
-			return page, nil
+			return page, r.Limit, nil
 		}
 		m := reEntriesLimit.FindStringSubmatch(err.Error())
 		if m == nil {
-			return page, err
+			return page, r.Limit, err
 		}
 		n, convErr := strconv.Atoi(m[1])
 		if convErr != nil || n < 1 || n >= r.Limit {
-			return page, err
+			return page, r.Limit, err
 		}
 		l.mu.Lock()
 		l.page = n

@@ -214,6 +214,9 @@ func literalRegexp(literals []string) string {
 	return `(?s)` + re.String()
 }
 
+// Language is LogQL.
+func (l *Loki) Language() string { return "logql" }
+
 // Narrow writes the filter behind the query.
 func (l *Loki) Narrow(f *Filter) Query {
 	if f == nil {
@@ -235,7 +238,7 @@ func (l *Loki) Narrow(f *Filter) Query {
 	if len(stages) == 0 {
 		return Query{}
 	}
-	return Query{Language: "logql", Text: l.query.with(stages...), Exact: f.Exact, Note: f.Note}
+	return Query{Language: l.Language(), Text: l.query.with(stages...), Exact: f.Exact, Note: f.Note}
 }
 
 // longest returns the longest word sequence of the literals that stands in a line as

@@ -93,11 +93,22 @@ func TestQueriesOnARealLoki(t *testing.T) {
 	server := servertest.Loki(t, servertest.Config{})
 	from := time.Now().Add(-20 * time.Minute).Truncate(time.Second)
 	lines := mixed(from, 60)
+	for i := range 900 { // whole seconds: every minute has lines at its very edge
+		lines = append(lines, stored{from.Truncate(time.Minute).Add(time.Duration(i-60) * time.Second), "edges", fmt.Sprintf("tick %d", i)})
+	}
 	lines = append(lines, loghub(t, from)...)
 	push(t, server.URL, lines)
 	client, err := lokiapi.New(lokiapi.Options{URL: server.URL})
 	require.NoError(t, err)
 	w := logquery.Window{From: from.Add(-time.Minute), To: from.Add(time.Hour)}
+
+	edged := logquery.Window{From: from.Truncate(time.Minute).Add(-time.Minute), To: from.Truncate(time.Minute).Add(10 * time.Minute)}
+	src, err := logquery.NewLoki(client, `{app="edges"}`)
+	require.NoError(t, err)
+	a, err := logquery.Run(t.Context(), logquery.Stored{Store: src}, logquery.Request{Window: edged})
+	require.NoError(t, err)
+	require.Equal(t, int64(660), a.Read.Lines)
+	require.Equal(t, int64(660), a.Read.Of, "what is counted is what is read, at edges too")
 
 	for _, query := range []string{`{app="mixed"}`, `{app="mixed"} |~ "(?i)item|msg" != "ping" # only these`, `({namespace="test", app=~"loghub.*"})`} {
 		src, err := logquery.NewLoki(client, query)

@@ -22,6 +22,7 @@ type Store interface {
 	// met, and then says so in Missing.
 	Scan(ctx context.Context, w Window, max int, maxBytes int64, p Part, newest bool) (Scanned, error)
 	Narrow(f *Filter) Query
+	Language() string
 	// Executed returns the queries that ran since it was last called.
 	Executed() []string
 }
