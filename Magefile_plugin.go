@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/magefile/mage/mg"
@@ -185,6 +186,11 @@ func backend(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	info, err := sdkBuildInfo(ctx)
+	if err != nil {
+		return err
+	}
+	flags += " " + info
 	platforms := os.Getenv("PORTENT_PLUGIN_PLATFORMS")
 	if platforms == "" {
 		platforms = runtime.GOOS + "/" + runtime.GOARCH
@@ -203,6 +209,34 @@ func backend(ctx context.Context, out io.Writer) error {
 		}
 	}
 	return manifest()
+}
+
+// sdkBuildInfo sets what the SDK's own build sets, which the backend names itself by in its user agent and its traces: the
+// id, the version and, as the time, that of the commit, so that the same commit gives the same binary.
+func sdkBuildInfo(ctx context.Context) (string, error) {
+	b, err := os.ReadFile(filepath.Join(pluginDir, "package.json"))
+	if err != nil {
+		return "", err
+	}
+	var pkg struct{ Version string }
+	if err := json.Unmarshal(b, &pkg); err != nil || pkg.Version == "" {
+		return "", fmt.Errorf("package.json of the plugin names no version: %w", err)
+	}
+	info := struct {
+		Time     int64  `json:"time,omitempty"` // Unix ms
+		PluginID string `json:"pluginID"`
+		Version  string `json:"version"`
+	}{PluginID: pluginID, Version: pkg.Version}
+	if out, err := exec.CommandContext(ctx, "git", "log", "-1", "--format=%ct").Output(); err == nil { // an archive has no history
+		if seconds, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64); err == nil {
+			info.Time = seconds * 1000
+		}
+	}
+	text, err := json.Marshal(info)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("-X main.pluginID=%s -X main.version=%s -X 'github.com/grafana/grafana-plugin-sdk-go/build/buildinfo.buildInfoJSON=%s'", pluginID, pkg.Version, text), nil
 }
 
 // manifest writes dist/go_plugin_build_manifest as Grafana's SDK does: the hash of every Go source of the plugin.

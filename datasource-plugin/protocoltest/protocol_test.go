@@ -23,6 +23,9 @@ import (
 	"github.com/portent-dev/portent/datasource-plugin/pkg/plugin"
 )
 
+// buildInfo is what the build of the plugin sets, and by which the backend names itself.
+const buildInfo = `-X 'github.com/grafana/grafana-plugin-sdk-go/build/buildinfo.buildInfoJSON={"pluginID":"` + plugin.ID + `","version":"1.2.3-test"}'`
+
 // executable is the backend, built once for all tests from the sources as they are.
 var executable string
 
@@ -30,7 +33,7 @@ func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "portent-plugin-")
 	if err == nil {
 		executable = filepath.Join(dir, "gpx_portent_aiops_datasource")
-		build := exec.Command("go", "build", "-trimpath", "-tags", "arrow_json_stdlib", "-o", executable, "github.com/portent-dev/portent/datasource-plugin/pkg")
+		build := exec.Command("go", "build", "-trimpath", "-tags", "arrow_json_stdlib", "-ldflags", buildInfo, "-o", executable, "github.com/portent-dev/portent/datasource-plugin/pkg")
 		build.Stderr = os.Stderr
 		err = build.Run()
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/grafana/grafana-plugin-sdk-go/data"
 	"github.com/stretchr/testify/require"
 
+	"github.com/portent-dev/portent/datasource-plugin/pkg/plugin"
 	"github.com/portent-dev/portent/datasource-plugin/prometheustest"
 	"github.com/portent-dev/portent/e2e/servertest"
 )
@@ -174,6 +175,7 @@ func TestUserAndOrgAreForwardedWhereConfigured(t *testing.T) {
 	for _, h := range headers {
 		require.Equal(t, "ann", h.Get("X-Grafana-User"))
 		require.Equal(t, "7", h.Get("X-Grafana-Org-Id"))
+		require.Contains(t, h.Get("User-Agent"), plugin.ID+"/1.2.3-test", "a server sees who asks")
 		user, password, _ := (&http.Request{Header: h}).BasicAuth()
 		require.Equal(t, "grafana:pw", user+":"+password)
 	}
