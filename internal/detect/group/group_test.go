@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -392,4 +393,78 @@ func TestColumns(t *testing.T) {
 	require.LessOrEqual(t, first, 20)
 	sampled = make([]bool, n)
 	require.Zero(t, c.Joint(start+3000*step, outs, sampled), "an empty row")
+}
+
+// Whatever outputs say, results keep their bounds.
+func TestHostileOutputs(t *testing.T) {
+	o := group.Options{
+		Rules:    append(append([]group.Rule{}, joint.Rules...), peersOf.Rules...),
+		Contexts: []group.Context{{Name: "traffic", Match: metricIs("m0"), With: metricIs("m1"), On: []string{"namespace"}}},
+	}
+	f := newFleet(t, o, 12)
+	values := []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 5e-324, 0, 1, -1e30, 1e30}
+	for range 1500 {
+		f.at += []int64{1, 1000, 60_000, 3600_000}[f.rand.IntN(4)]
+		f.watch.Tick(f.at, func(yield func([]ingest.Label, detect.Output) bool) {
+			for i := range 8 {
+				v := values[f.rand.IntN(len(values))]
+				out := detect.Output{T: f.at, Value: v, Score: 100 * f.rand.Float64(), Expected: values[3+f.rand.IntN(7)], Ready: f.rand.IntN(3) > 0, Missing: f.rand.IntN(9) == 0}
+				if !yield(labelsOf(fmt.Sprintf("m%d shop web-%d", i%2, i)), out) {
+					return
+				}
+			}
+		})
+		for _, r := range f.results() {
+			require.False(t, math.IsNaN(r.Score))
+			for _, s := range r.Shares {
+				require.False(t, math.IsNaN(s.Part+s.Deviation+s.Score))
+			}
+		}
+		for i := range 8 {
+			v := f.watch.Judge(labelsOf(fmt.Sprintf("m%d shop web-%d", i%2, i)), detect.Output{Score: 2, Ready: true})
+			require.False(t, math.IsNaN(v.Score))
+		}
+	}
+}
+
+// BenchmarkTick looks at 100,000 series of which half are in groups of fifty.
+func BenchmarkTick(b *testing.B) {
+	const n = 100_000
+	all := make([][]ingest.Label, n)
+	for i := range all {
+		namespace := fmt.Sprintf("team-%d", i/100)
+		if i%2 == 0 {
+			namespace = ""
+		}
+		all[i] = []ingest.Label{{Name: "__name__", Value: fmt.Sprintf("m%d", i%50)}, {Name: "namespace", Value: namespace}, {Name: "pod", Value: fmt.Sprintf("web-%d", i)}}
+	}
+	o := joint
+	o.MaxMembers = n
+	w, err := group.New(o)
+	require.NoError(b, err)
+	each := func(f func([]ingest.Label, detect.Output) bool) {
+		for i, ls := range all {
+			f(ls, detect.Output{Value: float64(i % 7), Expected: 3, Score: float64(i%10) / 20, Ready: true})
+		}
+	}
+	before := heap()
+	w.Tick(start, each)
+	held := heap() - before
+	at := int64(start)
+	b.ResetTimer()
+	b.ReportAllocs()
+	for b.Loop() {
+		at += 15_000
+		w.Tick(at, each)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/series")
+	b.ReportMetric(float64(held)/(n/2), "bytes/member")
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
