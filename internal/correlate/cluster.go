@@ -31,35 +31,26 @@ const (
 
 // cluster groups the live alerts of a scope by average linkage of their
 // log-odds (Sokal and Michener 1958, UPGMA). Groups are only ever joined along a
-// pair of at least joinAt, so it works on the components of those.
+// pair of at least joinAt, so it works on the components of those, and only on
+// those that have news: it returns the groups of these.
 func (s *scope) cluster() [][]*node {
+	news := map[*node]bool{} // groups
 	for i, n := range s.live {
 		n.order = i
-	}
-	c := newForest(len(s.live))
-	for i, n := range s.live {
-		for k := range n.links {
-			l := &n.links[k]
-			if n.changed || l.to.changed {
-				l.z = l.logit(n)
-			}
-			if l.to.order < i && l.z >= joinAt-stay {
-				c.join(i, l.to.order)
-			}
+		if n.changed {
+			news[n.group] = true
 		}
 	}
-	parts := map[int][]*node{}
-	var roots []int
-	for i, n := range s.live {
-		r := c.root(i)
-		if parts[r] == nil {
-			roots = append(roots, r)
+	s.round++
+	var parts [][]*node
+	for _, n := range s.live {
+		if n.round < s.round && news[n.group] {
+			parts = append(parts, s.component(n))
 		}
-		parts[r] = append(parts[r], n)
 	}
 	var out [][]*node
-	for _, r := range roots {
-		out = append(out, regroupPart(parts[r])...)
+	for _, part := range parts {
+		out = append(out, agglomerate(part)...)
 	}
 	for _, g := range out {
 		for _, n := range g {
@@ -69,23 +60,39 @@ func (s *scope) cluster() [][]*node {
 	return out
 }
 
-// regroupPart groups a component anew when anything in it changed.
-func regroupPart(part []*node) [][]*node {
-	if slices.ContainsFunc(part, func(n *node) bool { return n.changed }) {
-		return agglomerate(part)
-	}
-	var out [][]*node
-	at := map[*node]int{}
-	for _, n := range part {
-		i, ok := at[n.group]
-		if !ok {
-			i = len(out)
-			at[n.group] = i
-			out = append(out, nil)
+// component returns what hangs together with n, in order.
+func (s *scope) component(n *node) []*node {
+	n.round = s.round
+	part := []*node{n}
+	for i := 0; i < len(part); i++ {
+		n := part[i]
+		n.links = slices.DeleteFunc(n.links, func(l link) bool { return l.to.removed })
+		for k := range n.links {
+			l := &n.links[k]
+			if n.changed || l.to.changed {
+				if z := l.logit(n); z != l.z {
+					l.z = z
+					l.to.reweigh(n, z)
+				}
+			}
+			if l.z >= joinAt-stay && l.to.round < s.round {
+				l.to.round = s.round
+				part = append(part, l.to)
+			}
 		}
-		out[i] = append(out[i], n)
 	}
-	return out
+	slices.SortFunc(part, func(a, b *node) int { return cmp.Compare(a.order, b.order) })
+	return part
+}
+
+// reweigh notes the log-odds of the pair with o, which are the same from both sides.
+func (n *node) reweigh(o *node, z float32) {
+	for k := range n.links {
+		if n.links[k].to == o {
+			n.links[k].z = z
+			return
+		}
+	}
 }
 
 // A bunch is a group that grows.
@@ -251,24 +258,3 @@ func merge(bunches []*bunch, i, j int) {
 	}
 	bunches[j] = nil
 }
-
-// A forest is a union-find.
-type forest []int
-
-func newForest(n int) forest {
-	f := make(forest, n)
-	for i := range f {
-		f[i] = i
-	}
-	return f
-}
-
-func (f forest) root(i int) int {
-	for f[i] != i {
-		f[i] = f[f[i]]
-		i = f[i]
-	}
-	return i
-}
-
-func (f forest) join(i, j int) { f[max(f.root(i), f.root(j))] = min(f.root(i), f.root(j)) }

@@ -87,6 +87,7 @@ type scope struct {
 	id    word
 	live  []*node
 	dirty bool
+	round int // of clustering
 }
 
 // A node is an alert in the engine.
@@ -101,6 +102,7 @@ type node struct {
 	links    []link // to nodes that were there when it came, and back
 	group    *node  // the first node of its group; itself when alone
 	order    int    // in the scope, during clustering
+	round    int    // of clustering that it was looked at in last
 	removed  bool
 	changed  bool // since its scope was clustered
 	neighbor int  // starts near its own, when it came
@@ -168,8 +170,8 @@ func (e *Engine) Live(id int64) bool {
 // Len is the number of alerts that may still change their group.
 func (e *Engine) Len() int { return len(e.alerts) }
 
-// Regroup judges what was added and groups the scopes that changed. It returns
-// all groups of those scopes, each by start, the earliest first. Now is the time
+// Regroup judges what was added and groups what has news. It returns the groups
+// that may have changed, each by start, the earliest first. Now is the time
 // that the alerts have reached; what started longer than the window before it is
 // frozen and no longer returned.
 func (e *Engine) Regroup(now int64) [][]int64 {
@@ -278,11 +280,6 @@ func (e *Engine) freeze(s *scope, now int64) {
 		delete(e.alerts, n.ID)
 	}
 	s.live = slices.Delete(s.live, 0, cut)
-	for _, n := range s.live {
-		before := len(n.links)
-		n.links = slices.DeleteFunc(n.links, func(l link) bool { return l.to.removed })
-		n.changed = n.changed || len(n.links) != before
-	}
 }
 
 func abs(n int64) int64 {
