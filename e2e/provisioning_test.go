@@ -78,6 +78,10 @@ func TestAlertsHaveRunbooks(t *testing.T) {
 	}
 	found, err := fs.Glob(os.DirFS("../docs/runbooks"), "*.md")
 	require.NoError(t, err)
+	for _, alert := range []string{"LogPatternNew", "LogPatternGrown", "LogPatternShrunk"} { // sent by the exporter
+		require.True(t, strings.HasPrefix(file(t, "docs/runbooks/"+alert+".md"), "# "+alert+"\n"), alert)
+		pages = append(pages, alert+".md")
+	}
 	require.ElementsMatch(t, append(pages, "README.md"), found, "a page for each alert and no other")
 }
 

@@ -45,6 +45,9 @@ type Stack struct {
 	ended     chan *serverkit.Process // the first process that ended by itself
 	stop      sync.Once
 	stopped   chan struct{}
+
+	shipped     sync.WaitGroup // the logs on their way to Loki
+	endShipping context.CancelFunc
 }
 
 const (
@@ -87,6 +90,9 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		s.Stop()
 		return nil, err
 	}
+	shipping, end := context.WithCancel(context.WithoutCancel(ctx))
+	s.shipped.Go(func() { s.ship(shipping) })
+	s.endShipping = end
 	return s, nil
 }
 
@@ -172,6 +178,10 @@ func (s *Stack) Wait(ctx context.Context) error {
 // killed, and what it had acknowledged is on disk.
 func (s *Stack) Stop() {
 	s.stop.Do(func() {
+		if s.endShipping != nil {
+			s.endShipping()
+			s.shipped.Wait()
+		}
 		var all sync.WaitGroup
 		for _, p := range s.processes {
 			all.Go(func() { p.Stop(stopWithin) })
