@@ -331,6 +331,9 @@ func (c *collector) query(n *narrower, src Source, p *Pattern) Query {
 	}
 	if !several || p.Cause == nil {
 		f := n.filter(p.ID)
+		if p.Cause != nil && f != nil && !f.Exact {
+			f = n.traceFilter(p, f)
+		}
 		if several && f != nil {
 			f.Exact, f.Note = false, "it gives the first line of each event, not those indented under it"
 		}

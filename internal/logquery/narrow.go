@@ -107,6 +107,28 @@ func (n *narrower) filter(id string) *Filter {
 	return n.without(best, bestOthers, id)
 }
 
+// traceFilter finds stack traces that the store keeps as one entry each: their first
+// line, the innermost exception and the frame stand in it, but not side by side as in
+// the template.
+func (n *narrower) traceFilter(p *Pattern, otherwise *Filter) *Filter {
+	template := strings.Replace(p.Template, " → ", logmine.Wildcard, 1)
+	if i := strings.LastIndex(template, " at "); i >= 0 && p.Cause.Frame != "" {
+		template = template[:i] + logmine.Wildcard + template[i+len(" at "):]
+	}
+	f := &Filter{
+		Must: p.Cause.Class[strings.LastIndexByte(p.Cause.Class, '.')+1:], Regexp: literalRegexp(literalsOf(template)), Literals: literalsOf(p.Template),
+		Note: "it also gives lines of other patterns, which this one describes too",
+	}
+	all, others := n.check(f, p.ID)
+	if !all {
+		return otherwise
+	}
+	if len(others) == 0 {
+		f.Exact, f.Note = true, ""
+	}
+	return f
+}
+
 // without leaves other patterns out of a filter by their own expressions.
 func (n *narrower) without(f *Filter, others []string, id string) *Filter {
 	x := *f
