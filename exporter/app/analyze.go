@@ -122,7 +122,7 @@ type analysis struct {
 	metrics *analysisMetrics
 }
 
-func newAnalysis(c Analysis, m *analysisMetrics) (http.Handler, error) {
+func newAnalysis(c Analysis, m *analysisMetrics) (*analysis, error) {
 	actions, err := c.actions()
 	if err != nil {
 		return nil, err

@@ -100,7 +100,7 @@ func TestAnalyzeRefuses(t *testing.T) {
 	require.Equal(t, 405, w.Code)
 
 	// No room, and no time.
-	slow := a.parts.Load().analysis.(*analysis)
+	slow := a.parts.Load().analysis
 	slow.config.Timeout = 1
 	f(`{"cluster_id":"c","metric_series":[{"values":[]}]}`, 503, "deadline exceeded", "analysis.timeout")
 	for range cap(slow.slots) {

@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -12,7 +13,9 @@ import (
 	"time"
 
 	"github.com/portent-dev/portent/internal/allowance"
+	"github.com/portent-dev/portent/internal/analyze"
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/detect/group"
 	"github.com/portent-dev/portent/internal/ingest"
 	"github.com/portent-dev/portent/internal/web"
 )
@@ -36,6 +39,15 @@ type anomaly struct {
 	Detector    string            `json:"detector"`
 	Reason      string            `json:"reason"`
 	Explanation string            `json:"explanation"`
+	Unit        string            `json:"unit,omitempty"`
+	// Place is the workload or machine that the series belongs to, MovedWith what else is anomalous there, the first to move
+	// first; First says that this one was.
+	Place     string     `json:"place,omitempty"`
+	First     bool       `json:"first,omitempty"`
+	MovedWith []movement `json:"movedWith,omitempty"`
+	// Limit is when a known limit is met, for series that have one.
+	Limit     *shownLimit `json:"limit,omitempty"`
+	Suggested []string    `json:"suggestedActions"`
 	// Allowance says what raises or lowers the bar of this series; left out where nothing does.
 	Allowance *shownAllowance `json:"allowance,omitempty"`
 }
@@ -51,12 +63,41 @@ type anomalies struct {
 	// HeldBack counts those that would be, but for feedback, maintenance and rollouts.
 	HeldBack  int       `json:"heldBack"`
 	Anomalies []anomaly `json:"anomalies"`
+	// Groups are those whose series are anomalous together, worst first, at most as many as the limit.
+	Groups []anomalousGroup `json:"groups"`
+}
+
+// anomalousGroup is a group of series that is anomalous now.
+type anomalousGroup struct {
+	Group    string            `json:"group"`
+	Labels   map[string]string `json:"labels"` // that its series share
+	Kind     group.Kind        `json:"kind"`
+	Score    float64           `json:"score"`
+	Since    time.Time         `json:"since"`
+	Members  int               `json:"members"`
+	Vanished bool              `json:"vanished,omitempty"`
+	// Shares are the members that make the score, the largest first.
+	Shares      []groupShare `json:"shares"`
+	Explanation string       `json:"explanation"`
+}
+
+type groupShare struct {
+	Labels map[string]string `json:"labels"`
+	Name   string            `json:"name"`
+	Share  float64           `json:"share"` // of the score, 0 to 1
+	Score  float64           `json:"score"` // of the series alone
+	// Deviation is how far it lies off, in its own usual deviations.
+	Deviation float64 `json:"deviation"`
 }
 
 // anomaliesView is what the anomalies of one moment are found in.
 type anomaliesView struct {
 	each     forEach // as the engine has it, before what is allowed
 	judge    *allowance.Judge
+	groups   *group.Watch
+	limits   *limits
+	actions  *analyze.Actions
+	class    func(detect.Output) detect.Class
 	detector string
 	held     bool // asks for those that are held back, in place of the others
 }
@@ -104,9 +145,7 @@ func (v *anomaliesView) worst(match *selection, limit int) anomalies {
 			return true
 		}
 		raw := o
-		if factor, _ := v.judge.Factor(labels); factor != 1 {
-			o = eased(o, factor)
-		}
+		o, _ = v.show(labels, o)
 		if raw.Score <= 1 && o.Score <= 1 || !match.takes(labels) {
 			return true
 		}
@@ -135,13 +174,95 @@ func (v *anomaliesView) worst(match *selection, limit int) anomalies {
 		return cmp.Or(cmp.Compare(b.out.Score, a.out.Score), slices.CompareFunc(a.labels, b.labels, compareLabels))
 	})
 	out := anomalies{Total: total, HeldBack: held, Anomalies: make([]anomaly, len(top))}
+	around := v.look(top)
 	for i, s := range top {
-		out.Anomalies[i] = newAnomaly(s.labels, s.out, v.detector)
-		if a := v.judge.Explain(s.labels); len(a.Why) > 0 {
-			out.Anomalies[i].Allowance = &shownAllowance{a.Factor, a.Why}
+		a := newAnomaly(s.labels, s.out, v.detector)
+		v.explain(&a, s, around[placeOf(s.labels)])
+		why := v.judge.Explain(s.labels)
+		if _, by := v.show(s.labels, s.out); by != "" {
+			why.Why = append(why.Why, allowance.Reason{Kind: kindContext, Factor: 1, Text: by + " moved with it"})
 		}
+		if len(why.Why) > 0 {
+			a.Allowance = &shownAllowance{why.Factor, why.Why}
+		}
+		out.Anomalies[i] = a
 	}
+	out.Groups = v.anomalousGroups(limit)
 	return out
+}
+
+// kindContext is the reason of a score that is held back since what the series depends on moved with it.
+const kindContext allowance.Kind = "context"
+
+// show returns what a series shows after what is allowed and what its groups say, and what explains it.
+func (v *anomaliesView) show(labels []ingest.Label, o detect.Output) (shown detect.Output, explainedBy string) {
+	if factor, _ := v.judge.Factor(labels); factor != 1 {
+		o = eased(o, factor)
+	}
+	if v.groups == nil {
+		return o, ""
+	}
+	verdict := v.groups.Judge(labels, o)
+	return judged(o, verdict), verdict.ExplainedBy
+}
+
+// anomalousGroups returns the groups whose score is above 1.
+func (v *anomaliesView) anomalousGroups(limit int) []anomalousGroup {
+	out := []anomalousGroup{}
+	if v.groups == nil {
+		return out
+	}
+	v.groups.Results(func(r group.Result) bool {
+		if !r.Ready || r.Score <= 1 {
+			return true
+		}
+		g := anomalousGroup{
+			Group: r.Group, Labels: labelMap(r.Labels), Kind: r.Kind, Score: r.Score, Since: time.UnixMilli(r.Since).UTC(),
+			Members: r.Members, Vanished: r.Vanished, Shares: []groupShare{},
+		}
+		for _, s := range r.Shares {
+			m := labelMap(s.Labels)
+			name, known := v.actions.NameOf(m, "")
+			if !known {
+				name = detect.Output{}.Finding(s.Labels, "").Subject()
+			}
+			g.Shares = append(g.Shares, groupShare{m, name, s.Part, s.Score, s.Deviation})
+		}
+		g.Explanation = g.sentence()
+		out = append(out, g)
+		return true
+	})
+	slices.SortStableFunc(out, func(a, b anomalousGroup) int { return cmp.Compare(b.Score, a.Score) })
+	return out[:min(limit, len(out))]
+}
+
+// sentence says what the members do together.
+func (g *anomalousGroup) sentence() string {
+	var of []string
+	for _, name := range slices.Sorted(maps.Keys(g.Labels)) {
+		of = append(of, name+"="+strconv.Quote(g.Labels[name]))
+	}
+	who := g.Group + "{" + strings.Join(of, ", ") + "}"
+	since := ", since " + g.Since.Format("15:04") + " UTC"
+	switch {
+	case g.Vanished:
+		return who + " has vanished: none of its series brings samples" + since + "."
+	case g.Kind == group.Peers && len(g.Shares) > 0:
+		return fmt.Sprintf("%s is unlike the other %d of %s%s.", g.Shares[0].Name, max(0, g.Members-1), who, since)
+	}
+	var parts []string
+	for i, s := range g.Shares {
+		if i == 5 {
+			parts = append(parts, fmt.Sprintf("%d more", len(g.Shares)-i))
+			break
+		}
+		side := "above"
+		if s.Deviation < 0 {
+			side = "below"
+		}
+		parts = append(parts, fmt.Sprintf("%s %s its usual (%.0f %% of it)", s.Name, side, 100*s.Share))
+	}
+	return fmt.Sprintf("%d series of %s deviate together%s: %s.", g.Members, who, since, strings.Join(parts, ", "))
 }
 
 func compareLabels(a, b ingest.Label) int {
@@ -169,14 +290,9 @@ func (h *lowest) Pop() any {
 }
 
 func newAnomaly(labels []ingest.Label, o detect.Output, detector string) anomaly {
-	m := make(map[string]string, len(labels))
-	for _, l := range labels {
-		m[l.Name] = l.Value
-	}
 	f := o.Finding(labels, detector)
 	return anomaly{
-		Labels: m, Score: o.Score, Observed: o.Value, Expected: o.Expected, Lower: o.Lower, Upper: o.Upper,
+		Labels: labelMap(labels), Score: o.Score, Observed: o.Value, Expected: o.Expected, Lower: o.Lower, Upper: o.Upper,
 		Since: time.UnixMilli(o.Since).UTC(), Time: time.UnixMilli(o.T).UTC(), Detector: detector, Reason: f.Reason,
-		Explanation: strings.Join(append([]string{f.Sentence()}, f.Also...), " "),
 	}
 }

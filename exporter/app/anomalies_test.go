@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portent-dev/portent/internal/analyze"
 	"github.com/portent-dev/portent/internal/detect"
 )
 
@@ -24,7 +25,7 @@ func TestWorst(t *testing.T) {
 	require.NoError(t, err)
 	f := func(match *selection, limit, total int, want ...string) {
 		t.Helper()
-		got := (&anomaliesView{each: each(series), detector: "combined"}).worst(match, limit)
+		got := viewOf(series).worst(match, limit)
 		require.Equal(t, total, got.Total)
 		var ids []string
 		for _, a := range got.Anomalies {
@@ -37,10 +38,21 @@ func TestWorst(t *testing.T) {
 	some, err := newSelection([]string{`{i=~"1|2|60|61|62"}`}, nil)
 	require.NoError(t, err)
 	f(some, 10, 2, "62", "61") // 1.2 and 1.1; exactly 1 is normal
-	require.Len(t, (&anomaliesView{each: each(series), detector: "combined"}).worst(all, 1000).Anomalies, 77)
+	require.Len(t, viewOf(series).worst(all, 1000).Anomalies, 77)
 
-	a := (&anomaliesView{each: each(series), detector: "combined"}).worst(all, 1).Anomalies[0]
+	a := viewOf(series).worst(all, 1).Anomalies[0]
 	require.Equal(t, since, a.Since)
 	require.Equal(t, "level", a.Reason)
-	require.Contains(t, a.Explanation, `m{i="99"} is 3 instead of the 0 expected, since 13:05 UTC.`)
+	require.Contains(t, a.Explanation, `m{i="99"} is 3 in place of 0 that this hour usually shows, since 13:05 UTC.`)
+}
+
+func viewOf(series []testSeries) *anomaliesView {
+	actions, err := analyze.ParseActions(analyze.DefaultActionsFile)
+	if err != nil {
+		panic(err)
+	}
+	return &anomaliesView{
+		each: each(series), detector: "combined", actions: actions, limits: newLimits(),
+		class: func(detect.Output) detect.Class { return detect.Class{} },
+	}
 }

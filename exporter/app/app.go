@@ -43,6 +43,8 @@ type App struct {
 
 	gate     *gate
 	allow    *allowances // what raises the bar of which series
+	groups   *groups
+	limits   *limits
 	logs     *logs
 	state    *state // nil when nothing is kept
 	reloader *web.Reloader[Config]
@@ -118,6 +120,12 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	watch := a.groups.watch.Load()
+	if old == nil || !reflect.DeepEqual(old.config.Detection, c.Detection) {
+		if watch, err = newWatch(&c.Detection); err != nil {
+			return nil, err
+		}
+	}
 	if old != nil && !reflect.DeepEqual(old.config.Detection.modelled(), c.Detection.modelled()) {
 		if err := a.exchange(opts); err != nil {
 			return nil, err
@@ -131,6 +139,7 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 		commitLogs()
 		a.allow.book.SetOptions(allowed)
 		a.allow.book.Plan(windows)
+		a.groups.watch.Store(watch)
 		a.use(next)
 		if old != nil && (old.config.State.Directory != c.State.Directory || !reflect.DeepEqual(old.config.Backfill, c.Backfill)) {
 			a.logger.Warn("state.directory and backfill take effect at the next start")
@@ -153,6 +162,7 @@ func (a *App) registerMetrics() {
 	a.reg.MustRegister(a.unselected, a.clockJumps)
 	a.analyses = newAnalysisMetrics(a.reg)
 	a.openAllowances()
+	a.groups, a.limits = newGroups(a.reg), newLimits()
 }
 
 func (a *App) openEngine(o detect.Options) error {
@@ -244,9 +254,10 @@ func (a *App) openServer() (err error) {
 	mux.HandleFunc("POST /api/v1/write", a.serveWrite)
 	mux.HandleFunc("POST /v1/analyze/metrics", func(w http.ResponseWriter, r *http.Request) { a.parts.Load().analysis.ServeHTTP(w, r) })
 	mux.HandleFunc("GET /api/v1/anomalies", anomaliesHandler(func() anomaliesView {
+		e, p := a.gate.engine.Load(), a.parts.Load()
 		return anomaliesView{
-			each: a.gate.engine.Load().ForEach, judge: a.allow.book.At(time.Now().UnixMilli()),
-			detector: a.parts.Load().config.Detection.Detector,
+			each: e.ForEach, judge: a.allow.book.At(time.Now().UnixMilli()), groups: a.groups.watch.Load(),
+			limits: a.limits, class: e.Class, actions: p.analysis.actions, detector: p.config.Detection.Detector,
 		}
 	}))
 	a.routeLogs(mux)
@@ -264,14 +275,14 @@ func (a *App) openServer() (err error) {
 	return err
 }
 
-// scores returns the visitor of everything that has a score now, after what is allowed.
+// scores returns the visitor of everything that has a score now, after what is allowed and what groups say.
 func (a *App) scores() forEach {
-	return a.allow.adjust(a.gate.engine.Load().ForEach, time.Now().UnixMilli())
+	return a.groups.judge(a.allow.adjust(a.gate.engine.Load().ForEach, time.Now().UnixMilli()))
 }
 
 func (a *App) published() published {
 	p := a.parts.Load()
-	return published{forEach: a.scores(), maxSeries: p.config.Export.MaxSeries, families: p.families}
+	return published{forEach: a.scores(), maxSeries: p.config.Export.MaxSeries, families: p.families, groups: a.groups.watch.Load().Results}
 }
 
 var errHeld = errors.New("the history is being read, and no more live samples can be held meanwhile")

@@ -151,7 +151,7 @@ func TestAnAnomalyIsSeenEverywhere(t *testing.T) {
 	require.InDelta(t, 100_000, found.Observed, 0)
 	require.Equal(t, now.UnixMilli(), found.Since.UnixMilli())
 	require.Equal(t, "combined", found.Detector)
-	require.Contains(t, found.Explanation, `burning{job="x"} is 100000 `)
+	require.Contains(t, found.Explanation, `burning of x is 100000 `)
 	require.Contains(t, body, `"explanation":`)
 }
 
@@ -180,7 +180,7 @@ func TestAnomaliesAnswers(t *testing.T) {
 		require.Equal(t, code, c)
 		require.Contains(t, body, want)
 	}
-	f("", 200, `{"total":0,"heldBack":0,"anomalies":[]}`)
+	f("", 200, `{"total":0,"heldBack":0,"anomalies":[],"groups":[]}`)
 	f("?limit=10&match[]=up&match[]=%7Bjob%3D%22x%22%7D", 200, `"total":0`)
 	f("?limit=0", 400, `limit \"0\" is no number from 1 to 10000`)
 	f("?limit=many", 400, `"hint":"leave it out for the worst 100"`)

@@ -175,7 +175,7 @@ func BenchmarkAnomalies(b *testing.B) {
 			}
 			match := &selection{}
 			for b.Loop() {
-				if got := (&anomaliesView{each: each(series), detector: "combined"}).worst(match, 100); got.Total != n/100 {
+				if got := viewOf(series).worst(match, 100); got.Total != n/100 {
 					b.Fatal(got.Total)
 				}
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/portent-dev/portent/internal/ingest/federate"
 	"github.com/portent-dev/portent/internal/ingest/promquery"
 	"github.com/portent-dev/portent/internal/ingest/remotewrite"
+	"github.com/portent-dev/portent/internal/preset"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -51,6 +52,14 @@ type Detection struct {
 	TimeZone        string             `yaml:"time_zone"`
 	Keep            []string           `yaml:"keep"`
 	Drop            []string           `yaml:"drop"`
+	// Presets, PresetFiles and Patterns say what is known of kinds of series; the later ones win.
+	Presets     []string            `yaml:"presets"`
+	PresetFiles []string            `yaml:"preset_files"`
+	AskPresets  bool                `yaml:"ask_presets"` // the first server under promql is asked the queries of presets too
+	Groups      map[string][]string `yaml:"groups"`      // of patterns: labels by which series belong together
+	Patterns    []preset.Entry      `yaml:"patterns"`
+
+	files []preset.Preset // of PresetFiles
 }
 
 // Export says what /metrics publishes.
@@ -95,7 +104,11 @@ func Default() Config {
 			Keep:            []string{},
 			// Each bucket of a classic histogram is a series of its own that says what its neighbours say: ten times the cost
 			// for nothing that _count and _sum do not show.
-			Drop: []string{`{le!=""}`},
+			Drop:        []string{`{le!=""}`},
+			Presets:     []string{allPresets},
+			PresetFiles: []string{},
+			Groups:      map[string][]string{},
+			Patterns:    []preset.Entry{},
 		},
 		Export: Export{
 			// 20,000 series make 80,000 lines in a scrape, which Prometheus takes in well under a second.
@@ -137,6 +150,12 @@ func Load(path string) (Config, error) {
 	c.Backfill.HTTPClient.SetDirectory(filepath.Dir(path))
 	c.ScoreWriter.HTTPClient.SetDirectory(filepath.Dir(path))
 	c.Analysis.setDirectory(filepath.Dir(path))
+	if err := c.Detection.readPresets(filepath.Dir(path)); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if _, err := c.Detection.set(); err != nil {
+		return Config{}, fmt.Errorf("%s: detection: %w", path, err)
+	}
 	c.Logs.setDirectory(filepath.Dir(path))
 	c.Alerting.SetDirectory(filepath.Dir(path))
 	if _, err := c.Logs.rules(); err != nil {
@@ -211,7 +230,7 @@ func (d *Detection) validate() error {
 		errs = append(errs, web.Invalid("time_zone", fmt.Errorf("%q is no zone of the IANA database such as Europe/Berlin", d.TimeZone)))
 	}
 	_, err = newSelection(d.Keep, d.Drop)
-	return errors.Join(append(errs, err)...)
+	return errors.Join(append(errs, err, d.validatePatterns())...)
 }
 
 // modelled returns d without what can change under a running engine.
@@ -226,7 +245,12 @@ func (d *Detection) engine() (detect.Options, error) {
 	if err != nil {
 		return detect.Options{}, fmt.Errorf("time zone: %w", err)
 	}
+	set, err := d.set()
+	if err != nil {
+		return detect.Options{}, err
+	}
 	return detect.Options{
+		Classes: set.Classes(), Classify: set.Classify,
 		Detector: d.Detector, Sensitivity: d.Sensitivity, MaxSeries: d.MaxSeries, Location: loc,
 		ExpireAfter: time.Duration(d.ExpireAfter), StaleAfter: time.Duration(d.StaleAfter), FutureTolerance: time.Duration(d.FutureTolerance),
 	}, nil

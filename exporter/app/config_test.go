@@ -134,10 +134,10 @@ func TestReferenceIsWhole(t *testing.T) {
 	}
 }
 
-// ownKeys leaves out what another project's type takes.
+// ownKeys leaves out what another project's type takes, and names that people give.
 func ownKeys(m map[string]bool) (out []string) {
 	for k := range m {
-		if !strings.Contains(k, "http_client.") {
+		if !strings.Contains(k, "http_client.") && !strings.HasPrefix(k, "detection.groups.") {
 			out = append(out, k)
 		}
 	}
@@ -165,10 +165,13 @@ func keysOf(n *yaml.Node, path string, into map[string]bool) {
 func keysOfType(t reflect.Type, path string) (out []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if !f.IsExported() {
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		out = append(out, path+name)
 		ft := f.Type
-		if ft.Kind() == reflect.Slice {
+		if ft.Kind() == reflect.Slice || ft.Kind() == reflect.Pointer {
 			ft = ft.Elem()
 		}
 		if ft.Kind() == reflect.Struct && strings.HasPrefix(ft.PkgPath(), "github.com/portent-dev/") {

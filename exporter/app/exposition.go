@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/portent-dev/portent/internal/detect/group"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -44,6 +45,7 @@ type published struct {
 	forEach   forEach
 	maxSeries int
 	families  []family
+	groups    func(func(group.Result) bool)
 }
 
 type scrapeBuffer struct {
@@ -109,6 +111,10 @@ func (x *exposition) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		err = x.write(b, p.families, untyped(format))
+	}
+	if err == nil && p.groups != nil {
+		b.text = appendGroups(b.text[:0], p.groups, untyped(format), format.ToEscapingScheme())
+		_, err = b.out.Write(b.text)
 	}
 	if c, ok := enc.(expfmt.Closer); ok && err == nil {
 		err = c.Close() // "# EOF"

@@ -21,7 +21,7 @@ type parts struct {
 	config    Config
 	selection *selection
 	families  []family
-	analysis  http.Handler
+	analysis  *analysis
 	write     *part
 	promql    *part
 	federate  *part
@@ -53,6 +53,13 @@ func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	if next.selection, err = newSelection(c.Detection.Keep, c.Detection.Drop); err != nil {
 		return nil, fmt.Errorf("detection: %w", err)
 	}
+	set, err := c.Detection.set()
+	if err != nil {
+		return nil, fmt.Errorf("detection: %w", err)
+	}
+	if next.selection.ignored, err = newIgnored(set); err != nil {
+		return nil, err
+	}
 	if next.analysis, err = newAnalysis(c.Analysis, a.analyses); err != nil {
 		return nil, fmt.Errorf("analysis.%w", err)
 	}
@@ -65,12 +72,16 @@ func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("remote_write: %w", err)
 	}
-	next.promql, err = reuse(old.promql, c.PromQL, func(p *part) error {
-		if len(c.PromQL.Servers) == 0 {
+	queries, err := c.queries()
+	if err != nil {
+		return nil, fmt.Errorf("detection.ask_presets: %w", err)
+	}
+	next.promql, err = reuse(old.promql, queries, func(p *part) error {
+		if len(queries.Servers) == 0 {
 			return nil
 		}
 		s, err := promquery.New(promquery.Options{
-			Config: c.PromQL, Target: a.target(a.gate), Registerer: p.reg, Logger: a.component("promql"),
+			Config: queries, Target: a.target(a.gate), Registerer: p.reg, Logger: a.component("promql"),
 		})
 		if err == nil {
 			p.run = s.Run

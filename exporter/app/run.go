@@ -25,6 +25,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	var loops sync.WaitGroup
 	var whole bool
 	loops.Go(func() { a.tick(ctx) })
+	loops.Go(func() { a.watchGroups(ctx) })
 	loops.Go(func() {
 		if whole = a.learn(ctx); whole {
 			a.keep(ctx)

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/detect/group"
 	"github.com/portent-dev/portent/internal/ingest"
 	"github.com/portent-dev/portent/internal/remotesend"
 	"github.com/portent-dev/portent/internal/web"
@@ -102,7 +103,7 @@ func (a *App) buildScoreWriter(c Config, old *part) (*part, error) {
 					if a.learning.Load() {
 						continue // scores of the history are no news
 					}
-					if err := sender.Add(w.collect(a.scores(), now.UnixMilli())); err != nil {
+					if err := sender.Add(w.collect(withGroups(a.scores(), a.groups, now.UnixMilli()), now.UnixMilli())); err != nil {
 						return errors.Join(err, <-sending)
 					}
 				case <-ctx.Done():
@@ -128,10 +129,11 @@ type scoreWriter struct {
 }
 
 type writtenSeries struct {
-	labels [][]prompb.Label // of each family
-	last   int64            // time of the newest sample that was sent; 0 = none
-	open   uint8            // families whose newest sample was a number, by bit
-	pass   uint64
+	families []family
+	labels   [][]prompb.Label // of each
+	last     int64            // time of the newest sample that was sent; 0 = none
+	open     uint8            // families whose newest sample was a number, by bit
+	pass     uint64
 }
 
 func newScoreWriter(c ScoreWriter, f []family, reg prometheus.Registerer) *scoreWriter {
@@ -160,7 +162,8 @@ func (w *scoreWriter) collect(each forEach, now int64) []prompb.TimeSeries {
 				left++
 				return true
 			}
-			s = &writtenSeries{labels: w.labels(labels)}
+			s = &writtenSeries{}
+			s.families, s.labels = w.labels(labels)
 			w.series[hash] = s
 		}
 		s.pass = w.pass
@@ -179,10 +182,29 @@ func (w *scoreWriter) collect(each forEach, now int64) []prompb.TimeSeries {
 	return w.out
 }
 
+// groupSeries marks the labels of a group in a visit of series: no series has a label without a name.
+var groupSeries = ingest.Label{}
+
+// withGroups returns a visitor of the series and, after them, of the groups, whose scores are of now.
+func withGroups(each forEach, g *groups, now int64) forEach {
+	return func(f func([]ingest.Label, detect.Output) bool) {
+		goOn := true
+		each(func(labels []ingest.Label, o detect.Output) bool {
+			goOn = f(labels, o)
+			return goOn
+		})
+		if w := g.watch.Load(); w != nil && goOn {
+			w.Results(func(r group.Result) bool {
+				return f(append([]ingest.Label{groupSeries}, labelsOfGroup(&r)...), detect.Output{T: now, Score: r.Score})
+			})
+		}
+	}
+}
+
 func (w *scoreWriter) write(s *writtenSeries, o *detect.Output) {
 	s.last = o.T
-	for i := range w.families {
-		f := &w.families[i]
+	for i := range s.families {
+		f := &s.families[i]
 		v := f.value(o)
 		bit := uint8(1) << i
 		switch {
@@ -201,7 +223,7 @@ func (w *scoreWriter) write(s *writtenSeries, o *detect.Output) {
 
 // end sends the stale markers of a series that shows nothing any more.
 func (w *scoreWriter) end(s *writtenSeries, now int64) {
-	for i := range w.families {
+	for i := range s.families {
 		if s.open&(1<<i) != 0 {
 			w.append(s.labels[i], math.Float64frombits(value.StaleNaN), max(now, s.last+1))
 		}
@@ -212,10 +234,17 @@ func (w *scoreWriter) append(labels []prompb.Label, v float64, t int64) {
 	w.out = append(w.out, prompb.TimeSeries{Labels: labels, Samples: []prompb.Sample{{Value: v, Timestamp: t}}})
 }
 
-// labels returns the sorted labels of each family. Those of the configuration are put on series that lack them, as external
+// groupFamilies is what is sent of a group.
+var groupFamilies = [...]family{{OutputScore, groupScoreName, groupScoreHelp, func(o *detect.Output) float64 { return o.Score }, true}}
+
+// labels returns what is sent of a series or group, and the sorted labels of each. Those of the configuration are put on series that lack them, as external
 // labels are.
-func (w *scoreWriter) labels(from []ingest.Label) [][]prompb.Label {
+func (w *scoreWriter) labels(from []ingest.Label) ([]family, [][]prompb.Label) {
 	var common []prompb.Label
+	families := w.families
+	if len(from) > 0 && from[0] == groupSeries {
+		from, families = from[1:], groupFamilies[:]
+	}
 	publishedLabels(from, model.NoEscaping, func(name, v string) {
 		common = append(common, prompb.Label{Name: strings.Clone(name), Value: strings.Clone(v)})
 	})
@@ -224,11 +253,11 @@ func (w *scoreWriter) labels(from []ingest.Label) [][]prompb.Label {
 			common = append(common, prompb.Label{Name: name, Value: v})
 		}
 	}
-	out := make([][]prompb.Label, len(w.families))
-	for i, f := range w.families {
+	out := make([][]prompb.Label, len(families))
+	for i, f := range families {
 		ls := append([]prompb.Label{{Name: model.MetricNameLabel, Value: f.name}}, common...)
 		slices.SortFunc(ls, func(a, b prompb.Label) int { return strings.Compare(a.Name, b.Name) })
 		out[i] = ls
 	}
-	return out
+	return families, out
 }

@@ -14,7 +14,10 @@ import (
 
 // selection says which series are scored: those that match a selector of keep, or all if keep is empty, less those that
 // match one of drop. It is read-only.
-type selection struct{ keep, drop [][]*labels.Matcher }
+type selection struct {
+	keep, drop [][]*labels.Matcher
+	ignored    *ignored // what presets say is not worth a model; nil = nothing
+}
 
 // newSelection parses selectors as PromQL writes them. The error names each that is wrong.
 func newSelection(keep, drop []string) (*selection, error) {
@@ -46,7 +49,7 @@ func (s *selection) takes(ls []ingest.Label) bool {
 	if len(s.keep) > 0 && !matchesAny(s.keep, ls) {
 		return false
 	}
-	return !matchesAny(s.drop, ls)
+	return !matchesAny(s.drop, ls) && !s.ignored.takes(ls)
 }
 
 func matchesAny(selectors [][]*labels.Matcher, ls []ingest.Label) bool {

@@ -74,8 +74,8 @@ type Book struct {
 	byID    map[string]*class // of verdicts
 	planned []Window          // of the configuration
 	open    []Window          // declared by a call
-	markers map[workload]marker
-	seen    map[workload]generation
+	markers map[Workload]marker
+	seen    map[Workload]generation
 	changed uint64
 }
 
@@ -83,7 +83,7 @@ type Book struct {
 func New(o Options) *Book {
 	return &Book{
 		opts: o, classes: map[string]*class{}, metrics: map[string]int{}, byID: map[string]*class{},
-		markers: map[workload]marker{}, seen: map[workload]generation{},
+		markers: map[Workload]marker{}, seen: map[Workload]generation{},
 	}
 }
 
@@ -142,7 +142,7 @@ func (j *Judge) Factor(labels []ingest.Label) (factor float64, most Kind) {
 		}
 	}
 	if j.markers && j.book.opts.Rollout > factor {
-		if m, ok := j.book.markers[workloadOf(labels)]; ok && m.covers(j.now) {
+		if m, ok := j.book.markers[WorkloadOf(labels)]; ok && m.covers(j.now) {
 			factor, most = j.book.opts.Rollout, KindRollout
 		}
 	}
@@ -175,8 +175,8 @@ func (j *Judge) Explain(labels []ingest.Label) Allowance {
 			a.Why = append(a.Why, Reason{KindMaintenance, o.Maintenance, j.windows[i].text()})
 		}
 	}
-	if m, ok := j.book.markers[workloadOf(labels)]; ok && m.covers(j.now) {
-		a.Why = append(a.Why, Reason{KindRollout, o.Rollout, m.text(workloadOf(labels))})
+	if m, ok := j.book.markers[WorkloadOf(labels)]; ok && m.covers(j.now) {
+		a.Why = append(a.Why, Reason{KindRollout, o.Rollout, m.text(WorkloadOf(labels))})
 	}
 	if c, ok := j.book.classes[string(appendKey(nil, classOf(nil, labels)))]; ok {
 		if f := c.factor(j.now, o); f != 1 {

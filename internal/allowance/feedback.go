@@ -57,7 +57,7 @@ var classLabels = [...]string{"cluster", "container", "exported_namespace", "job
 // classOf returns the labels that the class of a series has in common.
 func classOf(dst, labels []ingest.Label) []ingest.Label {
 	dst = append(dst, ingest.Label{Name: ingest.MetricName, Value: metricOf(labels)})
-	if w := workloadOf(labels); w.Name != "" {
+	if w := WorkloadOf(labels); w.Name != "" {
 		dst = append(dst, ingest.Label{Name: "workload", Value: w.Name})
 	}
 	for _, name := range classLabels {

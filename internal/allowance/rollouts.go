@@ -22,7 +22,7 @@ type marker struct {
 
 func (m *marker) covers(now int64) bool { return now >= m.From && now < m.Until }
 
-func (m *marker) text(w workload) string {
+func (m *marker) text(w Workload) string {
 	text := fmt.Sprintf("%s was rolled out at %s UTC", w, time.UnixMilli(m.From).UTC().Format("15:04"))
 	if m.Reason != "" {
 		text += " (" + m.Reason + ")"
@@ -31,7 +31,7 @@ func (m *marker) text(w workload) string {
 }
 
 // String returns the workload as people write it.
-func (w workload) String() string {
+func (w Workload) String() string {
 	s := w.Name
 	if w.Namespace != "" {
 		s = w.Namespace + "/" + s
@@ -58,7 +58,7 @@ const maxWorkloads = 50_000
 // See takes a sample of a metric that TellsRollouts, and reports whether it tells of a
 // rollout: its value is another than before. labels may be used again afterwards.
 func (b *Book) See(labels []ingest.Label, t int64, v float64) bool {
-	w := workloadOf(labels)
+	w := WorkloadOf(labels)
 	if w.Name == "" || v != v {
 		return false
 	}
@@ -84,12 +84,12 @@ func (b *Book) See(labels []ingest.Label, t int64, v float64) bool {
 }
 
 // clone makes strings of its own: those of a decoder are dead after the call.
-func (w workload) clone() workload {
-	return workload{string([]byte(w.Cluster)), string([]byte(w.Namespace)), string([]byte(w.Name))}
+func (w Workload) clone() Workload {
+	return Workload{string([]byte(w.Cluster)), string([]byte(w.Namespace)), string([]byte(w.Name))}
 }
 
 // mark keeps a rollout; the lock is held.
-func (b *Book) mark(w workload, at int64, reason string) {
+func (b *Book) mark(w Workload, at int64, reason string) {
 	for k, m := range b.markers {
 		if m.Until < at {
 			delete(b.markers, k)
@@ -104,7 +104,7 @@ func (b *Book) mark(w workload, at int64, reason string) {
 // RolledOut marks a workload as rolled out at a time, as told by a call. It returns what the
 // labels say the workload is called, "" and nothing done if they do not say it.
 func (b *Book) RolledOut(labels map[string]string, at int64, reason string) string {
-	w := workloadOf(fromMap(labels))
+	w := WorkloadOf(fromMap(labels))
 	if w.Name == "" {
 		return ""
 	}

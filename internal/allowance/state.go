@@ -19,12 +19,12 @@ type saved struct {
 }
 
 type savedMarker struct {
-	workload
+	Workload
 	marker
 }
 
 type savedSeen struct {
-	workload
+	Workload
 	Generation float64 `json:"generation"`
 	At         int64   `json:"at"`
 }
@@ -77,10 +77,10 @@ func (b *Book) Load(data []byte) error {
 	}
 	b.open = s.Windows
 	for _, m := range s.Rollouts {
-		b.markers[m.workload] = m.marker
+		b.markers[m.Workload] = m.marker
 	}
 	for _, g := range s.Workloads {
-		b.seen[g.workload] = generation{g.Generation, g.At}
+		b.seen[g.Workload] = generation{g.Generation, g.At}
 	}
 	return nil
 }

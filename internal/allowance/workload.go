@@ -6,8 +6,8 @@ import (
 	"github.com/portent-dev/portent/internal/ingest"
 )
 
-// workload names what is deployed as one.
-type workload struct {
+// Workload names what is deployed as one.
+type Workload struct {
 	Cluster   string `json:"cluster,omitempty"`
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
@@ -16,10 +16,10 @@ type workload struct {
 // workloadLabels say to which workload a series belongs, the most certain first.
 var workloadLabels = [...]string{"deployment", "statefulset", "daemonset", "workload", "exported_workload", "app", "app_kubernetes_io_name", "service"}
 
-// workloadOf returns the workload of a series; its name is "" if the labels do not tell.
+// WorkloadOf returns the workload of a series; its name is "" if the labels do not tell.
 // It allocates nothing.
-func workloadOf(labels []ingest.Label) workload {
-	w := workload{Cluster: value(labels, "cluster"), Namespace: value(labels, "namespace")}
+func WorkloadOf(labels []ingest.Label) Workload {
+	w := Workload{Cluster: value(labels, "cluster"), Namespace: value(labels, "namespace")}
 	if w.Namespace == "" {
 		w.Namespace = value(labels, "exported_namespace")
 	}
