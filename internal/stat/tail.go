@@ -256,20 +256,32 @@ func (t *Tail) Quantile(logp float64) float64 {
 	if logp >= l2 {
 		return z1 * math.Exp(theta*math.Log(logp/l1))
 	}
-	// LogSurvival falls in y, convex or concave: bisection between the pure forms.
-	lo, hi := 0.0, theta*math.Log(logp/l2)
-	if t.heaviness(theta) > 0 {
-		alpha := (l1 - l2) / (theta * math.Log(l2/l1))
-		hi = max(hi, (l2-logp)/alpha)
+	return z2 * math.Exp(t.beyondInverse(logp, theta, l1, l2))
+}
+
+// beyondInverse returns the y at which beyond is logp, which is less than l2. The pure
+// forms have closed inverses; what lies between falls in y and is concave, so that
+// Newton's steps from the right of both never pass the solution.
+func (t *Tail) beyondInverse(logp, theta, l1, l2 float64) float64 {
+	w := t.heaviness(theta)
+	y := theta * math.Log(logp/l2)
+	if w <= 0 {
+		return y
 	}
-	for hi-lo > 1e-3 {
-		if y := (lo + hi) / 2; t.beyond(y, theta, l1, l2) > logp {
-			lo = y
-		} else {
-			hi = y
+	alpha := (l1 - l2) / (theta * math.Log(l2/l1))
+	pareto := (l2 - logp) / alpha
+	if w >= 1 {
+		return pareto
+	}
+	y = max(y, pareto)
+	for range 20 {
+		weibull := (1 - w) * l2 * math.Exp(y/theta)
+		step := (weibull + w*(l2-alpha*y) - logp) / (weibull/theta - w*alpha)
+		if y -= step; !(step > 1e-3) {
+			break
 		}
 	}
-	return z2 * math.Exp((lo+hi)/2)
+	return max(0, y)
 }
 
 // Whole reports whether t can be the result of observations: what is read from a
