@@ -143,7 +143,7 @@ func (c *collector) dispersions(all []*Pattern, a *Answer) (of map[*Pattern]floa
 		return of, 1
 	}
 	slices.Sort(known)
-	return of, known[len(known)/2]
+	return of, known[(len(known)-1)/2]
 }
 
 // twoSided is how likely counts as far apart as x and y are when both come at one

@@ -84,13 +84,13 @@ func (l *Loki) note(query string) {
 func (l *Loki) Count(ctx context.Context, edges []time.Time, p Part) ([]float64, error) {
 	out := make([]float64, len(edges)-1)
 	stages := partStage(p)
-	single := func(i int, w Window) (err error) {
-		out[i], err = l.countOne(ctx, w, stages)
+	single := func(i int, at time.Time, length time.Duration) (err error) {
+		out[i], err = l.countOne(ctx, at, length, stages)
 		return err
 	}
 	if len(out) <= 3 {
-		for i := range out {
-			if err := single(i, Window{edges[i], edges[i+1]}); err != nil {
+		for i := range out { // a range leaves out its start and holds its end: a nanosecond makes it the other way round
+			if err := single(i, edges[i+1].Add(-time.Nanosecond), edges[i+1].Sub(edges[i])); err != nil {
 				return nil, err
 			}
 		}
@@ -111,25 +111,25 @@ func (l *Loki) Count(ctx context.Context, edges []time.Time, p Part) ([]float64,
 	for i := 1; i < len(inner); i++ {
 		out[i] = by[inner[i].UTC()]
 	}
-	// The steps in between hold their end and not their start: the first and the last
-	// stretch make up for it.
-	if err := single(0, Window{edges[0], edges[1].Add(time.Nanosecond)}); err != nil {
+	// The steps in between hold their end and not their start: the first stretch holds
+	// both, the last neither. LogQL knows no unit below the millisecond.
+	last := len(edges) - 1
+	if err := single(0, edges[1], edges[1].Sub(edges[0])+time.Millisecond); err != nil {
 		return nil, err
 	}
-	return out, single(len(out)-1, Window{edges[len(edges)-2].Add(time.Nanosecond), edges[len(edges)-1]})
+	return out, single(last-1, edges[last].Add(-time.Nanosecond), edges[last].Sub(edges[last-1])-time.Millisecond)
 }
 
-// countOne counts the lines of one stretch. LogQL ranges leave out their start and
-// hold their end; a nanosecond makes it the other way round.
-func (l *Loki) countOne(ctx context.Context, w Window, stages []string) (float64, error) {
-	if w.Length() <= 0 {
+// countOne counts the lines of the stretch that ends at a time, its start excluded.
+func (l *Loki) countOne(ctx context.Context, at time.Time, length time.Duration, stages []string) (float64, error) {
+	if length < time.Millisecond {
 		return 0, nil
 	}
-	query := l.query.counting(strconv.FormatInt(w.Length().Nanoseconds(), 10)+"ns", stages...)
+	query := l.query.counting(strconv.FormatInt(length.Milliseconds(), 10)+"ms", stages...)
 	l.note(query)
 	var a lokiapi.Answer
 	err := l.retry(ctx, func() (err error) {
-		a, err = l.client.Query(ctx, query, w.To.Add(-time.Nanosecond))
+		a, err = l.client.Query(ctx, query, at)
 		return err
 	})
 	sum := 0.0

@@ -65,6 +65,7 @@ func (s Stored) Read(ctx context.Context, w Window, l Limits, add func(Line)) (R
 	if w.IsZero() || !w.From.Before(w.To) {
 		return Read{}, fmt.Errorf("window %s: want a start before its end", w)
 	}
+	w.From, w.To = w.From.Truncate(time.Millisecond), w.To.Truncate(time.Millisecond) // stores count in no finer steps
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Time, errTimeLimit)
 	defer cancel()
 	r := reading{Stored: s, w: w, l: l, add: add, out: Read{Window: w}}
@@ -152,6 +153,10 @@ func (r *reading) whole(ctx context.Context, p Part, counted float64, limit int)
 		return r.failed(ctx, err)
 	}
 	r.take(s, 1)
+	if !s.Cut && !s.More { // what was read is surer than what was counted: it may be milliseconds off at the edges
+		r.out.Of += int64(len(s.Lines)) - int64(counted)
+		counted = float64(len(s.Lines))
+	}
 	r.out.total[p] += max(counted, float64(len(s.Lines)))
 	if s.Cut && counted > float64(len(s.Lines)) && len(s.Lines) > 0 {
 		r.out.Partial = append(r.out.Partial, fmt.Sprintf("%d of %.0f lines were read, the oldest", len(s.Lines), counted))

@@ -17,6 +17,7 @@ import (
 	"github.com/portent-dev/portent/datasource-plugin/pkg/query"
 	"github.com/portent-dev/portent/internal/logmine"
 	"github.com/portent-dev/portent/internal/logquery"
+	"github.com/portent-dev/portent/internal/lokiapi"
 )
 
 // Request is one query with what Grafana sends around it.
@@ -77,9 +78,15 @@ func Run(ctx context.Context, loki logquery.LokiClient, r Request) (data.Frames,
 
 // asked makes an error of the query one that Grafana shows as such.
 func asked(err error) error {
-	var q *logquery.QueryError
-	if errors.As(err, &q) {
+	var (
+		q *logquery.QueryError
+		l *lokiapi.Error
+	)
+	switch {
+	case errors.As(err, &q):
 		return &query.Error{Text: "patterns.query: " + q.Text}
+	case errors.As(err, &l) && l.Reason == lokiapi.ReasonBadData: // it stands in the query as a person wrote it
+		return &query.Error{Text: "patterns.query: Loki does not take it: " + l.Err.Error()}
 	}
 	return err
 }
