@@ -221,7 +221,7 @@ func TestTexts(t *testing.T) {
 }
 
 // reactRules are those of reactcompat: what React 19 no longer has.
-var reactRules = regexp.MustCompile(`\.propTypes=|\.defaultProps=|\.contextTypes=|\.childContextTypes=|getChildContext|ref:"[^"]+"|ref:'[^']+'|createFactory\(|` +
+var reactRules = regexp.MustCompile(`\.propTypes=|\.defaultProps=|\.contextTypes=|\.childContextTypes=|getChildContext|\bref:"[^"]+"|\bref:'[^']+'|createFactory\(|` +
 	`findDOMNode\(|ReactDOM\.render\(|unmountComponentAtNode\(|__SECRET_INTERNALS`)
 
 // modulejs, reactcompat, legacyplatform, trackingscripts, code-rules on what was built.

@@ -313,6 +313,8 @@ export interface PortentOptions extends DataSourceJsonData {
   receiverLinkUrl?: string;
   modelUrl?: string;
   modelName?: string;
+  /** What the model may take; 0 is no bound. */
+  modelTokensPerDay?: number;
   scrapeInterval?: string;
   /** What every query of the data source is limited by. */
   scope?: ScopeMatcher[];

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/grafana/grafana-plugin-sdk-go/backend"
@@ -12,6 +13,8 @@ import (
 	"github.com/portent-dev/portent/datasource-plugin/pkg/questions"
 	"github.com/portent-dev/portent/datasource-plugin/pkg/settings"
 	"github.com/portent-dev/portent/internal/ask"
+	"github.com/portent-dev/portent/internal/llm"
+	"github.com/portent-dev/portent/internal/llm/openai"
 )
 
 // connectQuestions wires what answers questions to the addresses that can be used.
@@ -40,8 +43,35 @@ func (in *Instance) know(ctx context.Context) (questions.Knowledge, error) {
 			return k, err
 		}
 	}
-	k.Translator, err = ask.NewRules(k.Metrics, k.Logs)
+	rules, err := ask.NewRules(k.Metrics, k.Logs)
+	if err != nil {
+		return k, err
+	}
+	k.Translator, k.Suggest = rules, rules.Suggest
+	if in.model != nil {
+		k.Model, err = ask.NewModel(ask.ModelOptions{Rules: rules, Client: in.model, Gate: in.gate(), Failed: func(r llm.Reason) {
+			backend.Logger.Debug("language model did not answer", "reason", string(r))
+		}})
+	}
 	return k, err
+}
+
+// What a language model is asked at most: a person asks no faster, and its tokens cost money.
+const (
+	modelCallsPerMinute = 30
+	modelCallsAtOnce    = 4
+)
+
+// newModel makes the client of the language model, within a budget of its own; nil without the name of a model.
+func newModel(t settings.Target, client *http.Client, s *settings.Settings) (llm.Client, error) {
+	if s.ModelName == "" {
+		return nil, nil //nolint:nilnil // questions are answered by rules then
+	}
+	c, err := openai.New(openai.Options{URL: t.URL, Model: s.ModelName, Transport: client.Transport, Timeout: t.Timeout()})
+	if err != nil {
+		return nil, err
+	}
+	return llm.NewBudget(c, llm.Limits{CallsPerMinute: modelCallsPerMinute, AtOnce: modelCallsAtOnce, TokensPerDay: s.ModelTokensPerDay}, time.Now), nil
 }
 
 // gate holds queries to the scope of the data source and to what they may cost.
@@ -95,10 +125,19 @@ func (in *Instance) answered(ctx context.Context, r questions.Request) (question
 		return questions.Answer{}, err
 	}
 	r.Scrape = in.settings.ScrapeInterval
-	ctx, cancel := in.withTimeout(ctx, first)
+	ctx, cancel := in.forQuestion(ctx, first, r.Person)
 	defer cancel()
 	a, err := questions.Run(ctx, s, r)
 	return a, cause(ctx, err)
+}
+
+// forQuestion bounds a question by the timeout of its server, and where a model is asked by that of the model too.
+func (in *Instance) forQuestion(ctx context.Context, n settings.Name, person bool) (context.Context, context.CancelFunc) {
+	if !person || in.model == nil {
+		return in.withTimeout(ctx, n)
+	}
+	limit := in.settings.Target(n).Timeout() + in.settings.Target(settings.Model).Timeout()
+	return context.WithTimeoutCause(ctx, limit, &timeoutError{n, limit})
 }
 
 // unattended reports whether nobody reads the answer: an alert rule, or a public dashboard, which has no user.
@@ -113,8 +152,8 @@ func (in *Instance) explained(ctx context.Context, r questions.Request) (questio
 	if err != nil {
 		return questions.Explained{}, err
 	}
-	r.Scrape = in.settings.ScrapeInterval
-	ctx, cancel := in.withTimeout(ctx, first)
+	r.Scrape, r.Person = in.settings.ScrapeInterval, true
+	ctx, cancel := in.forQuestion(ctx, first, true)
 	defer cancel()
 	e, err := questions.Explained{}, error(nil)
 	if r.Query.Frozen != nil {

@@ -77,11 +77,5 @@ func (in *Instance) completions(ctx context.Context, a lookup) ([]string, error)
 	if err != nil {
 		return nil, cause(ctx, err)
 	}
-	suggester, ok := k.Translator.(interface {
-		Suggest(text string, limit int) []string
-	})
-	if !ok {
-		return nil, nil
-	}
-	return suggester.Suggest(a.text, a.limit), nil
+	return k.Suggest(a.text, a.limit), nil
 }

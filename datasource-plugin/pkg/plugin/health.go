@@ -94,6 +94,9 @@ func (in *Instance) probe(ctx context.Context, t settings.Target) (string, error
 		return "Loki " + version, err
 	case settings.Model:
 		n, err := probe.Model(ctx, in.clients[t.Name], t.URL, in.settings.ModelName)
+		if in.model == nil {
+			return fmt.Sprintf("answers, %d models, but none is named: questions are answered by rules", n), err
+		}
 		return fmt.Sprintf("answers, %d models", n), err
 	}
 	return "", fmt.Errorf("BUG: no probe for %s", t.Name)

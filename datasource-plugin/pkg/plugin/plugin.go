@@ -17,6 +17,7 @@ import (
 
 	"github.com/portent-dev/portent/datasource-plugin/pkg/settings"
 	"github.com/portent-dev/portent/internal/incidentapi"
+	"github.com/portent-dev/portent/internal/llm"
 	"github.com/portent-dev/portent/internal/lokiapi"
 )
 
@@ -43,6 +44,7 @@ type Instance struct {
 	prometheus *prometheusClient
 	loki       *lokiapi.Client
 	receiver   *incidentapi.Client
+	model      llm.Client // nil: questions are answered by rules
 
 	memory *memory // what the servers have, for questions
 	meter  *meter
@@ -94,7 +96,7 @@ func (in *Instance) connect(t settings.Target) (err error) {
 	case settings.Loki:
 		in.loki, err = newLoki(t.URL, in.clients[t.Name], t.Timeout())
 	case settings.Model:
-		// No query type needs it yet; the health check asks it.
+		in.model, err = newModel(t, in.clients[t.Name], in.settings)
 	}
 	return err
 }

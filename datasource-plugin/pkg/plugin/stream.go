@@ -56,6 +56,7 @@ func (in *Instance) RunStream(ctx context.Context, req *backend.RunStreamRequest
 	}
 	r, err := readQuestion(req.Data, time.Now())
 	if err == nil {
+		r.Person = true
 		r.Progress = func(s questions.Stage) {
 			if s != questions.Answered { // which the result says
 				_ = send(string(s), "", "") // the subscriber went away: the last frame tells

@@ -43,7 +43,11 @@ func (s Servers) Explain(ctx context.Context, r Request) (Explained, error) {
 	if err != nil {
 		return Explained{}, err
 	}
-	tr, err := k.Translator.Translate(ctx, ask.Question{
+	translator := k.Translator
+	if r.Person && k.Model != nil {
+		translator = k.Model
+	}
+	tr, err := translator.Translate(ctx, ask.Question{
 		Text: r.Query.Question, Now: r.To, Previous: r.Query.Previous, Location: time.FixedZone("", r.Query.UTCOffset*60),
 	})
 	var refusal *ask.Refusal

@@ -32,7 +32,9 @@ type Loki interface {
 
 // Knowledge is what the servers have, as far as a question needs it.
 type Knowledge struct {
-	Translator ask.Translator
+	Translator ask.Translator // by rules: the same for the same question
+	Model      ask.Translator // by a language model, which falls back on the rules; nil without one
+	Suggest    func(text string, limit int) []string
 	Metrics    *ask.Catalog
 	Logs       *ask.Logs
 	Source     ask.Source // tells why an answer is empty; nil without a Prometheus
@@ -58,6 +60,9 @@ type Request struct {
 	// Unattended says that nobody is there to read how a question was understood: an alert rule, a public
 	// dashboard. Only a stored query runs then.
 	Unattended bool
+	// Person says that somebody waits for this answer and will look at the query: only then a language model is asked,
+	// not by each refresh of a panel.
+	Person bool
 	// Progress is told each stage as it begins; nil for nobody.
 	Progress func(Stage)
 }

@@ -60,6 +60,8 @@ type Settings struct {
 	ScrapeInterval time.Duration // the interval at which the scores are scraped; steps are not finer
 	ReceiverLink   string        // the receiver's address as a browser reaches it, without a slash at the end; empty when not configured
 	ModelName      string        // empty: any model
+	// ModelTokensPerDay bounds what the language model may take; 0 is no bound.
+	ModelTokensPerDay int
 	// Scope is what every query of the data source is limited by: it cannot be left.
 	Scope []*labels.Matcher
 	// Cost says what is done with queries that cost too much: off, warn or enforce.
@@ -94,6 +96,7 @@ type jsonData struct {
 	ReceiverLinkURL string              `json:"receiverLinkUrl"`
 	ModelURL        string              `json:"modelUrl"`
 	ModelName       string              `json:"modelName"`
+	ModelTokens     int                 `json:"modelTokensPerDay"`
 	ScrapeInterval  string              `json:"scrapeInterval"`
 	Connections     map[Name]connection `json:"connections"`
 	Scope           []scopeMatcher      `json:"scope"`
@@ -127,6 +130,9 @@ func Load(source backend.DataSourceInstanceSettings) (*Settings, error) {
 	}
 	if s.Cost, err = readCost(d.Cost); err != nil {
 		return nil, err
+	}
+	if s.ModelTokensPerDay = d.ModelTokens; s.ModelTokensPerDay < 0 {
+		return nil, fmt.Errorf("tokens of the language model a day: got %d, want 0 or more", s.ModelTokensPerDay)
 	}
 	s.PrometheusUID, s.LokiUID = strings.TrimSpace(d.PrometheusUID), strings.TrimSpace(d.LokiUID)
 	for name := range d.Connections {

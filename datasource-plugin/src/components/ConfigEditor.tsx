@@ -59,7 +59,7 @@ const SECTIONS: Section[] = [
   {
     address: 'model',
     title: 'Language model',
-    purpose: 'optional: no query uses it yet, Save & test only probes it',
+    purpose: 'optional: writes the query of a question; without it, and when it fails, rules do',
     urlKey: 'modelUrl',
     urlDescription: 'Any address with the OpenAI API, which usually ends in /v1',
     placeholder: 'http://localhost:11434/v1',
@@ -206,15 +206,31 @@ function ReceiverLink(access: OptionsAccess) {
 }
 
 function ModelName(access: OptionsAccess) {
+  const { modelName, modelUrl, modelTokensPerDay } = access.jsonData;
   return (
-    <TextSetting
-      label="Model"
-      description="Name of the model at this address"
-      placeholder="llama3.1"
-      value={access.jsonData.modelName ?? ''}
-      disabled={access.readOnly}
-      onChange={(modelName) => access.setJsonData({ modelName })}
-    />
+    <>
+      <TextSetting
+        label="Model"
+        description="Name of the model at this address"
+        placeholder="llama3.1"
+        value={modelName ?? ''}
+        error={modelUrl && !modelName ? 'Want the name of a model: without one it is not asked' : undefined}
+        disabled={access.readOnly}
+        onChange={(name) => access.setJsonData({ modelName: name })}
+      />
+      <TextSetting
+        label="Tokens a day"
+        description="What it may take in questions and answers; then the rules answer. Empty: no bound"
+        type="number"
+        placeholder="no bound"
+        value={modelTokensPerDay ? String(modelTokensPerDay) : ''}
+        error={(modelTokensPerDay ?? 0) < 0 ? 'Want 0 or more' : undefined}
+        disabled={access.readOnly}
+        onChange={(text) =>
+          access.setJsonData({ modelTokensPerDay: text === '' ? undefined : Math.trunc(Number(text)) })
+        }
+      />
+    </>
   );
 }
 
