@@ -68,7 +68,7 @@ func (s *server) serveIncidents(w http.ResponseWriter, r *http.Request, p princi
 	for _, inc := range incs {
 		if seen, whole, ok := p.view(inc, set.words); ok {
 			if d, found := dossiers[inc.ID]; found && whole {
-				seen.Dossier = &d
+				seen.Dossier = p.dossier(&d)
 			}
 			seen.Timeline = nil // only with a single incident
 			page.Incidents = append(page.Incidents, toAPI(seen, set.links))
@@ -82,7 +82,7 @@ func (s *server) serveIncident(w http.ResponseWriter, r *http.Request, p princip
 	inc, whole, err := s.see(r.Context(), p, r.PathValue("id"))
 	var out incidentapi.Incident
 	if err == nil {
-		out, err = s.incidentToAPI(r.Context(), inc, whole)
+		out, err = s.incidentToAPI(r.Context(), p, inc, whole)
 	}
 	if err != nil {
 		s.failed(w, r, err)
@@ -135,7 +135,7 @@ func (s *server) serveAction(w http.ResponseWriter, r *http.Request, p principal
 		s.actionFailed(w, r, err)
 		return
 	}
-	out, err := s.incidentToAPI(r.Context(), inc, true)
+	out, err := s.incidentToAPI(r.Context(), p, inc, true)
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -156,7 +156,7 @@ func (s *server) ifMatch(r *http.Request, p principal, id string) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.incidentToAPI(r.Context(), inc, whole)
+	out, err := s.incidentToAPI(r.Context(), p, inc, whole)
 	if err == nil && etag(out) != want {
 		err = errMatch
 	}

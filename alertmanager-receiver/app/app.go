@@ -20,6 +20,7 @@ import (
 	toolkitweb "github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/portent-dev/portent/internal/followup"
 	"github.com/portent-dev/portent/internal/outbox"
 	"github.com/portent-dev/portent/internal/policy"
 	"github.com/portent-dev/portent/internal/report"
@@ -55,6 +56,7 @@ type App struct {
 	local    *local.Tracker
 	trackers *trackerSet
 	evidence *evidenceWorker
+	tickets  *followup.Watch
 	external string // the address people reach us at when the configuration names none
 	exposed  bool   // others than this machine can reach us
 }
@@ -65,8 +67,9 @@ func Check(configFile, webConfigFile string) error {
 	c, err := Load(configFile)
 	if err == nil {
 		_, err = newAccess(c.Access, c.Webhook, nil)
+		_, serr := c.Webhook.Secrets.read()
 		_, everr := c.Evidence.sources()
-		err = errors.Join(err, web.Invalid("evidence", everr))
+		err = errors.Join(err, serr, web.Invalid("evidence", everr))
 		_, oerr := newOIDC(c.OIDC, time.Now)
 		err = errors.Join(err, oerr)
 		for i := range c.Trackers {
@@ -164,7 +167,7 @@ func (a *App) openServer() (err error) {
 	users := &webUsers{path: *a.opts.WebConfig.WebConfigFile}
 	a.server = &server{
 		log: a.log.With("component", "http"), metrics: newMetrics(a.reg), now: time.Now,
-		store: a.db, inbox: a.db, tasks: a.db, audit: chain{a.db}, dossiers: a.db, objectEvents: a.db, ledger: a.db, sessions: a.db, gater: newGater(a.db, a.log.With("component", "policy")),
+		store: a.db, inbox: a.db, tasks: a.db, audit: chain{a.db}, dossiers: a.db, objectEvents: a.db, ticketKeys: a.db, recall: a.db, ledger: a.db, sessions: a.db, hub: newHub(a.db, a.log.With("component", "events")), gater: newGater(a.db, a.log.With("component", "policy")),
 		readiness: &readiness{check: a.db.Ready, now: time.Now}, backlog: &backlog{count: a.db.Pending, now: time.Now}, busy: &memory{},
 		clockHeader: a.opts.ClockHeader, crossOrigin: http.NewCrossOriginProtection(), pages: pages, refusals: &repeatLog{now: time.Now}, trusted: users.trusted,
 	}
@@ -236,6 +239,8 @@ func (a *App) start(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	a.tickets = a.newFollowUp()
+	a.server.hint = a.tickets.Hint
 	a.server.decide, a.server.wake, a.server.wakeOutbox = a.runner, a.runner.Wake, a.worker.Wake
 	commit()
 	return nil
@@ -261,6 +266,9 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 		return nil, nil, err
 	}
 	if next.router, err = newRouter(c.Routing, c.Trackers); err != nil {
+		return nil, nil, err
+	}
+	if next.callbackSecrets, err = c.Webhook.Secrets.read(); err != nil {
 		return nil, nil, err
 	}
 	enricher, err := a.enricher(c.Evidence, next.links)
@@ -324,6 +332,14 @@ func (a *App) Reload() error {
 	return nil
 }
 
+// teller tells the exporter what people said.
+func (a *App) teller() *teller {
+	return &teller{
+		store: a.db, client: &http.Client{}, log: a.log.With("component", "feedback"), now: time.Now,
+		config: func() FeedbackConfig { return a.server.settings.Load().config.Feedback },
+	}
+}
+
 // reloadTimeout bounds asking the trackers whether they accept the new configuration.
 const reloadTimeout = 30 * time.Second
 
@@ -346,7 +362,9 @@ func (a *App) Run(ctx context.Context) error {
 		"processor": a.runner.Run, "outbox": a.worker.Run,
 		"maintenance": func(ctx context.Context) error { a.db.RunMaintenance(ctx); return nil },
 		"drafts":      a.server.keepDrafts,
+		"feedback":    a.teller().run,
 		"evidence":    a.evidence.run,
+		"follow_up":   a.followUp,
 	} {
 		g.Go(func() error {
 			defer failed() // without one of them the others must not go on as if nothing had happened
@@ -356,6 +374,7 @@ func (a *App) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	defer context.AfterFunc(serve, a.server.hub.close)() // streams would keep the server from stopping
 	a.log.Info("ready to serve", "address", a.server.settings.Load().config.ExternalURL)
 	err := a.web.Run(serve)
 	stop()

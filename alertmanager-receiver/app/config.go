@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/portent-dev/portent/internal/enrich"
+	"github.com/portent-dev/portent/internal/followup"
 	"github.com/portent-dev/portent/internal/outbox"
 	"github.com/portent-dev/portent/internal/policy"
 	"github.com/portent-dev/portent/internal/report"
@@ -38,10 +39,13 @@ type Config struct {
 	Trackers []TrackerConfig `yaml:"trackers"`
 	Routing  RoutingConfig   `yaml:"routing"`
 
+	FollowUp FollowUpConfig `yaml:"follow_up"`
 	// Evidence is where it is looked for.
 	Evidence EvidenceConfig `yaml:"evidence"`
 	// Policy is what may happen without a person.
 	Policy policy.Config `yaml:"policy"`
+	// Feedback is where verdicts of people go besides.
+	Feedback FeedbackConfig `yaml:"feedback"`
 	// Triage is how alerts become incidents and which of them get a ticket.
 	Triage triage.Policy `yaml:"triage"`
 	// Outbox is how the trackers are called.
@@ -69,6 +73,8 @@ type WebhookConfig struct {
 	// Token must be sent as bearer token when it is set.
 	Token     web.Secret `yaml:"token"`
 	TokenFile string     `yaml:"token_file"`
+	// Secrets are what senders that sign do so with.
+	Secrets CallbackSecrets `yaml:"secrets"`
 	// Open allows anybody who reaches the receiver to post, though it listens beyond loopback.
 	Open bool `yaml:"open"`
 	// MaxBodyBytes of one notification.
@@ -77,6 +83,51 @@ type WebhookConfig struct {
 	MaxInFlightBytes int64 `yaml:"max_in_flight_bytes"`
 	// Timeout of storing one notification.
 	Timeout model.Duration `yaml:"timeout"`
+}
+
+// CallbackSecrets are what Jira and PagerDuty sign their webhooks with. Without one they need the webhook's token.
+type CallbackSecrets struct {
+	Jira          web.Secret `yaml:"jira"`
+	JiraFile      string     `yaml:"jira_file"`
+	PagerDuty     web.Secret `yaml:"pagerduty"`
+	PagerDutyFile string     `yaml:"pagerduty_file"`
+}
+
+// read returns the secrets by type of tracker, without those that are not given.
+func (c CallbackSecrets) read() (map[string]string, error) {
+	out := map[string]string{}
+	var errs []error
+	for _, x := range []struct {
+		name   string
+		secret web.Secret
+		file   string
+	}{{TrackerJira, c.Jira, c.JiraFile}, {TrackerPagerDuty, c.PagerDuty, c.PagerDutyFile}} {
+		if x.secret == "" && x.file == "" {
+			continue
+		}
+		secret, err := web.ReadSecret(x.secret, x.file)
+		if err == nil && len(secret) < minToken {
+			err = fmt.Errorf("is shorter than %d characters", minToken)
+		}
+		if err != nil {
+			errs = append(errs, web.Invalid("webhook.secrets."+x.name, err))
+		}
+		out[x.name] = secret.Reveal()
+	}
+	return out, errors.Join(errs...)
+}
+
+// FollowUpConfig says how incidents are kept in step with their tickets.
+type FollowUpConfig struct {
+	// Interval between two rounds of asking for tickets.
+	Interval model.Duration `yaml:"interval"`
+}
+
+func (c FollowUpConfig) validate() error {
+	if t := time.Duration(c.Interval); t < followup.MinInterval || t > 24*time.Hour {
+		return web.Invalid("interval", fmt.Errorf("%s: want %s to 24h", c.Interval, followup.MinInterval))
+	}
+	return nil
 }
 
 // ReadyConfig says when the receiver takes no more.
@@ -108,6 +159,8 @@ func DefaultConfig() Config {
 		OIDC:     OIDCConfig{UsernameClaim: "sub", Rules: []OIDCRule{}, Scopes: []string{"profile", "email"}},
 		Trackers: []TrackerConfig{{Name: TrackerLocal, Type: TrackerLocal}},
 		Routing:  RoutingConfig{Routes: []RouteConfig{}},
+		// A person who closes a ticket looks at it for longer than that.
+		FollowUp: FollowUpConfig{Interval: model.Duration(2 * time.Minute)},
 		Evidence: EvidenceConfig{Timeout: model.Duration(enrich.DefaultTimeout), Links: []enrich.LinkTemplate{}},
 		Policy:   policy.DefaultConfig(),
 		Triage:   triage.DefaultPolicy(),
@@ -144,8 +197,10 @@ func (c *Config) Validate() error {
 		web.Invalid("oidc", c.OIDC.validate()),
 		validateTrackers(c.Trackers),
 		web.Invalid("routing", c.Routing.validate(c.Trackers)),
+		web.Invalid("follow_up", c.FollowUp.validate()),
 		web.Invalid("evidence", c.Evidence.validate()),
 		web.Invalid("policy", c.validatePolicy()),
+		web.Invalid("feedback", c.Feedback.validate()),
 		web.Invalid("triage", c.Triage.Validate()),
 		web.Invalid("outbox", c.Outbox.Validate()),
 	)

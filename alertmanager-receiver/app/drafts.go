@@ -16,12 +16,13 @@ import (
 
 // incidentToAPI is everything that the API says of one incident. Drafts hold its whole text, so whoever sees a part is
 // not shown them.
-func (s *server) incidentToAPI(ctx context.Context, inc incident.Incident, whole bool) (incidentapi.Incident, error) {
+func (s *server) incidentToAPI(ctx context.Context, p principal, inc incident.Incident, whole bool) (incidentapi.Incident, error) {
 	var err error
 	if whole { // evidence is of the whole incident, and may name what others may not see
 		if inc.Dossier, err = s.dossier(ctx, inc.ID); err != nil {
 			return incidentapi.Incident{}, err
 		}
+		inc.Dossier = p.dossier(inc.Dossier)
 	}
 	out := toAPI(inc, s.settings.Load().links)
 	if !whole {

@@ -249,6 +249,7 @@ func (s *server) serveReport(w http.ResponseWriter, r *http.Request, p principal
 	inc, whole, err := s.see(r.Context(), p, r.PathValue("id"))
 	if err == nil && whole { // evidence is of the whole incident, and may name what others may not see
 		inc.Dossier, err = s.dossier(r.Context(), inc.ID)
+		inc.Dossier = p.dossier(inc.Dossier)
 	}
 	if err != nil {
 		s.failed(w, r, err)

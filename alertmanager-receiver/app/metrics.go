@@ -12,6 +12,7 @@ const (
 	outcomeDenied      = "denied"
 	outcomeBusy        = "busy"
 	outcomeUnavailable = "unavailable"
+	outcomeForeign     = "foreign"
 )
 
 type metrics struct {
@@ -22,6 +23,7 @@ type metrics struct {
 	putSeconds prometheus.Histogram
 	denied     *prometheus.CounterVec
 	events     *prometheus.CounterVec
+	callbacks  *prometheus.CounterVec
 	decisions  *prometheus.CounterVec
 }
 
@@ -57,6 +59,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "portent_receiver_kubernetes_events_total",
 			Help: "Events of Kubernetes received, by outcome. Their sender does not send again: all but accepted are lost.",
 		}, []string{"outcome"}),
+		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "portent_receiver_callbacks_total",
+			Help: "Webhooks of trackers and of Palette received, by sender and outcome; foreign ones are about tickets that are not ours.",
+		}, []string{"sender", "outcome"}),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "portent_receiver_decisions_total",
 			Help: "What people decided on incidents and tasks, by action.",
@@ -72,6 +78,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, a := range []string{actionApprove, actionDismiss, actionEdit, actionEscalate, actionFeedback, actionReopen, actionReplay, actionSwitch} {
 		m.decisions.WithLabelValues(a)
 	}
-	reg.MustRegister(m.notices, m.alerts, m.truncated, m.bodyBytes, m.putSeconds, m.denied, m.events, m.decisions)
+	reg.MustRegister(m.notices, m.alerts, m.truncated, m.bodyBytes, m.putSeconds, m.denied, m.events, m.callbacks, m.decisions)
 	return m
 }

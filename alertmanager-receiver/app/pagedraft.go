@@ -34,6 +34,25 @@ type draftView struct {
 	Waits                          bool // for somebody: shown first and open
 }
 
+// markDrafts marks the rows of incidents whose ticket waits for somebody.
+func (s *server) markDrafts(ctx context.Context, rows []listRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ts, _, err := s.tasks.ListTasks(ctx, outbox.Query{State: outbox.StateHeld, Limit: incident.MaxLimit})
+	if err != nil {
+		return err
+	}
+	waiting := map[string]bool{}
+	for _, t := range ts {
+		waiting[t.IncidentID] = true
+	}
+	for i := range rows {
+		rows[i].Waits = waiting[rows[i].id]
+	}
+	return nil
+}
+
 // formView is one thing that a person may do, with its form.
 type formView struct {
 	Key, Name, Text, Button, Href string
@@ -43,7 +62,7 @@ type formView struct {
 
 // addDrafts shows what waits for somebody, to those who see all of the incident.
 func (s *server) addDrafts(ctx context.Context, v *incidentView, inc incident.Incident, p principal) error {
-	out, err := s.incidentToAPI(ctx, inc, true)
+	out, err := s.incidentToAPI(ctx, p, inc, true)
 	if err != nil {
 		return err
 	}

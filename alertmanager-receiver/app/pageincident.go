@@ -21,6 +21,7 @@ import (
 const (
 	maxPageAlerts = 100
 	maxPageEvents = 200
+	maxPageAudit  = 30
 )
 
 type incidentView struct {
@@ -34,6 +35,10 @@ type incidentView struct {
 	Facts                            []fact
 	Actions                          []formView
 	Drafts                           []draftView
+	Firing, Week                     *chart
+	Audit                            []auditRow
+	Evidence                         []evidenceView
+	Missing                          []string
 	Routing                          *routing
 	AlertCount                       string
 	Scale                            struct{ From, To stamp }
@@ -90,6 +95,31 @@ func (s *server) pageIncident(w http.ResponseWriter, r *http.Request, p principa
 	}
 	if inc.MergedInto != "" {
 		v.Notes = append(v.Notes, note{Text: "This incident was merged into another: " + inc.MergedInto + "."})
+	}
+	v.Page.Live = inc.ID
+	from, to := extent(inc, now)
+	v.Firing = firingChart(inc, from, to)
+	if whole {
+		incs, err := s.lately(r.Context(), p)
+		if err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		v.Week = weekChart(now, inc, incs)
+		records, err := s.audit.About(r.Context(), inc.ID, maxPageAudit)
+		if err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		for _, a := range records {
+			v.Audit = append(v.Audit, newAuditRow(g.Root, a))
+		}
+		d, err := s.dossier(r.Context(), inc.ID)
+		if err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		v.addEvidence(p.dossier(d))
 	}
 	s.addTickets(&v, g.Root, inc, ts, whole)
 	s.addAlerts(&v, inc)

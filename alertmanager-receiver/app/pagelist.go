@@ -24,6 +24,7 @@ type choice struct {
 
 type listView struct {
 	Page       page
+	Day        *chart
 	Reload     string
 	Notes      []note
 	Statuses   []choice
@@ -38,6 +39,8 @@ type listRow struct {
 	Href, Title, Class, Severity, Status, Age, Alerts, Where string
 	Started                                                  stamp
 	ShowStatus                                               bool
+	id                                                       string
+	Waits                                                    bool // for somebody to approve its ticket
 	Tickets                                                  []link
 }
 
@@ -75,6 +78,7 @@ func (s *server) pageList(w http.ResponseWriter, r *http.Request, p principal) {
 		return
 	}
 	g := s.pages.frame("Incidents", navIncidents, 0, p)
+	g.Live = "all"
 	view := listView{Page: g, Reload: g.Root + "?" + r.URL.RawQuery, Notes: s.notes(r, g.Root, p)}
 	view.Statuses, view.Severities = filters(g.Root, q, counts, !p.scoped())
 	for _, inc := range incs {
@@ -83,6 +87,18 @@ func (s *server) pageList(w http.ResponseWriter, r *http.Request, p principal) {
 			row.ShowStatus = q.Status == ""
 			view.Rows = append(view.Rows, row)
 		}
+	}
+	if q.Cursor == "" {
+		incs, err := s.lately(r.Context(), p)
+		if err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		view.Day = dayChart(s.now(), incs)
+	}
+	if err := s.markDrafts(r.Context(), view.Rows); err != nil {
+		s.failed(w, r, err)
+		return
 	}
 	if q.Cursor != "" {
 		view.First = listHref(g.Root, q.Status, q.Severity, "")
@@ -106,7 +122,7 @@ func (s *server) show(w http.ResponseWriter, r *http.Request, name string, view 
 func (s *server) listRow(root string, inc incident.Incident) listRow {
 	row := listRow{
 		Href: root + "incidents/" + url.PathEscape(inc.ID), Title: headline(inc.Title), Severity: string(inc.Severity), Status: string(inc.Status),
-		Class: string(inc.Severity), Age: age(s.now(), inc), Started: exactly(inc.StartedAt), Alerts: alertCount(inc.Total, inc.Firing), Where: place(inc.Labels),
+		Class: string(inc.Severity), Age: age(s.now(), inc), Started: exactly(inc.StartedAt), Alerts: alertCount(inc.Total, inc.Firing), Where: place(inc.Labels), id: inc.ID,
 	}
 	if inc.Status != incident.StatusOpen {
 		row.Class = string(inc.Status)

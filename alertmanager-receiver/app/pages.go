@@ -45,7 +45,7 @@ func newPages(now func() time.Time) (*pages, error) {
 		return nil, fmt.Errorf("BUG: templates: %w", err)
 	}
 	p := &pages{templates: t, assets: map[string]asset{}, now: now}
-	for name, contentType := range map[string]string{"portent.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"} {
+	for name, contentType := range map[string]string{"portent.css": "text/css; charset=utf-8", "portent.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
 		b, err := assetFiles.ReadFile(path.Join("assets", name))
 		if err != nil {
 			return nil, fmt.Errorf("BUG: assets: %w", err)
@@ -62,6 +62,8 @@ type page struct {
 	Head       string
 	Root       string
 	Style      string
+	Script     string
+	Live       string // what the page follows: all, the id of an incident, or nothing
 	Nav        []navItem
 	Now        stamp
 	Version    string
@@ -89,7 +91,7 @@ func (g *pages) frame(head, current string, depth int, p principal) page {
 	if depth > 0 {
 		root = strings.Repeat("../", depth)
 	}
-	out := page{Head: head, Root: root, Style: g.assets["portent.css"].tag, Now: exactly(g.now()), Version: version.Version, User: p.name, Role: string(p.role), CSRF: p.csrf}
+	out := page{Head: head, Root: root, Style: g.assets["portent.css"].tag, Script: g.assets["portent.js"].tag, Now: exactly(g.now()), Version: version.Version, User: p.name, Role: string(p.role), CSRF: p.csrf}
 	if out.Version == "" {
 		out.Version = "(unversioned build)"
 	}

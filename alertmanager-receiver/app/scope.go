@@ -1,6 +1,9 @@
 package app
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/portent-dev/portent/internal/incident"
 )
 
@@ -59,4 +62,27 @@ func (p principal) view(inc incident.Incident, w writer) (out incident.Incident,
 		Text: "This incident also holds alerts outside of what you may see. They, its history and its cause are left out.",
 	}}
 	return out, false, true
+}
+
+// dossier is what of the evidence the principal may see. Incidents of the past and events on shared nodes may be those
+// of others, so whoever sees a part is not shown them, and is told so.
+func (p principal) dossier(d *incident.Dossier) *incident.Dossier {
+	if d == nil || !p.scoped() {
+		return d
+	}
+	out := *d
+	out.Evidence = nil
+	hidden := map[string]bool{}
+	for _, e := range d.Evidence {
+		if e.Kind == incident.EvidenceSimilar || e.Kind == incident.EvidenceEvent {
+			hidden[e.Source] = true
+			continue
+		}
+		out.Evidence = append(out.Evidence, e)
+	}
+	out.Missing = slices.Clone(d.Missing)
+	for _, source := range slices.Sorted(maps.Keys(hidden)) {
+		out.Missing = append(out.Missing, incident.Gap{Source: source, Reason: "it may tell of what your access does not cover"})
+	}
+	return &out
 }

@@ -75,6 +75,8 @@ type settings struct {
 	links  report.Links
 	words  *report.Plain
 	router *router
+	// callbackSecrets are what trackers sign their webhooks with, by type; empty where none is configured.
+	callbackSecrets map[string]string
 }
 
 // server holds the handlers. Everything but settings stays as it is while the process runs.
@@ -92,10 +94,15 @@ type server struct {
 	ledger  ledger
 
 	dossiers     dossiers
+	ticketKeys   ticketKeys
+	recall       incident.Recall
+	hint         func(incidentID string) // asks for the tickets of an incident
 	objectEvents incident.ObjectEvents
 
 	gater    *gater
 	sessions sessionStore
+	hub      *hub
+	recent   recent
 
 	settings    atomic.Pointer[settings]
 	readiness   *readiness
@@ -127,6 +134,10 @@ func (s *server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/v1/webhook/alertmanager", s.serveWebhook)
 
 	mux.HandleFunc("POST /api/v1/webhook/kubernetes", s.serveKubernetes)
+	for name := range callbacks {
+		mux.HandleFunc("POST /api/v1/webhook/"+name, s.serveCallback)
+	}
+	mux.HandleFunc("POST /api/v1/webhook/palette", s.servePalette)
 	mux.Handle("GET /api/v1/incidents/{id}/report", s.need(RoleViewer, s.serveReport))
 
 	mux.Handle("GET /api/v1/incidents", s.need(RoleViewer, s.serveIncidents))
@@ -151,6 +162,7 @@ func (s *server) routes(mux *http.ServeMux) {
 	mux.Handle("GET /suppressed", s.need(RoleViewer, s.pageSuppressed))
 	mux.Handle("GET /outbox", s.need(RoleViewer, s.unscoped(s.pageOutbox)))
 	mux.Handle("POST /outbox/{id}/replay", s.need(RoleApprover, s.unscoped(s.pageReplay)))
+	mux.Handle("GET /api/v1/events", s.need(RoleViewer, s.serveEvents))
 	mux.Handle("GET /audit", s.need(RoleViewer, s.unscoped(s.pageAudit)))
 	mux.HandleFunc("GET /login", s.pageLogin)
 	mux.HandleFunc("POST /login", s.serveLogin)
@@ -216,7 +228,7 @@ func (s *server) unscoped(h handler) handler {
 
 func secure(w http.ResponseWriter) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer a browser says Origin: null, and our own forms would be refused
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")

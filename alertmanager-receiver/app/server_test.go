@@ -30,7 +30,10 @@ type testServer struct {
 	mux    *http.ServeMux
 	clock  time.Time
 	decide *fakeDecider
+	hints  []string // incidents whose tickets were to be asked for
 }
+
+func (ts *testServer) hinted(id string) { ts.hints = append(ts.hints, id) }
 
 var t0 = time.Date(2026, 11, 22, 3, 4, 5, 0, time.UTC)
 
@@ -49,7 +52,7 @@ func newTestServer(t testing.TB, change func(*Config)) *testServer {
 	require.NoError(t, err)
 	ts.decide.store = db
 	ts.server = &server{
-		log: log, metrics: newMetrics(ts.reg), now: now, store: db, inbox: db, decide: ts.decide, tasks: db, audit: chain{db}, dossiers: db, objectEvents: db, tickets: tracker, ledger: db, sessions: db, gater: newGater(db, log),
+		log: log, metrics: newMetrics(ts.reg), now: now, store: db, inbox: db, decide: ts.decide, tasks: db, audit: chain{db}, dossiers: db, objectEvents: db, ticketKeys: db, recall: db, hint: ts.hinted, tickets: tracker, ledger: db, sessions: db, hub: newHub(db, log), gater: newGater(db, log),
 		readiness: &readiness{check: db.Ready, now: now}, backlog: &backlog{count: db.Pending, now: now}, busy: &memory{}, wake: func() {}, wakeOutbox: func() {},
 		crossOrigin: http.NewCrossOriginProtection(), pages: pages, refusals: &repeatLog{now: now},
 	}
@@ -69,10 +72,13 @@ func newTestServer(t testing.TB, change func(*Config)) *testServer {
 	require.NoError(t, err)
 	router, err := newRouter(c.Routing, c.Trackers)
 	require.NoError(t, err)
-	ts.settings.Store(&settings{config: c, access: acc, links: links, words: words, router: router})
+	secrets, err := c.Webhook.Secrets.read()
+	require.NoError(t, err)
+	ts.settings.Store(&settings{config: c, callbackSecrets: secrets, access: acc, links: links, words: words, router: router})
 	rules, err := policy.New(c.Policy)
 	require.NoError(t, err)
 	ts.gater.replace(rules)
+	t.Cleanup(ts.hub.close)
 	ts.routes(ts.mux)
 	return ts
 }

@@ -176,3 +176,12 @@ func (c *collected) collect(ch chan<- prometheus.Metric) {
 		x.Collect(ch)
 	}
 }
+
+// targets are the trackers in use, by name.
+func (s *trackerSet) targets() map[string]ticket.Target {
+	out := map[string]ticket.Target{}
+	for name, b := range *s.active.Load() {
+		out[name] = b.target
+	}
+	return out
+}
