@@ -82,6 +82,7 @@ type Miner struct {
 	stale    bool
 	pats     []Pattern
 	pins     []pin // those in force first
+	quick    quick
 }
 
 // slot is an index of Miner.leaves.
@@ -157,17 +158,10 @@ func (m *Miner) addLines(line string, timeMs int64, severity Severity, lines int
 	m.counts.Lines += lines
 	m.stale = true
 	line = cut(line, m.o.MaxLineBytes)
-	if toks := m.scanner.scan(line); len(toks) == 0 && strings.TrimSpace(line) == "" {
+	at, ok := m.find(line)
+	if !ok {
 		m.counts.Other += lines
 		return Other
-	}
-	m.key, m.shape = m.scanner.key(m.key[:0], m.shape[:0])
-	h := xxhash.Sum64(m.key)
-	at, ok := m.byKey[h]
-	if !ok {
-		if at, ok = m.joined[h]; !ok {
-			at = m.miss(h, line)
-		}
 	}
 	l := &m.leaves[at]
 	if m.o.Entities && len(l.hints) == len(m.scanner.toks) { // a line with a secret may be cut otherwise than its leaf
@@ -189,6 +183,40 @@ func (m *Miner) addLines(line string, timeMs int64, severity Severity, lines int
 		l.last = max(l.last, timeMs)
 	}
 	return l.ref
+}
+
+// find finds or makes the leaf of a line, and reports whether there is one: a blank line
+// has none.
+func (m *Miner) find(line string) (at slot, ok bool) {
+	var masked uint64
+	quick := !m.o.Entities // entities are in the line, which must be scanned for them
+	if quick {
+		if masked, quick = m.quick.mask(line); quick {
+			if h, known := m.quick.known(masked); known {
+				if at, ok = m.byKey[h]; ok {
+					return at, true
+				}
+				if at, ok = m.joined[h]; ok {
+					return at, true
+				}
+			}
+		}
+	}
+	if toks := m.scanner.scan(line); len(toks) == 0 && strings.TrimSpace(line) == "" {
+		return 0, false
+	}
+	m.key, m.shape = m.scanner.key(m.key[:0], m.shape[:0])
+	h := xxhash.Sum64(m.key)
+	if quick {
+		m.quick.learn(masked, h)
+	}
+	if at, ok = m.byKey[h]; ok {
+		return at, true
+	}
+	if at, ok = m.joined[h]; ok {
+		return at, true
+	}
+	return m.miss(h, line), true
 }
 
 // cut bounds a line at a rune's edge.
