@@ -67,14 +67,11 @@ func fuzzTargets(ctx context.Context, pattern string) ([]fuzzTarget, error) {
 	return targets, nil
 }
 
-// Quality scores detection on labelled data (../shared/bench or PORTENT_BENCH, with python3) and writes docs/quality.md.
+// Quality scores detection and log patterns on labelled data (../shared/bench or PORTENT_BENCH, with python3) and writes docs/quality.md.
 func Quality(ctx context.Context) error {
-	bench := os.Getenv("PORTENT_BENCH")
-	if bench == "" {
-		bench = filepath.Join("..", "shared", "bench")
-	}
-	if _, err := os.Stat(bench); err != nil {
-		return fmt.Errorf("the labelled data and their scorers are not there (PORTENT_BENCH names their folder): %w", err)
+	bench, err := benchDir()
+	if err != nil {
+		return err
 	}
 	if err := binaries(ctx, os.Stderr); err != nil {
 		return err
@@ -96,7 +93,11 @@ func Quality(ctx context.Context) error {
 	if err := qualityPage.Execute(&page, map[string]any{"NAB": nab, "KPI": kpi}); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join("docs", "quality.md"), page.Bytes(), 0o644)
+	logs, err := logsSection(ctx, bench, portent)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join("docs", "quality.md"), replaceSection(page.Bytes(), logs), 0o644)
 }
 
 // nabResult and kpiResult are what the scorers print with --json.
