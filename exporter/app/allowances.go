@@ -273,12 +273,16 @@ func (x *allowances) adjust(each forEach, now int64) forEach {
 		held := map[allowance.Kind]int{}
 		whole := true
 		each(func(labels []ingest.Label, o detect.Output) bool {
+			before := o.Score > 1
 			if factor, most := j.Factor(labels); factor != 1 {
-				before := o.Score > 1
 				o = eased(o, factor)
 				if before && o.Score <= 1 {
 					held[most]++
 				}
+			}
+			if o.Score > 1 && isRoutine(j, labels, o) {
+				o = eased(o, o.Score/routineScore)
+				held[allowance.KindRoutine]++
 			}
 			whole = f(labels, o)
 			return whole
@@ -287,6 +291,24 @@ func (x *allowances) adjust(each forEach, now int64) forEach {
 			x.metrics.hold(held)
 		}
 	}
+}
+
+// routineScore is what a routine shows: that there is something, and that it is no news.
+const routineScore = 0.9
+
+// isRoutine reports whether a series does what it did at this time before. One that brings no samples never does.
+func isRoutine(j *allowance.Judge, labels []ingest.Label, o detect.Output) bool {
+	return !o.Missing && j.Routine(labels, o.T, o.Value-o.Expected)
+}
+
+// learnRoutines notes what is anomalous now, whatever is allowed.
+func (x *allowances) learnRoutines(each forEach, now int64) {
+	each(func(labels []ingest.Label, o detect.Output) bool {
+		if o.Ready && o.Score > 1 && !o.Missing {
+			x.book.Anomalous(labels, now, o.Value-o.Expected)
+		}
+		return true
+	})
 }
 
 // eased returns what a series shows when its bar is so many times as high. The value lies outside the band exactly if the
@@ -370,7 +392,7 @@ func newAllowanceMetrics(reg prometheus.Registerer, book *allowance.Book) *allow
 		m.held[k] = n
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: prefix + "series_held_back", ConstLabels: prometheus.Labels{"reason": string(k)},
-			Help: "Series that would have a score above 1, and have not because feedback, maintenance or a rollout raises their bar.",
+			Help: "Series that would have a score above 1, and have not because feedback, maintenance or a rollout raises their bar, or it is routine at this time of the day.",
 		}, func() float64 { return float64(n.Load()) }))
 	}
 	gauge := func(name, help string, labels prometheus.Labels, f func(now int64) int) {

@@ -245,3 +245,39 @@ func BenchmarkAdjust(b *testing.B) {
 		x.adjust(series, time.Now().UnixMilli())(func(_ []ingest.Label, _ detect.Output) bool { return true })
 	}
 }
+
+// A job that runs at its time each night is held back once it was seen three times, says so, and anything else of the same series
+// is told as before.
+func TestNightlyJobIsRoutine(t *testing.T) {
+	a := newApp(t, t.TempDir(), "")
+	e := a.gate.engine.Load()
+	labels := labelsOf("__name__", "cpu_seconds", "pod", "batch-0")
+	start := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	told := map[int]bool{}
+	for i := range 9 * 1440 {
+		at := start.Add(time.Duration(i) * time.Minute)
+		v := 100 + float64(i*7919%13)
+		if m := i % 1440; m >= 120 && m < 160 {
+			v += 300
+		}
+		if i >= 8*1440+600 && i < 8*1440+620 { // from ten on the last day
+			v += 2000
+		}
+		app := e.Appender()
+		app.Append(labels, 0, []ingest.Sample{{T: at.UnixMilli(), V: v}})
+		app.Commit()
+		e.SetNow(at.UnixMilli())
+		a.allow.learnRoutines(e.ForEach, at.UnixMilli())
+		a.allow.adjust(e.ForEach, at.UnixMilli())(func(_ []ingest.Label, o detect.Output) bool {
+			if o.Score > 1 {
+				told[i/1440*24+i%1440/60] = true
+			}
+			return true
+		})
+	}
+	require.True(t, told[2], "the first night is news")
+	for day := 4; day < 9; day++ {
+		require.False(t, told[day*24+2], "night %d", day)
+	}
+	require.True(t, told[8*24+10], "another time is news")
+}

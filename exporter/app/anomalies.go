@@ -179,7 +179,11 @@ func (v *anomaliesView) worst(match *selection, limit int) anomalies {
 		a := newAnomaly(s.labels, s.out, v.detector)
 		v.explain(&a, s, around[placeOf(s.labels)])
 		why := v.judge.Explain(s.labels)
-		if _, by := v.show(s.labels, s.out); by != "" {
+		switch _, by := v.show(s.labels, s.out); by {
+		case "":
+		case string(allowance.KindRoutine):
+			why.Why = append(why.Why, allowance.RoutineReason())
+		default:
 			why.Why = append(why.Why, allowance.Reason{Kind: kindContext, Factor: 1, Text: by + " moved with it"})
 		}
 		if len(why.Why) > 0 {
@@ -198,6 +202,9 @@ const kindContext allowance.Kind = "context"
 func (v *anomaliesView) show(labels []ingest.Label, o detect.Output) (shown detect.Output, explainedBy string) {
 	if factor, _ := v.judge.Factor(labels); factor != 1 {
 		o = eased(o, factor)
+	}
+	if o.Score > 1 && isRoutine(v.judge, labels, o) {
+		return eased(o, o.Score/routineScore), string(allowance.KindRoutine)
 	}
 	if v.groups == nil {
 		return o, ""

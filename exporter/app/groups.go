@@ -77,6 +77,7 @@ func (a *App) tickGroups(now time.Time) {
 		return
 	}
 	each := a.allow.adjust(a.gate.engine.Load().ForEach, now.UnixMilli())
+	a.allow.learnRoutines(a.gate.engine.Load().ForEach, now.UnixMilli())
 	a.groups.watch.Load().Tick(now.UnixMilli(), each)
 	a.limits.look(each, a.gate.engine.Load().Class)
 }

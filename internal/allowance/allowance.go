@@ -26,7 +26,7 @@ const (
 )
 
 // Kinds lists them.
-func Kinds() []Kind { return []Kind{KindFeedback, KindMaintenance, KindRollout} }
+func Kinds() []Kind { return []Kind{KindFeedback, KindMaintenance, KindRollout, KindRoutine} }
 
 // Options bound a Book. The zero value is not useful: start from Defaults.
 type Options struct {
@@ -77,13 +77,16 @@ type Book struct {
 	markers map[Workload]marker
 	seen    map[Workload]generation
 	changed uint64
+
+	routines map[uint64]*routine
+	forgot   int64 // Unix ms at which room was last made among them
 }
 
 // New makes an empty book.
 func New(o Options) *Book {
 	return &Book{
 		opts: o, classes: map[string]*class{}, metrics: map[string]int{}, byID: map[string]*class{},
-		markers: map[Workload]marker{}, seen: map[Workload]generation{},
+		markers: map[Workload]marker{}, seen: map[Workload]generation{}, routines: map[uint64]*routine{},
 	}
 }
 
@@ -121,7 +124,7 @@ func (b *Book) At(now int64) *Judge {
 	for _, m := range b.markers {
 		j.markers = j.markers || m.covers(now)
 	}
-	if len(j.windows) == 0 && !j.markers && len(b.classes) == 0 {
+	if len(j.windows) == 0 && !j.markers && len(b.classes) == 0 && len(b.routines) == 0 {
 		return nil
 	}
 	return j
