@@ -163,7 +163,8 @@ func (p *patterns) request(now time.Time) (logquery.Request, error) {
 	if !q.Window.From.Before(q.Window.To) {
 		return q, fmt.Errorf("the window %s is empty", q.Window)
 	}
-	return q, p.requestCompare(&q)
+	err := p.requestCompare(&q)
+	return q, err
 }
 
 func (p *patterns) requestCompare(q *logquery.Request) error {

@@ -161,11 +161,12 @@ func textSource(files []string, std stdio, twice bool) (src logquery.Text) {
 	}
 	for _, path := range files {
 		f := logquery.TextFile{Name: path}
-		if path == "-" {
+		pipe := path == "-" || path == "" // the parser makes "" of a dash that ends the line
+		if pipe {
 			f.Name = "standard input"
 		}
 		f.Open = func() (io.ReadCloser, error) {
-			if path == "-" && twice {
+			if pipe && twice {
 				return nil, errors.New("a pipe can be read once, and --compare reads twice: give a file")
 			}
 			in, err := openInput(path, std)
