@@ -21,6 +21,7 @@ type watch struct {
 	oldAlerts map[string]bool // by fingerprint and start
 
 	scored    bool
+	explained map[string]bool // explanations that were told, by series
 	alerts    map[string]bool // fingerprints of new ones
 	incidents map[string]bool
 	tickets   map[string]bool
@@ -29,7 +30,7 @@ type watch struct {
 func newWatch(ctx context.Context, o Options) (*watch, error) {
 	w := &watch{
 		Options: o, oldScores: map[string]bool{}, oldAlerts: map[string]bool{},
-		alerts: map[string]bool{}, incidents: map[string]bool{}, tickets: map[string]bool{},
+		explained: map[string]bool{}, alerts: map[string]bool{}, incidents: map[string]bool{}, tickets: map[string]bool{},
 	}
 	scores, err := o.Stack.Query(ctx, "anomaly_score{"+watched+"} > 1")
 	if err != nil {
@@ -72,7 +73,7 @@ func (w *watch) run(ctx context.Context) error {
 		}
 		// A busy machine may answer late; the next look will tell.
 		if last = w.look(ctx); last == nil && w.missing() == "" {
-			w.say("score, alert, incident and ticket were seen")
+			w.say("score, explanation, alert, incident and ticket were seen")
 			return nil
 		}
 	}
@@ -84,7 +85,7 @@ func (w *watch) missing() string {
 	for _, step := range []struct {
 		name string
 		seen bool
-	}{{"score", w.scored}, {"alert", len(w.alerts) > 0}, {"incident", len(w.incidents) > 0}, {"ticket", len(w.tickets) > 0}} {
+	}{{"score", w.scored}, {"explanation", len(w.explained) > 0}, {"alert", len(w.alerts) > 0}, {"incident", len(w.incidents) > 0}, {"ticket", len(w.tickets) > 0}} {
 		if !step.seen {
 			names = append(names, "no "+step.name)
 		}
@@ -94,6 +95,9 @@ func (w *watch) missing() string {
 
 func (w *watch) look(ctx context.Context) error {
 	if err := w.lookForScores(ctx); err != nil {
+		return err
+	}
+	if err := w.lookForWords(ctx); err != nil {
 		return err
 	}
 	if err := w.lookForAlerts(ctx); err != nil {
@@ -112,6 +116,24 @@ func (w *watch) lookForScores(ctx context.Context) error {
 			w.oldScores[name] = true
 			w.scored = true
 			w.say("score    %.1f  %s%s", s.Value, s.Labels["metric"], s.Name("__name__", "metric"))
+		}
+	}
+	return nil
+}
+
+// lookForWords tells why the exporter finds a series unusual, once a series.
+func (w *watch) lookForWords(ctx context.Context) error {
+	if !w.scored {
+		return nil // what is unusual already is not ours
+	}
+	all, err := w.Stack.Anomalies(ctx, "{"+strings.Replace(watched, "metric=~", "__name__=~", 1)+"}")
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		if key := (stack.Series{Labels: a.Labels}).Name(); !w.explained[key] {
+			w.explained[key] = true
+			w.say("why      %s", a.Explanation)
 		}
 	}
 	return nil

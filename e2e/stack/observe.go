@@ -86,6 +86,22 @@ func (s State) Alerts(ctx context.Context) ([]Alert, error) {
 	return alerts, err
 }
 
+// Anomaly is what the exporter says of a series that is anomalous.
+type Anomaly struct {
+	Labels      map[string]string `json:"labels"`
+	Score       float64           `json:"score"`
+	Explanation string            `json:"explanation"`
+}
+
+// Anomalies are those of the exporter that match a selector, worst first.
+func (s State) Anomalies(ctx context.Context, match string) ([]Anomaly, error) {
+	var answer struct {
+		Anomalies []Anomaly `json:"anomalies"`
+	}
+	err := getJSON(ctx, s.URL(Exporter)+"/api/v1/anomalies?"+url.Values{"match[]": {match}}.Encode(), &answer)
+	return answer.Anomalies, err
+}
+
 // Incidents are the newest ones that the receiver lists, a page of them.
 func (s State) Incidents(ctx context.Context) ([]incidentapi.Incident, error) {
 	client, err := incidentapi.New(incidentapi.Options{URL: s.URL(Receiver)})

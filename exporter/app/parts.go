@@ -53,11 +53,7 @@ func (a *App) build(c Config, old *parts) (next *parts, err error) {
 	if next.selection, err = newSelection(c.Detection.Keep, c.Detection.Drop); err != nil {
 		return nil, fmt.Errorf("detection: %w", err)
 	}
-	set, err := c.Detection.set()
-	if err != nil {
-		return nil, fmt.Errorf("detection: %w", err)
-	}
-	if next.selection.ignored, err = newIgnored(set); err != nil {
+	if next.selection.ignored, err = newIgnored(&c); err != nil {
 		return nil, err
 	}
 	if next.analysis, err = newAnalysis(c.Analysis, a.analyses); err != nil {

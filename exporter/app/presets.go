@@ -149,7 +149,17 @@ type ignored struct {
 // mostNames bounds how many metric names are remembered; further ones are looked at again each time.
 const mostNames = 100_000
 
-func newIgnored(set *preset.Set) (*ignored, error) {
+// newIgnored returns what is not worth a model: what files and patterns say, and, where the queries of the presets are asked, what
+// those make superfluous. Without the queries that would leave the processors unwatched.
+func newIgnored(c *Config) (*ignored, error) {
+	d := c.Detection
+	if !d.AskPresets || len(c.PromQL.Servers) == 0 {
+		d.Presets = nil
+	}
+	set, err := d.set()
+	if err != nil {
+		return nil, fmt.Errorf("detection: %w", err)
+	}
 	g := &ignored{set: set}
 	for class := range set.Classes() {
 		e, ok := set.Entry(class)

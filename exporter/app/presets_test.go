@@ -77,3 +77,17 @@ func TestPresetFiles(t *testing.T) {
 	require.ErrorContains(t, err, "mine.yaml")
 	require.ErrorContains(t, err, "direction")
 }
+
+// What presets think superfluous is left out only where their queries are asked.
+func TestIgnoredByPresets(t *testing.T) {
+	cpu := labelsOf("__name__", "node_cpu_seconds_total", "cpu", "0", "instance", "a", "mode", "idle")
+	f := func(config string, want bool) {
+		t.Helper()
+		a := newApp(t, t.TempDir(), config)
+		require.Equal(t, want, a.parts.Load().selection.takes(cpu))
+	}
+	f("", true)
+	f("detection: {ask_presets: true}", true)
+	f("detection: {ask_presets: true}\npromql: {servers: [{url: 'http://127.0.0.1:1', queries: [{name: q, expr: up}]}]}", false)
+	f("detection: {patterns: [{name: cpu, means: cpu, as: ignore, match: node_cpu_seconds_total}]}", false)
+}
