@@ -63,7 +63,7 @@ func newLogs(c Logs, reg prometheus.Registerer, now func() time.Time) *logs {
 func (l *logs) configure(c Logs, rules patternrules.File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	anew := !slices.Equal(l.config.GroupBy, c.GroupBy) || l.config.MaxPatterns != c.MaxPatterns || c.MaxGroups < len(l.groups)
+	anew := !slices.Equal(l.config.GroupBy, c.GroupBy) || l.config.MaxPatterns != c.MaxPatterns || c.MaxGroups < l.config.MaxGroups && len(l.groups) > c.MaxGroups
 	l.config = c
 	l.watch.SetOptions(c.watched())
 	l.rules, l.pins = patternrules.New(rules), rules.Pins()

@@ -11,12 +11,17 @@ func readTime(s string) (n int, ms int64) {
 		return 0, 0
 	}
 	if classes[s[0]]&isDigit != 0 {
-		for _, read := range [...]func(string) (int, int64){readISO, readDayMonthYear, readShortDate, readEpoch, readClockOnly} {
+		for _, read := range [...]func(string) (int, int64){readISO, readDayMonthYear, readMailDate, readShortDate, readEpoch, readClockOnly} {
 			if n, ms = read(s); n > 0 {
 				return n, ms
 			}
 		}
 		return 0, 0
+	}
+	if len(s) > 20 && s[3] == ',' && s[4] == ' ' && isCalendarWord(s[:3]) {
+		if n, ms = readMailDate(s[5:]); n > 0 {
+			return 5 + n, ms
+		}
 	}
 	return readSyslogDate(s)
 }
@@ -165,6 +170,26 @@ func readDayMonthYear(s string) (int, int64) {
 	}
 	zn, offset := readZone(s[12+n:])
 	return 12 + n + zn, time.Date(year, months[s[3:6]], day, h, m, sec, nanos, time.UTC).UnixMilli() - int64(offset)*1000
+}
+
+// readMailDate reads 02 Jan 2006 15:04:05 with a zone behind, as mails and HTTP have it;
+// a zone that is a name is read as UTC.
+func readMailDate(s string) (int, int64) {
+	day, ok := digits(s, 0, 2)
+	if !ok || len(s) < 20 || s[2] != ' ' || s[6] != ' ' || months[s[3:6]] == 0 || s[11] != ' ' {
+		return 0, 0
+	}
+	year, ok := digits(s, 7, 4)
+	n, h, m, sec, nanos := readClock(s[12:])
+	if !ok || n == 0 {
+		return 0, 0
+	}
+	i := 12 + n
+	zn, offset := readZone(s[i:])
+	if zn == 0 && len(s) >= i+4 && s[i] == ' ' && isCalendarWord(s[i+1:i+4]) && months[s[i+1:i+4]] == 0 {
+		zn = 4
+	}
+	return i + zn, time.Date(year, months[s[3:6]], day, h, m, sec, nanos, time.UTC).UnixMilli() - int64(offset)*1000
 }
 
 // readShortDate reads 01-02 15:04:05.000 and 06/01/02 15:04:05.

@@ -231,7 +231,7 @@ func (w *Watch) place(s *stream, nowMs int64, unknown []*logmine.Pattern) {
 		t.see(p)
 	}
 	if w.tracks > w.o.MaxTracks {
-		w.forget(w.o.MaxTracks / 10)
+		w.forget(w.tracks - w.o.MaxTracks + w.o.MaxTracks/10)
 	}
 }
 
