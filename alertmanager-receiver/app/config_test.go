@@ -113,7 +113,7 @@ func keys(t reflect.Type, path string) []string {
 		if ft.Kind() == reflect.Pointer {
 			ft = ft.Elem()
 		}
-		if ft.Kind() == reflect.Struct && !regexp.MustCompile("/ticket/|prometheus/common").MatchString(ft.PkgPath()) { // a tracker has a page of its own, as has an HTTP client
+		if ft.Kind() == reflect.Struct && !regexp.MustCompile("/ticket/|prometheus/common|^time$").MatchString(ft.PkgPath()) { // a tracker has a page of its own, as has an HTTP client
 			out = append(out, keys(ft, p)...)
 			continue
 		}

@@ -27,6 +27,10 @@ func toAPI(inc incident.Incident, links report.Links) incidentapi.Incident {
 	if c := inc.RootCause; c.Entity != "" || c.Alertname != "" {
 		out.RootCause = &incidentapi.RootCause{Entity: c.Entity, Alertname: c.Alertname, Confidence: c.Confidence}
 	}
+	out.Causes = make([]incidentapi.Cause, 0, len(inc.Causes))
+	for _, c := range inc.Causes {
+		out.Causes = append(out.Causes, incidentapi.Cause{RootCause: incidentapi.RootCause{Entity: c.Entity, Alertname: c.Alertname, Confidence: c.Confidence}, Why: c.Why})
+	}
 	for _, t := range inc.Tickets {
 		out.Tickets = append(out.Tickets, incidentapi.Ticket{Tracker: t.Tracker, Key: t.Key, URL: t.URL, Status: t.Status})
 	}

@@ -83,6 +83,7 @@ const (
 	navOutbox     = "Outbox"
 	navPolicy     = "Policy"
 	navAudit      = "Audit"
+	navNoise      = "Noise"
 )
 
 // frame makes the common part; depth is how many folders the page lies below the root.
@@ -95,8 +96,8 @@ func (g *pages) frame(head, current string, depth int, p principal) page {
 	if out.Version == "" {
 		out.Version = "(unversioned build)"
 	}
-	for _, n := range []navItem{{root, navIncidents, false}, {root + "suppressed", navSuppressed, false}, {root + "outbox", navOutbox, false}, {root + "policy", navPolicy, false}, {root + "audit", navAudit, false}} {
-		if (n.Text == navOutbox || n.Text == navPolicy || n.Text == navAudit) && p.scoped() {
+	for _, n := range []navItem{{root, navIncidents, false}, {root + "suppressed", navSuppressed, false}, {root + "outbox", navOutbox, false}, {root + "noise", navNoise, false}, {root + "policy", navPolicy, false}, {root + "audit", navAudit, false}} {
+		if p.scoped() && n.Text != navIncidents && n.Text != navSuppressed {
 			continue
 		}
 		n.Current = n.Text == current

@@ -90,6 +90,7 @@ type server struct {
 	decide  decider
 	tasks   tasks
 	audit   auditLog
+	noise   noiseLog
 	tickets localTickets
 	ledger  ledger
 
@@ -149,6 +150,7 @@ func (s *server) routes(mux *http.ServeMux) {
 	mux.Handle("POST /api/v1/policy/killswitch", s.need(RoleApprover, s.unscoped(s.serveSwitch)))
 	mux.Handle("GET /api/v1/alerts", s.need(RoleViewer, s.serveAlerts))
 	mux.Handle("GET /api/v1/audit", s.need(RoleViewer, s.unscoped(s.serveAudit)))
+	mux.Handle("GET /api/v1/noise", s.need(RoleViewer, s.unscoped(s.serveNoise)))
 	mux.Handle("GET /api/v1/outbox", s.need(RoleViewer, s.unscoped(s.serveTasks)))
 	mux.Handle("POST /api/v1/outbox/{id}/replay", s.need(RoleApprover, s.unscoped(s.serveReplay)))
 	mux.Handle("GET /api/v1/aside", s.need(RoleAdmin, s.unscoped(s.serveAside)))
@@ -163,6 +165,7 @@ func (s *server) routes(mux *http.ServeMux) {
 	mux.Handle("GET /outbox", s.need(RoleViewer, s.unscoped(s.pageOutbox)))
 	mux.Handle("POST /outbox/{id}/replay", s.need(RoleApprover, s.unscoped(s.pageReplay)))
 	mux.Handle("GET /api/v1/events", s.need(RoleViewer, s.serveEvents))
+	mux.Handle("GET /noise", s.need(RoleViewer, s.unscoped(s.pageNoise)))
 	mux.Handle("GET /audit", s.need(RoleViewer, s.unscoped(s.pageAudit)))
 	mux.HandleFunc("GET /login", s.pageLogin)
 	mux.HandleFunc("POST /login", s.serveLogin)

@@ -121,6 +121,13 @@ type RootCause struct {
 	Confidence float64 `json:"confidence"`
 }
 
+// A Cause is one of the likeliest causes of an incident.
+type Cause struct {
+	RootCause
+	// Why in words.
+	Why string `json:"why"`
+}
+
 // An Event is a line in the timeline of an incident.
 type Event struct {
 	IncidentID string    `json:"-"`
@@ -170,6 +177,8 @@ type Incident struct {
 	// Labels are the labels that say where it is (cluster, namespace, service).
 	Labels    map[string]string `json:"labels"`
 	RootCause RootCause         `json:"rootCause"`
+	// Causes are the likeliest, at most five, the first being RootCause.
+	Causes []Cause `json:"causes,omitempty"`
 	// Firing and Total count its alerts; they hold also when Alerts is not loaded.
 	Firing int `json:"firing"`
 	Total  int `json:"total"`

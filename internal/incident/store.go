@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/portent-dev/portent/internal/audit"
+	"github.com/portent-dev/portent/internal/noise"
 )
 
 // What callers branch on. Errors of a store wrap them and say more.
@@ -151,6 +152,8 @@ type Change struct {
 	Records []audit.Entry
 	// Feedback replaces what was said of the same incidents.
 	Feedback []Feedback
+	// Noise is added to what was counted of those days and rules before.
+	Noise []noise.Count
 	// Done are the ids of the notifications that this change comes from.
 	Done []int64
 	// Aside are notifications that cannot be processed, with the reason. They no
@@ -160,7 +163,7 @@ type Change struct {
 
 // Empty reports whether the change writes nothing.
 func (c Change) Empty() bool {
-	return len(c.Incidents)+len(c.Alerts)+len(c.Events)+len(c.Tasks)+len(c.Records)+len(c.Feedback)+len(c.Done)+len(c.Aside) == 0
+	return len(c.Incidents)+len(c.Alerts)+len(c.Events)+len(c.Tasks)+len(c.Records)+len(c.Feedback)+len(c.Noise)+len(c.Done)+len(c.Aside) == 0
 }
 
 // TaskKind is what is to be done to a ticket.

@@ -50,7 +50,8 @@ type Incident struct {
 	EndedAt   *time.Time `json:"endedAt"` // null while open
 	UpdatedAt time.Time  `json:"updatedAt"`
 
-	RootCause *RootCause `json:"rootCause"` // null when none is known
+	RootCause *RootCause `json:"rootCause"`        // null when none is known
+	Causes    []Cause    `json:"causes,omitempty"` // the likeliest, at most five, the first being the root cause
 	Tickets   []Ticket   `json:"tickets"`
 	Alerts    []Alert    `json:"alerts"`
 	Evidence  []Evidence `json:"evidence"`
@@ -68,6 +69,12 @@ type RootCause struct {
 	Entity     string  `json:"entity"`
 	Alertname  string  `json:"alertname"`
 	Confidence float64 `json:"confidence"`
+}
+
+// Cause is one of the likeliest causes, and why it is.
+type Cause struct {
+	RootCause
+	Why string `json:"why"`
 }
 
 // Ticket is one ticket in one tracker. Key is empty until the tracker has made it.

@@ -44,6 +44,9 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, c incident.Change) error 
 	if err := s.putEvents(ctx, tx, c.Events); err != nil {
 		return err
 	}
+	if err := s.putNoise(ctx, tx, c.Noise); err != nil {
+		return err
+	}
 	now := time.Now()
 	if err := s.settleDrafts(ctx, tx, c, now); err != nil {
 		return err
@@ -117,18 +120,24 @@ func putIncident(ctx context.Context, tx *sql.Tx, i incident.Incident) error {
 	if err != nil {
 		return err
 	}
+	causes := []byte("[]")
+	if len(i.Causes) > 0 {
+		if causes, err = json.Marshal(i.Causes); err != nil {
+			return err
+		}
+	}
 	args := []any{
 		i.ID, text(i.Key), i.Version + 1, string(i.Status), string(i.Severity), text(i.Title), text(i.Summary), nano(i.StartedAt), nano(i.EndedAt),
 		nano(i.UpdatedAt), nano(i.ToldAt), labels(i.Labels), text(i.RootCause.Entity), text(i.RootCause.Alertname), i.RootCause.Confidence,
-		i.Firing, i.Total, text(string(trackers)), flag(i.Pinned), i.MergedInto, nano(time.Now()),
+		i.Firing, i.Total, text(string(trackers)), flag(i.Pinned), i.MergedInto, text(string(causes)), nano(time.Now()),
 	}
 	if i.Version == 0 {
 		return one("incident " + i.ID)(tx.ExecContext(ctx, `INSERT INTO incidents (`+incidentColumns+`, touched_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`, args...))
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`, args...))
 	}
 	return one("incident " + i.ID)(tx.ExecContext(ctx, `UPDATE incidents SET ckey = $2, version = $3, status = $4, severity = $5, title = $6, summary = $7,
 		started_at = $8, ended_at = $9, updated_at = $10, told_at = $11, labels = $12, cause_entity = $13, cause_alertname = $14, cause_confidence = $15,
-		firing = $16, total = $17, trackers = $18, pinned = $19, merged_into = $20, touched_at = $21 WHERE id = $1 AND version = $22`, append(args, i.Version)...))
+		firing = $16, total = $17, trackers = $18, pinned = $19, merged_into = $20, causes = $21, touched_at = $22 WHERE id = $1 AND version = $23`, append(args, i.Version)...))
 }
 
 // flag is a bool as it is kept.

@@ -12,7 +12,7 @@ import (
 )
 
 const incidentColumns = `id, ckey, version, status, severity, title, summary, started_at, ended_at, updated_at, told_at,
-	labels, cause_entity, cause_alertname, cause_confidence, firing, total, trackers, pinned, merged_into`
+	labels, cause_entity, cause_alertname, cause_confidence, firing, total, trackers, pinned, merged_into, causes`
 
 func scanIncidents(rows *sql.Rows, err error) ([]incident.Incident, error) {
 	if err != nil {
@@ -23,10 +23,10 @@ func scanIncidents(rows *sql.Rows, err error) ([]incident.Incident, error) {
 	for rows.Next() {
 		var i incident.Incident
 		var started, ended, updated, told int64
-		var ls, trackers string
+		var ls, trackers, causes string
 		var pinned int
 		if err := rows.Scan(&i.ID, &i.Key, &i.Version, &i.Status, &i.Severity, &i.Title, &i.Summary, &started, &ended, &updated, &told,
-			&ls, &i.RootCause.Entity, &i.RootCause.Alertname, &i.RootCause.Confidence, &i.Firing, &i.Total, &trackers, &pinned, &i.MergedInto); err != nil {
+			&ls, &i.RootCause.Entity, &i.RootCause.Alertname, &i.RootCause.Confidence, &i.Firing, &i.Total, &trackers, &pinned, &i.MergedInto, &causes); err != nil {
 			return nil, err
 		}
 		i.StartedAt, i.EndedAt, i.UpdatedAt, i.ToldAt = fromNano(started), fromNano(ended), fromNano(updated), fromNano(told)
@@ -35,6 +35,11 @@ func scanIncidents(rows *sql.Rows, err error) ([]incident.Incident, error) {
 		}
 		if err := json.Unmarshal([]byte(trackers), &i.Trackers); err != nil {
 			return nil, fmt.Errorf("%w: trackers of incident %s: %w", incident.ErrDamaged, i.ID, err)
+		}
+		if causes != "[]" {
+			if err := json.Unmarshal([]byte(causes), &i.Causes); err != nil {
+				return nil, fmt.Errorf("%w: causes of incident %s: %w", incident.ErrDamaged, i.ID, err)
+			}
 		}
 		i.Pinned = pinned != 0
 		out = append(out, i)

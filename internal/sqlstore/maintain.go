@@ -37,6 +37,9 @@ var retained = []retention{
 	{"object_events", func(Options) time.Duration { return keepObjectEvents }, []string{
 		`DELETE FROM object_events WHERE uid IN (SELECT uid FROM object_events WHERE at < $1 LIMIT $2)`,
 	}},
+	{"noise", func(o Options) time.Duration { return o.KeepIncidents }, []string{
+		`DELETE FROM noise WHERE day IN (SELECT DISTINCT day FROM noise WHERE day < $1 ORDER BY day LIMIT $2)`,
+	}},
 	{"incidents", func(o Options) time.Duration { return o.KeepIncidents }, []string{
 		`DELETE FROM alerts WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM timeline WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,

@@ -5,19 +5,20 @@ import (
 	"github.com/portent-dev/portent/internal/incident"
 )
 
-// cause names the likeliest cause of an incident. The confidence is the share of
+// causes ranks what may have caused an incident, the likeliest first. The confidence is the share of
 // the belief that the ranking has in the name, but never more than what such
 // rankings are right in practice.
-func (t *Triage) cause(g *group) incident.RootCause {
+func (t *Triage) causes(g *group) []incident.Cause {
 	as := make([]correlate.Alert, len(g.members))
 	for i, k := range g.members {
 		as[i] = t.correlated(k)
 	}
 	cs := t.cor.Causes(as)
-	if len(cs) == 0 {
-		return incident.RootCause{}
+	out := make([]incident.Cause, len(cs))
+	for i, c := range cs {
+		out[i] = incident.Cause{RootCause: incident.RootCause{Entity: c.Entity, Alertname: c.Name, Confidence: min(c.Share, maxConfidence)}, Why: c.Why}
 	}
-	return incident.RootCause{Entity: cs[0].Entity, Alertname: cs[0].Name, Confidence: min(cs[0].Share, maxConfidence)}
+	return out
 }
 
 // maxConfidence: of the generated incidents that it was not fitted on, the

@@ -57,6 +57,9 @@ func (m *metrics) rules(p Policy) {
 	for _, r := range p.Suppress {
 		m.matches.WithLabelValues(r.Name)
 	}
+	for _, w := range p.Maintenance {
+		m.matches.WithLabelValues(w.Name)
+	}
 }
 
 // update counts what was committed since the last call.

@@ -33,6 +33,9 @@ type Policy struct {
 	// Suppress keeps alerts out of incidents; the first rule that matches counts.
 	Suppress []SuppressRule `yaml:"suppress" json:"suppress"`
 
+	// Maintenance keeps alerts out while people work on what they are about.
+	Maintenance []Window `yaml:"maintenance" json:"maintenance,omitempty"`
+
 	// ScopeLabels separate what must never share an incident. NamespaceLabels and
 	// ServiceLabels name what is affected, the first that is there counts: on
 	// alerts from exporters the subject is in exported_namespace, and namespace
@@ -85,6 +88,17 @@ type SuppressRule struct {
 	Evidence bool `yaml:"evidence,omitempty" json:"evidence,omitempty"`
 }
 
+// A Window keeps alerts that are told of within it, and match all its matchers, out of
+// incidents. That alerts of open incidents end still counts, and an alert that
+// outlives the window is judged anew with the first notice after it.
+type Window struct {
+	Name     string    `yaml:"name" json:"name"`
+	Matchers []string  `yaml:"matchers" json:"matchers"`
+	Starts   time.Time `yaml:"starts" json:"starts"`
+	Ends     time.Time `yaml:"ends" json:"ends"`
+	Reason   string    `yaml:"reason" json:"reason"`
+}
+
 // DefaultPolicy suits Prometheus with the usual rules and Alertmanager with its
 // default intervals: repeat_interval 4h (alert_ttl is three of them),
 // group_interval 5m (a copy that a peer or a retry delays comes within three).
@@ -108,6 +122,7 @@ func DefaultPolicy() Policy {
 			{Name: "none", Matchers: []string{`severity="none"`}, Reason: "severity is none"},
 			{Name: "info", Matchers: []string{`severity=~"info|information|notice|debug"`}, Reason: "informational", Evidence: true},
 		},
+		Maintenance:       []Window{},
 		ScopeLabels:       []string{"tenant", "cluster"},
 		NamespaceLabels:   []string{"exported_namespace", "namespace", "kubernetes_namespace"},
 		ServiceLabels:     []string{"exported_service", "service", "app", "app_kubernetes_io_name", "deployment", "statefulset", "daemonset", "exported_job", "job"},
@@ -144,6 +159,7 @@ func (p Policy) memory() time.Duration {
 type compiled struct {
 	Policy
 	suppress []amlabels.Matchers
+	windows  []amlabels.Matchers
 	version  string // of the policy, for the audit chain
 }
 
@@ -200,6 +216,21 @@ func (p Policy) compile() (compiled, error) {
 		}
 		c.suppress = append(c.suppress, m)
 	}
+	for i, w := range p.Maintenance {
+		key := fmt.Sprintf("maintenance[%d]", i)
+		if w.Name == "" || names[w.Name] {
+			invalid(key+".name", "got %q, want a name that no other rule or window has", w.Name)
+		}
+		names[w.Name] = true
+		if w.Starts.IsZero() || !w.Ends.After(w.Starts) {
+			invalid(key+".ends", "got %s to %s, want starts, and ends after it, as in 2026-11-22T22:00:00Z", w.Starts, w.Ends)
+		}
+		m, err := matchers(w.Matchers)
+		if err != nil {
+			invalid(key+".matchers", "%w", err)
+		}
+		c.windows = append(c.windows, m)
+	}
 	b, err := json.Marshal(p) // map keys come out sorted
 	if err != nil {
 		errs = append(errs, err)
@@ -224,11 +255,17 @@ func matchers(texts []string) (amlabels.Matchers, error) {
 	return out, nil
 }
 
-// suppressed returns the first rule that matches.
-func (c compiled) suppressed(labels map[string]string) (SuppressRule, bool) {
+// keepsOut returns the first window of maintenance, or else the first rule, that keeps an
+// alert out at a time.
+func (c compiled) keepsOut(labels map[string]string, at time.Time) (SuppressRule, bool) {
 	ls := make(model.LabelSet, len(labels))
 	for k, v := range labels {
 		ls[model.LabelName(k)] = model.LabelValue(v)
+	}
+	for i, ms := range c.windows {
+		if w := c.Maintenance[i]; !at.Before(w.Starts) && at.Before(w.Ends) && ms.Matches(ls) {
+			return SuppressRule{Name: w.Name, Reason: inMaintenance + w.Reason}, true
+		}
 	}
 	for i, ms := range c.suppress {
 		if ms.Matches(ls) {
@@ -247,3 +284,6 @@ func (c compiled) severity(labels map[string]string) incident.Severity {
 	}
 	return c.DefaultSeverity
 }
+
+// inMaintenance begins the reason of what a window keeps out.
+const inMaintenance = "maintenance: "

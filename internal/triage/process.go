@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/portent-dev/portent/internal/alert"
 	"github.com/portent-dev/portent/internal/audit"
 	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/noise"
 )
 
 // A batch is the change that is being made.
@@ -23,7 +25,8 @@ type batch struct {
 	events   map[string]int // of incidents
 	rules    map[string]int
 	hidden   int
-	waiting  []*known // for an incident
+	waiting  []*known                     // for an incident
+	noise    map[noise.Count]*noise.Count // by what names it
 	settled  time.Time
 }
 
@@ -164,7 +167,7 @@ func (t *Triage) find(fingerprint string, start time.Time) int {
 }
 
 func (t *Triage) begin() {
-	t.batch = &batch{outcomes: map[string]int{}, events: map[string]int{}, rules: map[string]int{}}
+	t.batch = &batch{outcomes: map[string]int{}, events: map[string]int{}, rules: map[string]int{}, noise: map[noise.Count]*noise.Count{}}
 }
 
 // observe judges the alerts of one notification.
@@ -173,6 +176,7 @@ func (t *Triage) observe(d decoded) {
 	if t.now.IsZero() {
 		t.now = d.ReceivedAt // nothing but times in the far future was ever seen
 	}
+	t.heard(d.Alerts)
 	groups := map[*group]bool{}
 	for _, a := range d.Alerts {
 		k := t.judge(d, a)
@@ -199,8 +203,11 @@ func (t *Triage) judge(d decoded, a alert.Alert) *known {
 		return t.ended(d, a, i)
 	}
 	if i >= 0 && ks[i].Status == incident.AlertFiring {
-		t.count(outcomeRepeated)
 		t.hear(ks[i], d, a)
+		if t.outlived(ks[i]) {
+			return ks[i]
+		}
+		t.count(outcomeRepeated)
 		return ks[i]
 	}
 	over := endedAfter(ks, a.StartsAt)
@@ -228,6 +235,19 @@ func (t *Triage) judge(d decoded, a alert.Alert) *known {
 		t.put(k)
 		return k
 	}
+}
+
+// outlived judges an alert anew that fires on after the maintenance which kept it out.
+func (t *Triage) outlived(k *known) bool {
+	if k.group != nil || k.IncidentID != "" || !strings.Contains(k.Why, ": "+inMaintenance) {
+		return false
+	}
+	if _, ok := t.policy.keepsOut(k.Labels, t.now); ok {
+		return false
+	}
+	t.forget(k)
+	t.put(k)
+	return true
 }
 
 // endedAfter returns the firing that was told to be over last, if that was not
@@ -406,9 +426,10 @@ func (t *Triage) leave(k *known) {
 // put takes in a new alert: kept out by a rule, or left to the correlator.
 func (t *Triage) put(k *known) {
 	t.changed(k)
-	if rule, ok := t.policy.suppressed(k.Labels); ok {
+	if rule, ok := t.policy.keepsOut(k.Labels, t.now); ok {
 		t.count(outcomeSuppressed)
 		t.batch.rules[rule.Name]++
+		t.ruleOf(k.Labels, rule.Name).Alerts++
 		k.IncidentID, k.Why = "", "kept out by rule "+rule.Name+": "+rule.Reason
 		t.remember(k)
 		if rule.Evidence {
@@ -418,6 +439,7 @@ func (t *Triage) put(k *known) {
 		}
 		return
 	}
+	t.ruleOf(k.Labels, "").Alerts++
 	t.cor.Add(t.correlated(k))
 	t.await(k)
 }
@@ -471,6 +493,7 @@ func (t *Triage) open(k *known, p place) *group {
 	}
 	t.incidents[g.ID] = g
 	t.batch.events[incident.EventOpened]++
+	t.ruleOf(k.Labels, "").Incidents++
 	return g
 }
 

@@ -170,7 +170,10 @@ func (t *Triage) measure(g *group) (joined int) {
 	g.ticketAt = t.ticketAt(g)
 	if t.worthWords(g) {
 		if g.reshaped { // it goes by starts, not by ends
-			g.RootCause = t.cause(g)
+			g.Causes, g.RootCause = t.causes(g), incident.RootCause{}
+			if len(g.Causes) > 0 {
+				g.RootCause = g.Causes[0].RootCause
+			}
 		}
 		g.measured, g.reshaped = len(g.members), false
 		inc := g.snapshot()
@@ -272,6 +275,7 @@ func (t *Triage) file(g *group) {
 		}
 		g.Trackers = append(slices.Clip(g.Trackers), tracker)
 		t.create(g, inc, tracker)
+		t.ruleOf(g.first().Labels, "").Tickets++
 		if first {
 			t.told(g)
 		}
@@ -314,6 +318,7 @@ func (t *Triage) task(g *group, tracker string, kind incident.TaskKind, payload 
 // finish returns the change of the batch.
 func (t *Triage) finish() incident.Change {
 	c := t.batch.change
+	c.Noise = t.batch.counted()
 	for _, k := range t.batch.written {
 		c.Alerts = append(c.Alerts, k.Alert)
 	}

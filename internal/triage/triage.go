@@ -64,6 +64,7 @@ type Triage struct {
 	loose     []*known             // evidence that is in no incident yet
 	since     map[string]time.Time // when a scope was first heard of
 	stats     stats
+	rules     seenRules
 
 	batch *batch // of the change that is being made
 }

@@ -24,6 +24,7 @@ func incidentRoundTrip(t *testing.T, s Stores) {
 	require.ErrorIs(t, err, incident.ErrNotFound)
 
 	i := NewIncident(1)
+	i.Causes = []incident.Cause{{RootCause: incident.RootCause{Entity: "shop/db", Alertname: "Down", Confidence: 0.5}, Why: "fired first"}, {Why: "it seldom fires"}}
 	ended := NewAlert(2, i.ID)
 	ended.Status, ended.EndsAt, ended.Expired, ended.ClaimedAt = incident.AlertResolved, minute(5), true, minute(9)
 	ended.StartsAt = ended.StartsAt.In(time.FixedZone("", 3600))
