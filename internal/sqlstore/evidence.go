@@ -55,26 +55,29 @@ func (s *Store) Dossier(ctx context.Context, incidentID string) (incident.Dossie
 func (s *Store) DossiersOf(ctx context.Context, incidentIDs []string) (map[string]incident.Dossier, error) {
 	out := map[string]incident.Dossier{}
 	for part := range slices.Chunk(incidentIDs, maxRows) {
-		var w where
-		inList(&w, "incident_id", part)
-		rows, err := s.r.QueryContext(ctx, `SELECT incident_id, body FROM dossiers`+w.String(), w.args...)
-		err = eachRow(rows, err, func() error {
-			var id, body string
-			if err := rows.Scan(&id, &body); err != nil {
-				return err
-			}
-			var d incident.Dossier
-			if err := json.Unmarshal([]byte(body), &d); err != nil {
-				return fmt.Errorf("%w: dossier of incident %s: %w", incident.ErrDamaged, id, err)
-			}
-			out[id] = d
-			return nil
-		})
-		if err != nil {
+		if err := s.dossiers(ctx, part, out); err != nil {
 			return nil, s.reading("dossiers", err)
 		}
 	}
 	return out, nil
+}
+
+func (s *Store) dossiers(ctx context.Context, ids []string, into map[string]incident.Dossier) error {
+	var w where
+	inList(&w, "incident_id", ids)
+	rows, err := s.r.QueryContext(ctx, `SELECT incident_id, body FROM dossiers`+w.String(), w.args...)
+	return eachRow(rows, err, func() error {
+		var id, body string
+		if err := rows.Scan(&id, &body); err != nil {
+			return err
+		}
+		var d incident.Dossier
+		if err := json.Unmarshal([]byte(body), &d); err != nil {
+			return fmt.Errorf("%w: dossier of incident %s: %w", incident.ErrDamaged, id, err)
+		}
+		into[id] = d
+		return nil
+	})
 }
 
 // PutObjectEvents stores events; the same UID again replaces what was known.
