@@ -29,8 +29,12 @@ func Cluster() []Series {
 		namespace, name, container, phase string
 		mebibytes                         float64
 	}{
-		{"shop", "cart-7f9c4d5b6-abcde", "cart", "Running", 120}, {"shop", "web-5d8f7c6b9-fghij", "web", "Running", 60},
-		{"pay", "ledger-0", "ledger", "Running", 300}, {"pay", "ledger-1", "ledger", "Pending", 0}, {"batch", "report-x1", "report", "Failed", 0}, {"batch", "report-x2", "report", "Failed", 0},
+		{"shop", "cart-7f9c4d5b6-abcde", "cart", "Running", 120},
+		{"shop", "web-5d8f7c6b9-fghij", "web", "Running", 60},
+		{"pay", "ledger-0", "ledger", "Running", 300},
+		{"pay", "ledger-1", "ledger", "Pending", 0},
+		{"batch", "report-x1", "report", "Failed", 0},
+		{"batch", "report-x2", "report", "Failed", 0},
 	} {
 		add("kube_pod_info", flat(1), "namespace", pod.namespace, "pod", pod.name, "node", "n1")
 		for _, phase := range []string{"Running", "Pending", "Failed"} {

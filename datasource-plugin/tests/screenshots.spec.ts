@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { fakeSuggestions, test } from './harness/fixtures';
+import { EVICTIONS } from './harness/questions';
 
 const IMAGES = path.join(__dirname, '..', 'src', 'img');
 
@@ -53,6 +54,22 @@ function answer() {
   return { results: { A: { status: 200, frames: [{ schema: { ...schema, fields }, data: { values } }] } } };
 }
 
+/** The answer to a question as the protocol test's golden has it, with more rows. */
+function evictions() {
+  const golden = JSON.parse(
+    readFileSync(path.join(__dirname, '..', 'protocoltest', 'testdata', 'ask-table.json'), 'utf8')
+  );
+  const { schema } = golden.frames[0];
+  schema.meta.custom.ask.answer =
+    'Evicted pods: 4 results: eu1 batch with 23, eu1 ml with 9, us1 batch with 4 and 1 more.';
+  const values = [
+    ['eu1', 'eu1', 'us1', 'us1'],
+    ['batch', 'ml', 'batch', 'search'],
+    [23, 9, 4, 1],
+  ];
+  return { results: { A: { status: 200, frames: [{ schema, data: { values } }] } } };
+}
+
 test.describe('screenshots @screenshots', () => {
   test.use({ deviceScaleFactor: 1 });
 
@@ -64,6 +81,15 @@ test.describe('screenshots @screenshots', () => {
     await page.getByTestId('result').getByText('node_load1').waitFor();
     await page.waitForLoadState('networkidle'); // icons are loaded one by one
     await page.screenshot({ path: path.join(IMAGES, 'anomalies-table.png') });
+  });
+
+  test('ask editor', async ({ page, open }) => {
+    await page.setViewportSize({ width: 1280, height: 620 });
+    await page.route('**/api/ds/query**', (route) => route.fulfill({ json: evictions() }));
+    await open({ kind: 'query', theme: 'dark', result: true, query: { refId: 'A', queryType: 'ask', ask: EVICTIONS } });
+    await page.getByTestId('result').getByText('batch').first().waitFor();
+    await page.waitForLoadState('networkidle'); // icons are loaded one by one
+    await page.screenshot({ path: path.join(IMAGES, 'ask-editor.png') });
   });
 
   test('query editor', async ({ page, open }) => {

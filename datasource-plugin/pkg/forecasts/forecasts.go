@@ -76,10 +76,7 @@ func Run(ctx context.Context, p Prometheus, r Request) (data.Frames, error) {
 		end = r.Now
 	}
 	g := r.grid(end)
-	expr, err := r.expr(g)
-	if err != nil {
-		return nil, err
-	}
+	expr := r.expr(g)
 	r.Gate.Forced = slices.Clip(r.Gate.Forced)
 	compiled, err := query.CompileAll(r.Query.Matchers)
 	if err != nil {
@@ -124,7 +121,7 @@ func (r Request) grid(end time.Time) dataplane.Grid {
 }
 
 // expr is the PromQL as it was written, or that of a metric: a counter as its rate.
-func (r Request) expr(g dataplane.Grid) (string, error) {
+func (r Request) expr(g dataplane.Grid) string {
 	rate := max(g.Step+r.Scrape, 4*r.Scrape)
 	if r.Query.Expr != "" {
 		text := r.Query.Expr
@@ -135,16 +132,16 @@ func (r Request) expr(g dataplane.Grid) (string, error) {
 			value := model.Duration(m.d.Truncate(time.Second)).String()
 			text = strings.ReplaceAll(strings.ReplaceAll(text, "${__"+m.name+"}", value), "$__"+m.name, value)
 		}
-		return text, nil
+		return text
 	}
 	sel := &parser.VectorSelector{LabelMatchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, r.Query.Metric)}}
 	if model.LegacyValidation.IsValidMetricName(r.Query.Metric) {
 		sel.Name = r.Query.Metric // else it may hold what is no name there
 	}
 	if !anomalies.IsCounter(r.Query.Metric) {
-		return sel.String(), nil
+		return sel.String()
 	}
-	return (&parser.Call{Func: parser.Functions["rate"], Args: parser.Expressions{&parser.MatrixSelector{VectorSelector: sel, Range: rate}}}).String(), nil
+	return (&parser.Call{Func: parser.Functions["rate"], Args: parser.Expressions{&parser.MatrixSelector{VectorSelector: sel, Range: rate}}}).String()
 }
 
 // newest keeps the series with the greatest newest values.

@@ -155,12 +155,11 @@ func (in *Instance) explained(ctx context.Context, r questions.Request) (questio
 	r.Scrape, r.Person = in.settings.ScrapeInterval, true
 	ctx, cancel := in.forQuestion(ctx, first, true)
 	defer cancel()
-	e, err := questions.Explained{}, error(nil)
+	do := s.Explain
 	if r.Query.Frozen != nil {
-		e, err = s.Check(ctx, r)
-	} else {
-		e, err = s.Explain(ctx, r)
+		do = s.Check
 	}
+	e, err := do(ctx, r)
 	if err != nil {
 		return e, fmt.Errorf("explain: %w", cause(ctx, err))
 	}

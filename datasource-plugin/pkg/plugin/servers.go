@@ -220,7 +220,7 @@ func (m *meter) CountSeries(ctx context.Context, selector string, start, end tim
 		sets, _, err := m.prometheus.api.Series(ctx, []string{selector}, start, end, limit)
 		return uint64(len(sets)), err
 	})
-	return int(n), err //nolint:gosec // at most limit
+	return int(n), err
 }
 
 // LogBytes asks the index of the Loki.

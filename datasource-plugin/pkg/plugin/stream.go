@@ -44,7 +44,7 @@ func (in *Instance) PublishStream(context.Context, *backend.PublishStreamRequest
 func (in *Instance) RunStream(ctx context.Context, req *backend.RunStreamRequest, sender *backend.StreamSender) error {
 	free, err := in.asking.take(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // the subscriber went away
+		return nil // the subscriber went away
 	}
 	defer free()
 	start := time.Now()

@@ -135,7 +135,7 @@ func duration(text string) (time.Duration, error) {
 	return time.Duration(d), err
 }
 
-// SpanOf, AgoOf and StepOf are the durations, 0 where none is given. They are valid in a parsed query.
+// SpanOf is the duration of Span, 0 where none is given.
 func (f *Frozen) SpanOf() time.Duration { return known(f.Span) }
 
 // AgoOf is the duration of Ago.

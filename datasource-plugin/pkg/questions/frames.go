@@ -78,7 +78,7 @@ func refused(r Request, e Explained) *data.Frame {
 		kind = data.FrameTypeNumericMulti
 	case query.ViewLogs:
 		kind = data.FrameTypeLogLines
-	case query.ViewAuto, query.ViewTable, query.ViewAnnotations:
+	case query.ViewAuto, query.ViewTable, query.ViewAnnotations, query.ViewCauses:
 	}
 	f := dataplane.Empty(kind)
 	f.Meta.Custom = map[string]any{"ask": e}

@@ -3,6 +3,7 @@ package questions
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -133,7 +134,7 @@ func macros(text string, g dataplane.Grid, span, scrape time.Duration, graph boo
 	}{{"rate_interval", max(g.Step+scrape, 4*scrape)}, {"interval", g.Step}, {"range", span}, {"auto", auto}} {
 		plain := model.Duration(m.d.Truncate(time.Second)).String()
 		for _, form := range [...]struct{ name, value string }{
-			{m.name + "_ms", fmt.Sprint(m.d.Milliseconds())}, {m.name + "_s", fmt.Sprint(int64(m.d.Seconds()))}, {m.name, plain},
+			{m.name + "_ms", strconv.FormatInt(m.d.Milliseconds(), 10)}, {m.name + "_s", strconv.FormatInt(int64(m.d.Seconds()), 10)}, {m.name, plain},
 		} {
 			text = strings.ReplaceAll(text, "${__"+form.name+"}", form.value)
 			text = strings.ReplaceAll(text, "$__"+form.name, form.value)
