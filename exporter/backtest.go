@@ -135,7 +135,7 @@ func writePlot(path string, r *replay.Report) error {
 	if err := r.HTML(&b); err != nil {
 		return err
 	}
-	return os.WriteFile(path, []byte(b.String()), 0o644) //nolint:gosec // a page to be looked at by others
+	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
 
 // progress shows a bar on a terminal, for work that takes longer than a second.

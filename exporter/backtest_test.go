@@ -47,7 +47,7 @@ func history(t *testing.T) (url string, end time.Time) {
 	fmt.Fprintln(w, "# EOF")
 	require.NoError(t, w.Flush())
 	require.NoError(t, file.Close())
-	out, err := exec.CommandContext(t.Context(), servertest.Binary(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", //nolint:gosec // our own build
+	out, err := exec.CommandContext(t.Context(), servertest.Binary(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics",
 		"--max-block-duration=24h", file.Name(), filepath.Join(dir, "data")).CombinedOutput()
 	require.NoError(t, err, string(out))
 	return servertest.Prometheus(t, servertest.Config{Dir: dir, Args: []string{"--storage.tsdb.retention.time=90d"}}).URL, end

@@ -67,7 +67,7 @@ func (b *baseliner) run(std stdio) error {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
 		p, err := baseline.Propose(s, series, baseline.Options{Sensitivity: detect.Sensitivity(b.sensitivity), LeastSpan: least})
-		var little *baseline.TooLittle
+		var little *baseline.TooLittleError
 		if errors.As(err, &little) {
 			fmt.Fprintf(std.err, "portent baseline: no rule %s: %s\n", s.Name, little.Reason)
 			continue
@@ -178,7 +178,7 @@ func (b *baseliner) write(out io.Writer, proposals []baseline.Proposal, r promap
 		return err
 	}
 	if b.output != "" {
-		return os.WriteFile(b.output, text, 0o644) //nolint:gosec // to be read by Prometheus
+		return os.WriteFile(b.output, text, 0o644)
 	}
 	_, err = out.Write(text)
 	return err

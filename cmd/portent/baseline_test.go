@@ -49,7 +49,7 @@ func newWorkload(t *testing.T, hours int) (url string, end time.Time) {
 	fmt.Fprintln(w, "# EOF")
 	require.NoError(t, w.Flush())
 	require.NoError(t, file.Close())
-	out, err := exec.CommandContext(t.Context(), servertest.Binary(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", file.Name(), filepath.Join(dir, "data")).CombinedOutput() //nolint:gosec // our own build
+	out, err := exec.CommandContext(t.Context(), servertest.Binary(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", file.Name(), filepath.Join(dir, "data")).CombinedOutput()
 	require.NoError(t, err, string(out))
 	return servertest.Prometheus(t, servertest.Config{Dir: dir}).URL, end
 }
@@ -62,7 +62,7 @@ func TestBaselineAgainstPrometheus(t *testing.T) {
 		"--query", "Free<=1 - container_memory_working_set_bytes / 1e9", "--unit", "ratio")...)
 	require.Zero(t, code, errs)
 	require.Empty(t, out)
-	checked, err := exec.CommandContext(t.Context(), servertest.Binary(t, "promtool"), "check", "rules", "--lint=all", "--lint-fatal", file).CombinedOutput() //nolint:gosec // our own build
+	checked, err := exec.CommandContext(t.Context(), servertest.Binary(t, "promtool"), "check", "rules", "--lint=all", "--lint-fatal", file).CombinedOutput()
 	require.NoError(t, err, string(checked))
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)

@@ -174,7 +174,7 @@ type table struct {
 	missed  []float64      // of this row: the score of a sample that ought to have been there; 0 where none was missed
 	joined  *group.Columns // nil for one column
 	joint   float64        // of this row
-	last    int64  // Unix ms of the newest row that was in order
+	last    int64          // Unix ms of the newest row that was in order
 	begun   bool
 	late    int
 	buf     []byte

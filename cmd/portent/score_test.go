@@ -229,24 +229,25 @@ func TestScoreReportsABrokenPipe(t *testing.T) {
 }
 
 func TestScorePlot(t *testing.T) {
-	in := "timestamp,a,b\n"
+	var in strings.Builder
+	in.WriteString("timestamp,a,b\n")
 	for i := range 300 {
 		v := i % 7
 		if i == 250 {
 			v = 500
 		}
-		in += fmt.Sprintf("%s,%d,%d\n", time.Date(2026, 3, 1, 0, i, 0, 0, time.UTC).Format(time.RFC3339), v, i%5)
+		fmt.Fprintf(&in, "%s,%d,%d\n", time.Date(2026, 3, 1, 0, i, 0, 0, time.UTC).Format(time.RFC3339), v, i%5)
 	}
 	file := filepath.Join(t.TempDir(), "out.html")
-	code, out, _ := call(in, "score", "--plot", file)
+	code, out, _ := call(in.String(), "score", "--plot", file)
 	require.Zero(t, code)
-	_, plain, _ := call(in, "score")
+	_, plain, _ := call(in.String(), "score")
 	require.Equal(t, plain, out, "drawing changes nothing")
 	page, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, 4, strings.Count(string(page), "<svg"))
 	require.Contains(t, string(page), "2026-03-01 04:10", "the spike")
-	code, _, errs := call(in, "score", "--plot", filepath.Join(file, "none"))
+	code, _, errs := call(in.String(), "score", "--plot", filepath.Join(file, "none"))
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, errs, "none")
 }
@@ -255,23 +256,24 @@ func TestScorePlot(t *testing.T) {
 func TestScoreOfColumnsIsJoint(t *testing.T) {
 	const columns, rows, from = 6, 2000, 1900
 	r := rand.New(rand.NewPCG(1, 2))
-	in := "timestamp"
+	var in strings.Builder
+	in.WriteString("timestamp")
 	for i := range columns {
-		in += fmt.Sprintf(",c%d", i)
+		fmt.Fprintf(&in, ",c%d", i)
 	}
-	in += "\n"
+	in.WriteString("\n")
 	for i := range rows {
-		in += time.Date(2026, 3, 1, 0, i, 0, 0, time.UTC).Format(time.RFC3339)
+		in.WriteString(time.Date(2026, 3, 1, 0, i, 0, 0, time.UTC).Format(time.RFC3339))
 		for range columns {
 			v := 100 + 5*r.NormFloat64()
 			if i >= from {
 				v += 10 // two standard deviations
 			}
-			in += fmt.Sprintf(",%.3f", v)
+			fmt.Fprintf(&in, ",%.3f", v)
 		}
-		in += "\n"
+		in.WriteString("\n")
 	}
-	code, out, errs := call(in, "score")
+	code, out, errs := call(in.String(), "score")
 	require.Zero(t, code, errs)
 	lines, err := csv.NewReader(strings.NewReader(out)).ReadAll()
 	require.NoError(t, err)
@@ -298,16 +300,17 @@ func TestScoreOfColumnsIsJoint(t *testing.T) {
 
 // A column that ends while rows go on is missed.
 func TestScoreOfAMissingColumn(t *testing.T) {
-	in := "timestamp,a,b\n"
+	var in strings.Builder
+	in.WriteString("timestamp,a,b\n")
 	for i := range 1500 {
 		at := time.Date(2026, 3, 1, 0, i, 0, 0, time.UTC).Format(time.RFC3339)
 		if i < 1490 {
-			in += fmt.Sprintf("%s,%d,%d\n", at, 100+i%7, 100+i%5)
+			fmt.Fprintf(&in, "%s,%d,%d\n", at, 100+i%7, 100+i%5)
 		} else {
-			in += fmt.Sprintf("%s,%d,\n", at, 100+i%7)
+			fmt.Fprintf(&in, "%s,%d,\n", at, 100+i%7)
 		}
 	}
-	code, out, errs := call(in, "score")
+	code, out, errs := call(in.String(), "score")
 	require.Zero(t, code, errs)
 	lines, err := csv.NewReader(strings.NewReader(out)).ReadAll()
 	require.NoError(t, err)

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/portent-dev/portent/internal/replay"
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/replay"
 )
 
 // plot keeps what `portent score --plot` draws: one chart a column. A nil plot keeps
@@ -54,5 +54,5 @@ func (p *plot) write(path, source string, c detect.Config, detector string) erro
 	if err := r.HTML(&b); err != nil {
 		return fmt.Errorf("draw: %w", err)
 	}
-	return os.WriteFile(path, []byte(b.String()), 0o644) //nolint:gosec // a page to be looked at by others
+	return os.WriteFile(path, []byte(b.String()), 0o644)
 }

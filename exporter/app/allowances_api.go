@@ -33,7 +33,7 @@ func readCall(w http.ResponseWriter, r *http.Request, into any) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxCallBytes))
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
-	if err == nil && d.Decode(&struct{}{}) != io.EOF { //nolint:errorlint // as documented
+	if err == nil && d.Decode(&struct{}{}) != io.EOF {
 		err = errors.New("more than one value")
 	}
 	if err != nil {

@@ -197,6 +197,7 @@ func phrase(o detect.Output, f finding.Finding) string {
 		return "is " + word + " steadily" + since + ": it " + amount + " its own history" + beside
 	case detect.ReasonShape:
 		return "takes an unusual course within its usual range," + since + beside
+	case detect.ReasonNone, detect.ReasonLevel:
 	case detect.ReasonSilence:
 		if o.Value == 0 {
 			return "has fallen silent: it is 0," + since + " (usual is " + finding.Quantity(f.Expected, f.Unit) + ")"
@@ -329,8 +330,9 @@ func analysisOf(r detect.Reason) analyze.Type {
 		return analyze.Trend
 	case detect.ReasonShift:
 		return analyze.LevelShift
+	default:
+		return analyze.Seasonal
 	}
-	return analyze.Seasonal
 }
 
 func labelMap(labels []ingest.Label) map[string]string {

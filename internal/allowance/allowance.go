@@ -43,7 +43,8 @@ type Options struct {
 	RolloutMs int64
 }
 
-// Defaults: three dismissals double the bar, and a month later that is half forgotten.
+// Defaults returns options by which three dismissals double the bar, and half of that is forgotten
+// in a month.
 func Defaults() Options {
 	return Options{
 		Step: 1.3, Most: 2.5, Least: 0.75, HalfLifeMs: 30 * 24 * 3_600_000,

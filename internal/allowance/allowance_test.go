@@ -3,6 +3,7 @@ package allowance_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +84,7 @@ func TestConfirmationsLower(t *testing.T) {
 	f := dismissed("a", now, "__name__", "x")
 	f.Verdict = allowance.Confirmed
 	for i := range 20 {
-		f.ID = fmt.Sprint(i)
+		f.ID = strconv.Itoa(i)
 		_, err := b.Tell(f)
 		require.NoError(t, err)
 	}
@@ -119,7 +120,7 @@ func TestFeedbackIsChecked(t *testing.T) {
 func TestClassesAreBounded(t *testing.T) {
 	b := allowance.New(allowance.Defaults())
 	for i := range allowance.MaxClasses + 50 {
-		_, err := b.Tell(dismissed(fmt.Sprint(i), now+int64(i), "__name__", fmt.Sprint("m", i)))
+		_, err := b.Tell(dismissed(strconv.Itoa(i), now+int64(i), "__name__", fmt.Sprint("m", i)))
 		require.NoError(t, err)
 	}
 	require.Len(t, b.Classes(now), allowance.MaxClasses)
@@ -179,14 +180,14 @@ func TestWindowsAreChecked(t *testing.T) {
 func TestDeclaredWindows(t *testing.T) {
 	b := allowance.New(allowance.Defaults())
 	for i := range allowance.MaxWindows + 1 {
-		w := allowance.Window{ID: fmt.Sprint(i), Match: []string{"up"}, Start: now, End: now + 3_600_000, Reason: "upgrade"}
+		w := allowance.Window{ID: strconv.Itoa(i), Match: []string{"up"}, Start: now, End: now + 3_600_000, Reason: "upgrade"}
 		require.NoError(t, w.Prepare())
 		err := b.Declare(w, now)
 		require.Equal(t, i == allowance.MaxWindows, err != nil)
 	}
 	require.Contains(t, b.At(now).Explain(labels("__name__", "up")).Why[0].Text, "maintenance: upgrade, until 2026-03-03 15:00 UTC")
 	for i := range allowance.MaxWindows {
-		require.True(t, b.Close(fmt.Sprint(i)))
+		require.True(t, b.Close(strconv.Itoa(i)))
 	}
 	require.False(t, b.Close("0"))
 	require.Nil(t, b.At(now))

@@ -1,7 +1,7 @@
 package allowance_test
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,7 +58,7 @@ func TestRoutine(t *testing.T) {
 func TestRoutinesAreBounded(t *testing.T) {
 	b := allowance.New(allowance.Defaults())
 	for i := range 25_000 {
-		b.Anomalous(labels("__name__", "x", "i", fmt.Sprint(i)), now, 1)
+		b.Anomalous(labels("__name__", "x", "i", strconv.Itoa(i)), now, 1)
 	}
 	for i := range int64(1000) { // one that swings
 		b.Anomalous(labels("__name__", "x", "i", "0"), now+(i+1)*60*minute, float64(1-2*(i%2)))

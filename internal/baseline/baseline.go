@@ -75,10 +75,10 @@ type Facts struct {
 	Weekend        bool
 }
 
-// TooLittle says why nothing is proposed.
-type TooLittle struct{ Reason string }
+// TooLittleError says why nothing is proposed.
+type TooLittleError struct{ Reason string }
 
-func (e *TooLittle) Error() string { return e.Reason }
+func (e *TooLittleError) Error() string { return e.Reason }
 
 // holds are what For is chosen from.
 var holds = [...]time.Duration{5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}
@@ -87,7 +87,7 @@ var holds = [...]time.Duration{5 * time.Minute, 10 * time.Minute, 15 * time.Minu
 // tenth of what is held.
 const shorterIsWorth = 1.1
 
-// Propose proposes a threshold. *TooLittle says why there is none.
+// Propose proposes a threshold. *TooLittleError says why there is none.
 //
 // The rule is `value > threshold for d`, so that what counts is the highest level that was
 // held for d: the maximum of the rolling minimum. The shortest d is taken that no longer one
@@ -104,7 +104,7 @@ func Propose(spec Spec, series []Series, o Options) (Proposal, error) {
 		return p, err
 	}
 	if p.Facts.Span < o.LeastSpan {
-		return p, &TooLittle{fmt.Sprintf("%s of data: want at least %s", words(p.Facts.Span), words(o.LeastSpan))}
+		return p, &TooLittleError{fmt.Sprintf("%s of data: want at least %s", words(p.Facts.Span), words(o.LeastSpan))}
 	}
 	sign := 1.0 // below is above, upside down
 	if spec.Direction == finding.Below {
@@ -112,7 +112,7 @@ func Propose(spec Spec, series []Series, o Options) (Proposal, error) {
 	}
 	held, hold, ok := chooseHold(series, sign)
 	if !ok {
-		return p, &TooLittle{"no stretch of " + words(holds[0]) + " without a gap"}
+		return p, &TooLittleError{"no stretch of " + words(holds[0]) + " without a gap"}
 	}
 	p.For = hold
 	f := &p.Facts
@@ -123,12 +123,12 @@ func Propose(spec Spec, series []Series, o Options) (Proposal, error) {
 	if spec.Most > 0 && sign > 0 && threshold >= spec.Most {
 		// Half of the room that is left still is a threshold; where there is hardly any, none is.
 		if held > 0.95*spec.Most {
-			return p, &TooLittle{fmt.Sprintf("it holds %s already, and cannot be above %s", finding.Quantity(held, spec.Unit), finding.Quantity(spec.Most, spec.Unit))}
+			return p, &TooLittleError{fmt.Sprintf("it holds %s already, and cannot be above %s", finding.Quantity(held, spec.Unit), finding.Quantity(spec.Most, spec.Unit))}
 		}
 		threshold = (held + spec.Most) / 2
 	}
 	if sign < 0 && -threshold <= 0 {
-		return p, &TooLittle{fmt.Sprintf("it comes down to %s by itself: no level below is unusual", finding.Quantity(f.Held, spec.Unit))}
+		return p, &TooLittleError{fmt.Sprintf("it comes down to %s by itself: no level below is unusual", finding.Quantity(f.Held, spec.Unit))}
 	}
 	p.Threshold = sign * roundUp(threshold)
 	f.Margin = math.Abs(p.Threshold - f.Held)
@@ -144,8 +144,9 @@ func spreads(s detect.Sensitivity) float64 {
 		return 9
 	case detect.High:
 		return 4
+	default:
+		return 6
 	}
-	return 6
 }
 
 type timed struct {
@@ -159,21 +160,21 @@ func (f *Facts) look(series []Series, d finding.Direction) ([]timed, error) {
 	from, to, step := int64(math.MaxInt64), int64(math.MinInt64), int64(0)
 	for _, s := range series {
 		step = s.Step
-		any := false
+		some := false
 		for i, v := range s.Values {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				continue
 			}
 			t := s.Start + int64(i)*s.Step
-			from, to, any = min(from, t), max(to, t), true
+			from, to, some = min(from, t), max(to, t), true
 			all = append(all, timed{t, v})
 		}
-		if any {
+		if some {
 			f.Series++
 		}
 	}
 	if len(all) == 0 {
-		return nil, &TooLittle{"no data"}
+		return nil, &TooLittleError{"no data"}
 	}
 	f.From, f.To, f.Values = time.UnixMilli(from).UTC(), time.UnixMilli(to).UTC(), len(all)
 	f.Span = f.To.Sub(f.From) + time.Duration(step)*time.Millisecond // a value stands for its step

@@ -119,7 +119,7 @@ func TestTooLittleIsSaid(t *testing.T) {
 	f := func(want string, spec baseline.Spec, s ...baseline.Series) {
 		t.Helper()
 		_, err := baseline.Propose(spec, s, baseline.Options{})
-		var little *baseline.TooLittle
+		var little *baseline.TooLittleError
 		require.ErrorAs(t, err, &little)
 		require.Contains(t, little.Reason, want)
 	}

@@ -24,7 +24,7 @@ import (
 type Options struct {
 	URL     string // whole, with the path of the endpoint
 	Client  *http.Client
-	Timeout time.Duration     // of one request
+	Timeout time.Duration // of one request
 	// MaxQueueBytes bounds what waits, compressed. What is beyond pushes out the oldest.
 	MaxQueueBytes int
 	// MaxAge is how long a batch may wait before it is dropped: late scores are of no use.
@@ -179,7 +179,7 @@ func (s *Sender) Run(ctx context.Context) error {
 		}
 		err := s.send(ctx, b)
 		if ctx.Err() != nil {
-			return nil // what waits is lost with the process, as every score that is not scraped
+			return nil //nolint:nilerr // what waits is lost with the process, as every score that is not scraped
 		}
 		s.tell(err)
 		var refused *refusal
@@ -214,10 +214,10 @@ func (s *Sender) tell(err error) {
 	if err != nil {
 		text = err.Error()
 	}
-	switch {
-	case text == s.failed:
+	switch text {
+	case s.failed:
 		return
-	case text == "":
+	case "":
 		s.opts.Logger.Info("remote write goes on")
 	default:
 		s.opts.Logger.Warn("remote write fails", "err", err)

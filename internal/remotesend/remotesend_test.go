@@ -2,6 +2,7 @@ package remotesend_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -123,11 +124,11 @@ x_samples_queued 0
 
 // 5xx, 429 and a broken connection come again, in order; how long is waited doubles, or is what the endpoint asks for.
 func TestRetries(t *testing.T) {
-	e := &endpoint{answers: []answer{{status: 503}, {err: &net.OpError{Op: "dial", Err: fmt.Errorf("refused")}}, {status: 429, after: "7"}, {status: 500}}}
+	e := &endpoint{answers: []answer{{status: 503}, {err: &net.OpError{Op: "dial", Err: errors.New("refused")}}, {status: 429, after: "7"}, {status: 500}}}
 	log := run(t, e, nil, func(s *remotesend.Sender, _ *prometheus.Registry) {
 		require.NoError(t, s.Add([]prompb.TimeSeries{series("a", 1, 1)}))
 		require.NoError(t, s.Add([]prompb.TimeSeries{series("a", 2, 2)}))
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 	})
 	require.Equal(t, "a=1@1 | a=2@2 |", strings.Join(e.got, " "))
@@ -170,7 +171,7 @@ func TestQueueIsBounded(t *testing.T) {
 			}
 		}
 		e.answers = nil
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 	})
 	require.Equal(t, "a=99@99", e.got[len(e.got)-2], "the newest are sent")
@@ -181,7 +182,7 @@ func TestOldIsDropped(t *testing.T) {
 	e := &endpoint{answers: []answer{{status: 503, after: "60"}}}
 	run(t, e, func(o *remotesend.Options) { o.MaxAge = 30 * time.Second }, func(s *remotesend.Sender, reg *prometheus.Registry) {
 		require.NoError(t, s.Add([]prompb.TimeSeries{series("a", 1, 1)}))
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		synctest.Wait()
 		dropped(t, reg, "too_old", 1)
 	})
