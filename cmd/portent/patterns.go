@@ -108,7 +108,7 @@ func (p *patterns) run(std stdio) error {
 	out := bufio.NewWriterSize(std.out, 64<<10)
 	switch {
 	case p.summary:
-		err = p.printSummary(out, a)
+		p.printSummary(out, a)
 	case p.json || !p.table && !isTerminal(std.out):
 		err = p.printJSON(out, a)
 	default:

@@ -223,18 +223,17 @@ func sparkline(counts []float64) string {
 	}
 	var b strings.Builder
 	for _, s := range sums {
-		switch {
-		case s == 0:
+		if s == 0 {
 			b.WriteByte(' ')
-		default:
-			b.WriteRune([]rune(bars)[int(math.Min(7, 8*s/top))])
+			continue
 		}
+		b.WriteRune([]rune(bars)[int(math.Min(7, 8*s/top))])
 	}
 	return b.String()
 }
 
 // printSummary prints the paragraph, what backs it, and the causes.
-func (p *patterns) printSummary(out io.Writer, a *logquery.Answer) error {
+func (p *patterns) printSummary(out io.Writer, a *logquery.Answer) {
 	fmt.Fprintln(out, shortenTo(a.Summary.Text, 4000))
 	for _, c := range a.Summary.Clauses {
 		fmt.Fprintf(out, "\n[%s] %s\n", c.Pattern.ID, shorten(c.Pattern.Example))
@@ -251,7 +250,6 @@ func (p *patterns) printSummary(out io.Writer, a *logquery.Answer) error {
 			fmt.Fprintf(out, "    - %s\n", shorten(w))
 		}
 	}
-	return nil
 }
 
 // shorten makes text safe and short enough for a terminal: control characters could

@@ -106,8 +106,10 @@ func TestPatternsOfLoki(t *testing.T) {
 	require.NoError(t, os.WriteFile(token, []byte("abc\n"), 0o600))
 	status, body := 0, ""
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		require.Equal(t, "Bearer abc", r.Header.Get("Authorization"))
-		require.Equal(t, "blue", r.Header.Get("X-Scope-OrgID"))
+		if r.Header.Get("Authorization") != "Bearer abc" || r.Header.Get("X-Scope-OrgID") != "blue" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
 		if status != 0 {
 			w.WriteHeader(status)
 			fmt.Fprint(w, body)

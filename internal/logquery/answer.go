@@ -115,9 +115,8 @@ func Run(ctx context.Context, src Source, q Request) (*Answer, error) {
 		return nil, errors.New("what changed cannot be told without a window to compare with")
 	}
 	var b bucketer
-	step := time.Duration(0)
 	if !q.Window.IsZero() {
-		step = stepFor(q.Window, q.Buckets)
+		step := stepFor(q.Window, q.Buckets)
 		b = fixedBuckets(Window{q.Window.From.Truncate(step), q.Window.To}, step)
 	}
 	c := newCollector(b)
@@ -211,7 +210,7 @@ func (q *Request) keeps(p *Pattern) bool {
 func (c *collector) patterns() []*Pattern {
 	byID := map[string]*Pattern{}
 	for i := range c.refs {
-		ref := logmine.Ref(i) //nolint:gosec // bounded by the number of lines
+		ref := logmine.Ref(i)
 		mined, ok := c.miner.Pattern(ref)
 		if !ok {
 			continue
@@ -291,7 +290,7 @@ func (c *collector) counts(a *Answer, p *Pattern) []float64 {
 		return nil
 	}
 	out := make([]float64, len(a.Times))
-	lo := int32(floorDiv(a.Times[0].UnixMilli()-c.time.origin, c.time.width)) //nolint:gosec // bounded
+	lo := int32(floorDiv(a.Times[0].UnixMilli()-c.time.origin, c.time.width))
 	for _, r := range p.refs {
 		c.refs[r].win[now].series.into(&c.time, out, lo)
 	}

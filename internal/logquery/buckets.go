@@ -35,7 +35,7 @@ func (b *bucketer) at(ms int64) int32 {
 		b.grown++
 		at = floorDiv(at, 2)
 	}
-	return int32(max(-maxFixed, min(maxFixed, at))) //nolint:gosec // bounded
+	return int32(max(-maxFixed, min(maxFixed, at)))
 }
 
 // maxFixed bounds the buckets of a fixed window, whose lines a source may still give

@@ -89,20 +89,20 @@ func (c *collector) causes(a *Answer, all []*Pattern, q Request) []Cause {
 // such, all that is new or grown beyond chance.
 func candidatesOf(all []*Pattern) []*Pattern {
 	changed := func(p *Pattern) bool { return p.Count > 0 && (p.Change == New || p.Change == Grown) }
-	var bad, any []*Pattern
+	var bad, rest []*Pattern
 	for _, p := range all {
 		switch {
 		case !changed(p):
 		case p.Severity >= logmine.Warning || p.Cause != nil:
 			bad = append(bad, p)
 		case p.significant:
-			any = append(any, p)
+			rest = append(rest, p)
 		}
 	}
 	if len(bad) > 0 {
 		return bad
 	}
-	return any
+	return rest
 }
 
 // effect is the first bucket with more errors than the window before explains.

@@ -58,8 +58,8 @@ func (e *exposure) of(c *collector, p *Pattern) (now1, before1 float64) {
 	}
 	f1, f0 := 0.0, 0.0
 	for i, n := range byPart {
-		f1 += n / sum * seen(&e.a.Read, Part(i))  //nolint:gosec // few
-		f0 += n / sum * seen(e.a.Before, Part(i)) //nolint:gosec // few
+		f1 += n / sum * seen(&e.a.Read, Part(i))
+		f0 += n / sum * seen(e.a.Before, Part(i))
 	}
 	return f1 * e.a.Read.Window.Length().Seconds(), f0 * e.a.Before.Window.Length().Seconds()
 }
@@ -125,7 +125,7 @@ func (c *collector) dispersions(all []*Pattern, a *Answer) (of map[*Pattern]floa
 		}
 		counts := make([]float64, n)
 		for _, r := range p.refs {
-			c.refs[r].win[before].series.into(&c.time, counts, int32(lo)) //nolint:gosec // bounded by the bucketer
+			c.refs[r].win[before].series.into(&c.time, counts, int32(lo))
 		}
 		counts = counts[1 : n-1] // the first and the last may be shorter
 		weight := float64(p.Before) / p.readBefore

@@ -150,7 +150,7 @@ func regexpOf(literals []string, b bounds, param, header string) string {
 	re.WriteString(`(?s)`)
 	switch {
 	case b.quoted:
-		re.WriteString(`"`)
+		re.WriteString(`"[\x00-\x20]*`)
 	case b.bare:
 		re.WriteString(`=`)
 	case b.alone:

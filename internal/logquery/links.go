@@ -2,8 +2,8 @@ package logquery
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,13 +14,15 @@ func ExploreLink(grafana, uid, query string, w Window) string {
 	pane := map[string]any{"a": map[string]any{
 		"datasource": uid,
 		"queries":    []any{map[string]any{"refId": "A", "expr": query, "queryType": "range", "datasource": map[string]any{"type": "loki", "uid": uid}}},
-		"range":      map[string]any{"from": fmt.Sprint(w.From.UnixMilli()), "to": fmt.Sprint(w.To.UnixMilli())},
+		"range":      map[string]any{"from": strconv.FormatInt(w.From.UnixMilli(), 10), "to": strconv.FormatInt(w.To.UnixMilli(), 10)},
 	}}
-	raw, err := json.Marshal(pane)
-	if err != nil {
+	var raw strings.Builder
+	enc := json.NewEncoder(&raw)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(pane); err != nil {
 		return "" // BUG: made of strings
 	}
-	return strings.TrimRight(grafana, "/") + "/explore?" + url.Values{"schemaVersion": {"1"}, "panes": {string(raw)}}.Encode()
+	return strings.TrimRight(grafana, "/") + "/explore?" + url.Values{"schemaVersion": {"1"}, "panes": {strings.TrimSpace(raw.String())}}.Encode()
 }
 
 // KibanaLink opens a query in Lucene's syntax in Kibana's Discover, or in that of

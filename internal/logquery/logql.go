@@ -1,6 +1,7 @@
 package logquery
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,7 +35,7 @@ func parseLogQL(text string, forced []*labels.Matcher) (logQL, error) {
 	}
 	switch {
 	case clean == "":
-		return logQL{}, fmt.Errorf(`the query is empty, want a log query as {app="shop"} |= "error"`)
+		return logQL{}, errors.New(`the query is empty, want a log query as {app="shop"} |= "error"`)
 	case clean[0] != '{':
 		return logQL{}, fmt.Errorf(`the query begins with %q, want a log query as {app="shop"} |= "error"`, firstWord(clean))
 	}
@@ -43,7 +44,7 @@ func parseLogQL(text string, forced []*labels.Matcher) (logQL, error) {
 	}
 	end := selectorEnd(clean)
 	if selectors(clean) != 1 {
-		return logQL{}, fmt.Errorf("the query has several selectors in braces, want one")
+		return logQL{}, errors.New("the query has several selectors in braces, want one")
 	}
 	if len(forced) == 0 {
 		return logQL{clean}, nil

@@ -358,7 +358,7 @@ func TestASlowLoki(t *testing.T) {
 		f := &fakeLoki{lines: entries(noon, time.Second, 3600, "a", func(i int) string { return fmt.Sprintf("took %d ms", i) }), limit: 500}
 		f.fail = func(op string, _ lokiapi.PageRequest) error {
 			if op == "lines" {
-				time.Sleep(3 * time.Second)
+				<-time.After(3 * time.Second)
 			}
 			return nil
 		}

@@ -17,10 +17,10 @@ type Store interface {
 	// Count returns how many lines of a part each stretch between two neighbouring
 	// edges holds.
 	Count(ctx context.Context, edges []time.Time, p Part) ([]float64, error)
-	// Scan returns up to max lines of a part, the oldest of the window, or the newest,
+	// Scan returns up to limit lines of a part, the oldest of the window, or the newest,
 	// in order of time. It may give fewer when a limit of the store or of the context is
 	// met, and then says so in Missing.
-	Scan(ctx context.Context, w Window, max int, maxBytes int64, p Part, newest bool) (Scanned, error)
+	Scan(ctx context.Context, w Window, limit int, maxBytes int64, p Part, newest bool) (Scanned, error)
 	Narrow(f *Filter) Query
 	Language() string
 	// Executed returns the queries that ran since it was last called.
@@ -31,8 +31,8 @@ type Store interface {
 type Scanned struct {
 	Lines []Line
 	Bytes int64
-	More  bool     // there are more lines than max
-	Cut   bool     // it stopped before max and the end of the window; Missing says why
+	More  bool     // there are more lines than the limit
+	Cut   bool     // it stopped before the limit and the end of the window; Missing says why
 	Notes []string // what is missing
 }
 
@@ -52,8 +52,6 @@ const (
 	// scansAtOnce is a tenth of what a Loki lets one user have under way by default
 	// (max_outstanding_per_tenant 2048, querier.max-concurrent 4 per process).
 	scansAtOnce = 4
-	// pollRows is from how many lines it pays to ask first how many there are.
-	firstLook = 1000
 )
 
 // Read reads a window.

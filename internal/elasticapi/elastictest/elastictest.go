@@ -35,8 +35,6 @@ type Fault struct {
 	Header http.Header
 	// Spoil changes a good answer.
 	Spoil func(answer map[string]any)
-	// Wait is how long the answer takes.
-	Wait time.Duration
 }
 
 // Server is a running double.
@@ -126,7 +124,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	op, status, answer := s.answer(r, body)
 	if f := s.fault(op); f != nil {
-		time.Sleep(f.Wait)
 		if f.Spoil != nil {
 			f.Spoil(answer)
 		}

@@ -3,6 +3,7 @@ package elastictest
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -103,7 +104,7 @@ func page(in request, all []found) ([]any, error) {
 		}
 	}
 	if tie && in.PIT == nil {
-		return nil, fmt.Errorf("no mapping found for [_shard_doc] in order to sort on")
+		return nil, errors.New("no mapping found for [_shard_doc] in order to sort on")
 	}
 	slices.SortFunc(all, func(a, b found) int {
 		c := a.Time.Truncate(time.Millisecond).Compare(b.Time.Truncate(time.Millisecond))
@@ -202,7 +203,7 @@ func list(v any) (out []map[string]any) {
 // words cuts text as the standard analyser does, more or less.
 func words(s string) []string {
 	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
-		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r == '_' || r > 0x7f)
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && r != '_' && r <= 0x7f
 	})
 }
 
