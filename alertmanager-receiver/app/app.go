@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"reflect"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -312,6 +313,7 @@ func (a *App) Reload() error {
 	}{
 		{"store", a.opts.Store == "" && c.Store != old.Store},
 		{"retention", c.Retention != old.Retention},
+		{"reconcile", !reflect.DeepEqual(c.Reconcile, old.Reconcile)},
 		{"max_store_bytes", c.MaxStoreBytes != old.MaxStoreBytes},
 	} {
 		if x.changed {
@@ -364,6 +366,7 @@ func (a *App) Run(ctx context.Context) error {
 		"drafts":      a.server.keepDrafts,
 		"feedback":    a.teller().run,
 		"evidence":    a.evidence.run,
+		"reconcile":   a.reconcile,
 		"follow_up":   a.followUp,
 	} {
 		g.Go(func() error {

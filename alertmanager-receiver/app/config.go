@@ -40,6 +40,8 @@ type Config struct {
 	Routing  RoutingConfig   `yaml:"routing"`
 
 	FollowUp FollowUpConfig `yaml:"follow_up"`
+	// Reconcile finds what no notice told.
+	Reconcile ReconcileConfig `yaml:"reconcile"`
 	// Evidence is where it is looked for.
 	Evidence EvidenceConfig `yaml:"evidence"`
 	// Policy is what may happen without a person.
@@ -160,11 +162,12 @@ func DefaultConfig() Config {
 		Trackers: []TrackerConfig{{Name: TrackerLocal, Type: TrackerLocal}},
 		Routing:  RoutingConfig{Routes: []RouteConfig{}},
 		// A person who closes a ticket looks at it for longer than that.
-		FollowUp: FollowUpConfig{Interval: model.Duration(2 * time.Minute)},
-		Evidence: EvidenceConfig{Timeout: model.Duration(enrich.DefaultTimeout), Links: []enrich.LinkTemplate{}},
-		Policy:   policy.DefaultConfig(),
-		Triage:   triage.DefaultPolicy(),
-		Outbox:   outbox.DefaultConfig(),
+		FollowUp:  FollowUpConfig{Interval: model.Duration(2 * time.Minute)},
+		Reconcile: DefaultReconcileConfig(),
+		Evidence:  EvidenceConfig{Timeout: model.Duration(enrich.DefaultTimeout), Links: []enrich.LinkTemplate{}},
+		Policy:    policy.DefaultConfig(),
+		Triage:    triage.DefaultPolicy(),
+		Outbox:    outbox.DefaultConfig(),
 	}
 }
 
@@ -198,6 +201,7 @@ func (c *Config) Validate() error {
 		validateTrackers(c.Trackers),
 		web.Invalid("routing", c.Routing.validate(c.Trackers)),
 		web.Invalid("follow_up", c.FollowUp.validate()),
+		web.Invalid("reconcile", c.Reconcile.validate()),
 		web.Invalid("evidence", c.Evidence.validate()),
 		web.Invalid("policy", c.validatePolicy()),
 		web.Invalid("feedback", c.Feedback.validate()),
