@@ -121,8 +121,12 @@ func (l *logs) rates(target ingest.Target, each forEach) {
 func eventLabels(k kubehttp.Key) []ingest.Label {
 	var out []ingest.Label
 	for _, l := range []ingest.Label{ // in the order of their names
-		{Name: ingest.MetricName, Value: "kubernetes_events_total"}, {Name: "cluster", Value: k.Cluster}, {Name: "kind", Value: k.Kind},
-		{Name: "namespace", Value: k.Namespace}, {Name: "reason", Value: k.Reason}, {Name: "type", Value: k.Type},
+		{Name: ingest.MetricName, Value: "kubernetes_events_total"},
+		{Name: "cluster", Value: k.Cluster},
+		{Name: "kind", Value: k.Kind},
+		{Name: "namespace", Value: k.Namespace},
+		{Name: "reason", Value: k.Reason},
+		{Name: "type", Value: k.Type},
 	} {
 		if l.Value != "" {
 			out = append(out, l)

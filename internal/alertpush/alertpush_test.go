@@ -3,11 +3,11 @@ package alertpush_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -148,7 +148,7 @@ func TestWire(t *testing.T) {
 	now := time.Now()
 	var many []alertpush.Alert
 	for i := range 150 {
-		many = append(many, alert(fmt.Sprint(i), now.Add(time.Duration(i)*time.Second)))
+		many = append(many, alert(strconv.Itoa(i), now.Add(time.Duration(i)*time.Second)))
 	}
 	many = append(many, many[0])
 	many[1].Annotations = map[string]string{"example": strings.Repeat("é", 10_000)}

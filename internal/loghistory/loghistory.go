@@ -167,10 +167,7 @@ func (s *Store) setAside(name string) error {
 	if err := os.Rename(path, aside); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("set %s aside: %w", name, err)
 	}
-	bad, err := filepath.Glob(path + ".*" + badSuffix)
-	if err != nil {
-		return nil // the pattern is ours: its only error cannot happen
-	}
+	bad, _ := filepath.Glob(path + ".*" + badSuffix) // the pattern is ours: its only error cannot happen
 	slices.Sort(bad)
 	for _, old := range bad[:max(0, len(bad)-keepBad)] {
 		_ = os.Remove(old) // it stays: that is all

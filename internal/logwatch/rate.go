@@ -180,12 +180,12 @@ func (w *Watch) judgeRate(s *stream, t *track, minute, nowMs int64) {
 		t.usual.drop()
 		return
 	}
-	w.judgeSilence(s, t, minute, nowMs, beyond)
+	w.judgeSilence(s, t, minute, beyond)
 }
 
 // judgeSilence finds patterns that come too seldom for the windows and are quiet for
 // longer than ever.
-func (w *Watch) judgeSilence(s *stream, t *track, minute, nowMs int64, beyond float64) {
+func (w *Watch) judgeSilence(s *stream, t *track, minute int64, beyond float64) {
 	quiet := minute - t.lastMs/minuteMs
 	if quiet <= 60 || float64(quiet) < beyond*t.usual.gap {
 		return

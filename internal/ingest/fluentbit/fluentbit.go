@@ -46,6 +46,8 @@ var (
 	textKeys     = []string{"log", "message", "msg", "MESSAGE"}
 	severityKeys = []string{"level", "severity", "levelname", "PRIORITY"}
 	traceKeys    = []string{"trace_id", "traceId", "traceID"}
+	// appKeys are the labels of a pod that say which application it is of.
+	appKeys = []string{"app.kubernetes.io/name", "app", "k8s-app"}
 )
 
 // kubernetesLabels names what the Kubernetes filter adds.
@@ -74,6 +76,11 @@ func add(b *linehttp.Batch, record map[string]any, at int64) error {
 		for _, x := range kubernetesLabels {
 			if v, ok := k[x.key].(string); ok {
 				labels = append(labels, ingest.Label{Name: x.label, Value: v})
+			}
+		}
+		if of, ok := k["labels"].(map[string]any); ok {
+			if v := text(of, appKeys); v != "" {
+				labels = append(labels, ingest.Label{Name: "app", Value: v})
 			}
 		}
 	}

@@ -114,6 +114,25 @@ func TestDates(t *testing.T) {
 	f("1e300", 0)
 }
 
+// TestApp: of the labels of a pod the one that names its application is taken.
+func TestApp(t *testing.T) {
+	h, target, _ := linetest.Handler(t, fluentbit.New, linehttp.Config{})
+	f := func(labels, want string) {
+		t.Helper()
+		require.Equal(t, http.StatusNoContent, linetest.Post(h, "application/json", "", []byte(`{"log":"x","kubernetes":{"labels":`+labels+`}}`)).Code)
+		var got string
+		for _, l := range target.Take()[0].Labels {
+			require.Equal(t, "app", l.Name)
+			got = l.Value
+		}
+		require.Equal(t, want, got)
+	}
+	f(`{"app":"web","pod-template-hash":"7c9f"}`, "web")
+	f(`{"app.kubernetes.io/name":"shop","app":"web"}`, "shop")
+	f(`{"a":"b"}`, "")
+	f(`[]`, "")
+}
+
 func TestRefused(t *testing.T) {
 	h, target, _ := linetest.Handler(t, fluentbit.New, linehttp.Config{MaxLines: 2})
 	f := func(status int, contentType string, body []byte) {

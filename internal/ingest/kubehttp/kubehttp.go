@@ -52,8 +52,13 @@ func line(e kubeevent.Event, b *linehttp.Batch) ingest.Line {
 	}
 	kind := strings.ToLower(e.Kind)
 	labels := []ingest.Label{
-		{Name: "job", Value: Job}, {Name: "namespace", Value: e.Namespace}, {Name: "cluster", Value: e.Cluster},
-		{Name: "kind", Value: kind}, {Name: kind, Value: e.Name}, {Name: "reason", Value: e.Reason}, {Name: "component", Value: e.Component},
+		{Name: "job", Value: Job},
+		{Name: "namespace", Value: e.Namespace},
+		{Name: "cluster", Value: e.Cluster},
+		{Name: "kind", Value: kind},
+		{Name: kind, Value: e.Name},
+		{Name: "reason", Value: e.Reason},
+		{Name: "component", Value: e.Component},
 	}
 	if kind != "node" {
 		labels = append(labels, ingest.Label{Name: "node", Value: e.Host})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,8 +79,12 @@ portent_exporter_kubernetes_events_repeated_total 2
 	require.Equal(t, "warning", got[0].Severity)
 	require.EqualValues(t, 1795348800000, got[0].T)
 	require.Equal(t, []ingest.Label{
-		{Name: "job", Value: "kubernetes-events"}, {Name: "kind", Value: "pod"}, {Name: "namespace", Value: "shop"}, {Name: "node", Value: "n1"},
-		{Name: "pod", Value: "web-1"}, {Name: "reason", Value: "BackOff"},
+		{Name: "job", Value: "kubernetes-events"},
+		{Name: "kind", Value: "pod"},
+		{Name: "namespace", Value: "shop"},
+		{Name: "node", Value: "n1"},
+		{Name: "pod", Value: "web-1"},
+		{Name: "reason", Value: "BackOff"},
 	}, got[0].Labels)
 }
 
@@ -87,7 +92,7 @@ func TestBounds(t *testing.T) {
 	counts := kubehttp.NewCounts()
 	h, target := handler(t, counts)
 	for i := range 1500 {
-		require.Equal(t, http.StatusOK, post(h, event(fmt.Sprint(i), 1, fmt.Sprint("r", i))))
+		require.Equal(t, http.StatusOK, post(h, event(strconv.Itoa(i), 1, "r"+strconv.Itoa(i))))
 	}
 	require.LessOrEqual(t, testutil.CollectAndCount(counts, "kubernetes_events_total"), 1001)
 	sum := int64(0)
