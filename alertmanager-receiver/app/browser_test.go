@@ -49,6 +49,7 @@ func TestPagesInABrowser(t *testing.T) {
 		{"outbox", full.URL + "/outbox"},
 		{"policy", full.URL + "/policy"},
 		{"audit", full.URL + "/audit"},
+		{"noise", full.URL + "/noise"},
 		{"incident-draft", full.URL + "/incidents/" + idDraft},
 		{"login", full.URL + "/login"},
 	}
@@ -124,6 +125,60 @@ func TestPagesByKeyboard(t *testing.T) {
 	require.Contains(t, focused, "known, fixed by the rollout")
 	require.Equal(t, srv.URL+"/incidents/"+idMemory, at)
 	require.Equal(t, []string{"local"}, ts.decide.actors)
+}
+
+// A page follows what changes, goes where j and k say, opens what a letter names, and leaves a form alone that somebody
+// writes in.
+func TestPagesAreLive(t *testing.T) {
+	ts := newTestServer(t, nil)
+	fill(t, ts)
+	srv := httptest.NewServer(ts.mux)
+	defer func() { ts.hub.close(); srv.Close() }()
+	tab := openTab(startBrowser(t), t)
+	read := func(js string) string {
+		t.Helper()
+		v, err := chromedp.Run(tab.ctx, chromedp.Evaluate[string](js))
+		require.NoError(t, err)
+		return v
+	}
+	eventually := func(js, want string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return strings.Contains(read(js), want) }, 15*time.Second, 50*time.Millisecond, "%s: %s", js, want)
+	}
+	keys := func(ks string) {
+		t.Helper()
+		for _, k := range ks {
+			require.NoError(t, chromedp.Do(tab.ctx, chromedp.KeyEvent(string(k))))
+		}
+	}
+	require.NoError(t, chromedp.Do(tab.ctx, chromedp.Navigate(srv.URL+"/")))
+	eventually(`document.getElementById("live").textContent`, "Live")
+	keys("jj")
+	second := read(`document.activeElement.textContent`)
+	require.Contains(t, second, "Latency budget burn")
+	eventually(`String(performance.now() > 1500)`, "true") // the first look found where to begin
+	ts.add(t, seed{id: "01JDB9NEW", title: "It has just begun", status: incident.StatusOpen, severity: incident.SeverityCritical, started: time.Minute})
+	eventually(`document.querySelector(".rows").textContent`, "It has just begun")
+	keys("k")
+	require.NotEqual(t, second, read(`document.activeElement.textContent`), "the focus was kept, and moves on")
+	keys("\r")
+	eventually(`location.pathname`, "/incidents/")
+
+	require.NoError(t, chromedp.Do(tab.ctx, chromedp.Navigate(srv.URL+"/incidents/"+idMemory)))
+	eventually(`document.getElementById("live").textContent`, "Live")
+	// The protocol sends the letter apart from its key, so that it cannot be held back as a real keyboard's is.
+	require.Equal(t, "false", read(`String(document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "d", bubbles: true, cancelable: true })))`), "the letter is used up")
+	require.Equal(t, "reason-d", read(`document.activeElement.id`))
+	keys("known")
+	eventually(`String(performance.now() > 1500)`, "true")
+	inc, err := ts.db.Get(t.Context(), idMemory)
+	require.NoError(t, err)
+	inc.Title = "Something else"
+	require.NoError(t, ts.db.Apply(t.Context(), incident.Change{Incidents: []incident.Incident{inc}}))
+	eventually(`document.getElementById("live").textContent`, "This page has changed")
+	require.Equal(t, "known", read(`document.getElementById("reason-d").value`), "what was written stays")
+	require.Contains(t, read(`document.querySelector("h1").textContent`), "Memory pressure")
+	require.Empty(t, tab.problems(), "what the browser complains of")
 }
 
 // inspect returns what is wrong with a page: too wide, no or several main headings, a heading level left out, a missing

@@ -34,6 +34,7 @@ type incidentView struct {
 	NoTicket                         string
 	Facts                            []fact
 	Actions                          []formView
+	Causes                           []causeView
 	Drafts                           []draftView
 	Firing, Week                     *chart
 	Audit                            []auditRow
@@ -56,6 +57,22 @@ type note struct {
 type ticketView struct {
 	Tracker, Key, Href, Status string
 	Waiting                    []string
+}
+
+// causeView is one of the likeliest causes.
+type causeView struct{ Name, Why, Share string }
+
+// causes are those besides the first, with the first, when there are several.
+func causes(inc incident.Incident) []causeView {
+	if len(inc.Causes) < 2 {
+		return nil
+	}
+	var out []causeView
+	for _, c := range inc.Causes {
+		name := strings.Trim(ticket.OneLine(c.Entity, 120)+", "+ticket.OneLine(c.Alertname, 120), ", ")
+		out = append(out, causeView{Name: name, Why: ticket.OneLine(c.Why, 300), Share: fmt.Sprintf("%.0f %%", 100*c.Confidence)})
+	}
+	return out
 }
 
 type fact struct {
@@ -97,6 +114,7 @@ func (s *server) pageIncident(w http.ResponseWriter, r *http.Request, p principa
 		v.Notes = append(v.Notes, note{Text: "This incident was merged into another: " + inc.MergedInto + "."})
 	}
 	v.Page.Live = inc.ID
+	v.Causes = causes(inc)
 	from, to := extent(inc, now)
 	v.Firing = firingChart(inc, from, to)
 	if whole {

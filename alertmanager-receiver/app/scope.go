@@ -40,7 +40,7 @@ func (p principal) view(inc incident.Incident, w writer) (out incident.Incident,
 	}
 	out = inc
 	out.Alerts, out.Total, out.Firing = mine, len(mine), 0
-	out.Labels, out.RootCause, out.Key = nil, incident.RootCause{}, ""
+	out.Labels, out.RootCause, out.Causes, out.Key = nil, incident.RootCause{}, nil, ""
 	out.Severity = incident.SeverityInfo
 	for _, a := range mine {
 		if a.Status == incident.AlertFiring {
