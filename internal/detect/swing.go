@@ -75,7 +75,9 @@ func (m *swing) learn(c *clock, u, dev, r float64) {
 		m.Run = 0
 	}
 	// A spread that stays is followed after a bounded time, however different it is.
-	usual = max(c.samples(swingFast, swingSamples), usual/math.Exp2(min(60, float64(m.Run)/c.samples(swingDoubling, warmUp))))
+	if m.Run > 0 {
+		usual = max(c.samples(swingFast, swingSamples), usual/math.Exp2(min(60, float64(m.Run)/c.samples(swingDoubling, warmUp))))
+	}
 	m.Slow += float32(stat.Gain(c.N-1, usual) * (r - float64(m.Slow)))
 }
 
