@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -58,16 +57,6 @@ func placeOf(labels []ingest.Label) allowance.Workload {
 	return w
 }
 
-// traffic says which metrics are the load of a workload: what a deviation of others is to be seen against.
-var (
-	traffic    = regexp.MustCompile(`(^|[_:])(requests?|rps|qps|queries|messages|operations|transactions)([_:]|$)`)
-	notTraffic = regexp.MustCompile(`error|fail|5xx|4xx|duration|latency|seconds|size|bytes|in_flight|inflight|rejected|dropped`)
-)
-
-func isTraffic(metric string) bool {
-	return traffic.MatchString(metric) && !notTraffic.MatchString(metric)
-}
-
 // surroundings are what is known of the series of one place.
 type surroundings struct {
 	moved   []scored
@@ -94,7 +83,7 @@ func (v *anomaliesView) look(top []scored) map[allowance.Workload]*surroundings 
 		name := metricNameOf(labels)
 		load, known := loads[name]
 		if !known {
-			load = isTraffic(name)
+			load = analyze.IsLoad(name)
 			loads[name] = load
 		}
 		load = load && o.Score <= 1
@@ -220,26 +209,18 @@ func clockOf(t, now time.Time) string {
 
 // load says whether the load of the same place moved too.
 func (v *anomaliesView) load(s scored, around *surroundings) string {
-	if isTraffic(metricNameOf(s.labels)) {
+	if analyze.IsLoad(metricNameOf(s.labels)) {
 		return ""
 	}
 	for _, m := range around.moved {
-		if name := metricNameOf(m.labels); isTraffic(name) {
-			return fmt.Sprintf("; %s is %s what is usual too", plain(name), sideOf(m.out))
+		if name := metricNameOf(m.labels); analyze.IsLoad(name) {
+			return fmt.Sprintf("; %s is %s what is usual too", analyze.LoadName(name), sideOf(m.out))
 		}
 	}
 	if len(around.traffic) > 0 {
-		return "; " + plain(metricNameOf(around.traffic[0].labels)) + " is unchanged"
+		return "; " + analyze.LoadName(metricNameOf(around.traffic[0].labels)) + " is unchanged"
 	}
 	return ""
-}
-
-// plain is what the load is called.
-func plain(metric string) string {
-	if strings.Contains(metric, "request") {
-		return "request rate"
-	}
-	return "the rate of " + strings.Join(strings.FieldsFunc(strings.TrimSuffix(metric, "_total"), func(r rune) bool { return r == '_' || r == ':' }), " ")
 }
 
 func sideOf(o detect.Output) string {

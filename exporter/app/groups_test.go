@@ -14,6 +14,7 @@ import (
 
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/detect/group"
+	"github.com/portent-dev/portent/internal/ingest"
 )
 
 // Series of a workload that each move a little, together: the group is anomalous, says who has which share, and is published.
@@ -197,4 +198,27 @@ func TestLimitsTakeOddTimes(t *testing.T) {
 func TestAnomaliesOfAGroupThatVanished(t *testing.T) {
 	g := anomalousGroup{Group: "workload", Labels: map[string]string{"workload": "cart"}, Vanished: true, Since: time.Date(2026, 3, 3, 14, 5, 0, 0, time.UTC)}
 	require.Equal(t, `workload{workload="cart"} has vanished: none of its series brings samples, since 14:05 UTC.`, g.sentence())
+}
+
+// What groups cost a scrape of 20,000 series that are all in one, and a look at them.
+func BenchmarkGroups(b *testing.B) {
+	w, err := group.New(group.Options{Rules: []group.Rule{{Name: "g", Kind: group.Joint, By: []string{"instance"}}}})
+	require.NoError(b, err)
+	g := &groups{}
+	g.watch.Store(w)
+	series := each(benchSeries(20_000))
+	now := time.Now().UnixMilli()
+	w.Tick(now, series)
+	require.Equal(b, 20_000, w.Stats().Members)
+	b.Run("judge", func(b *testing.B) {
+		for b.Loop() {
+			g.judge(series)(func([]ingest.Label, detect.Output) bool { return true })
+		}
+	})
+	b.Run("tick", func(b *testing.B) {
+		for b.Loop() {
+			now += 15_000
+			w.Tick(now, series)
+		}
+	})
 }

@@ -9,6 +9,7 @@ package analyze
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -77,6 +78,10 @@ type Anomaly struct {
 	Unit        string            `json:"unit,omitempty"`
 	Explanation string            `json:"explanation"`
 	Actions     []string          `json:"suggested_actions"`
+	// MovedWith are other anomalies of the same workload or machine, the first to move first;
+	// First says that this one was.
+	MovedWith []Moved `json:"moved_with,omitempty"`
+	First     bool    `json:"first,omitempty"`
 }
 
 // minPoints is the fewest values of a series that are judged.
@@ -117,9 +122,11 @@ func Run(ctx context.Context, r Request, actions *Actions) (Response, error) {
 			keep(i, h, true)
 		}
 	}
-	for i, h := range best {
-		out.Anomalies = append(out.Anomalies, describe(prepared[i], h, actions))
+	index := slices.Sorted(maps.Keys(best))
+	for _, i := range index {
+		out.Anomalies = append(out.Anomalies, describe(prepared[i], best[i], actions))
 	}
+	around(prepared, best, out.Anomalies, index, actions)
 	slices.SortFunc(out.Anomalies, func(a, b Anomaly) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Explanation, b.Explanation))
 	})

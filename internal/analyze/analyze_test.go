@@ -266,3 +266,44 @@ func TestParseActions(t *testing.T) {
 	require.Equal(t, []string{}, r.Anomalies[0].Actions)
 	require.Contains(t, r.Anomalies[0].Explanation, "app things is ")
 }
+
+// What else moved in the same workload, what was first, and that the load did not, stand in every explanation.
+func TestAround(t *testing.T) {
+	n := 120
+	series := func(name, pod string, from int, rise float64) analyze.Series {
+		s := analyze.Series{Labels: map[string]string{"__name__": name, "namespace": "shop", "pod": pod}}
+		for i := range n {
+			v := 100 + float64(i*7919%7)
+			if i >= from {
+				v += rise
+			}
+			s.T, s.V = append(s.T, int64(i)*60_000), append(s.V, v)
+		}
+		return s
+	}
+	actions, err := analyze.ParseActions(analyze.DefaultActionsFile)
+	require.NoError(t, err)
+	got, err := analyze.Run(t.Context(), analyze.Request{Type: analyze.LevelShift, Series: []analyze.Series{
+		series("container_memory_working_set_bytes", "checkout-6c5b8d7f9-x7k2p", 80, 100),
+		series("queue_length", "checkout-6c5b8d7f9-q9zz4", 70, 60),
+		series("http_requests_per_second", "checkout-6c5b8d7f9-x7k2p", n, 0),
+		series("queue_length", "other-0", 75, 70),
+	}}, actions)
+	require.NoError(t, err)
+	require.Len(t, got.Anomalies, 3)
+	memory := got.Anomalies[0]
+	require.Equal(t, "container_memory_working_set_bytes", memory.Series["__name__"])
+	require.Contains(t, memory.Explanation, "; also moved: queue length of checkout-6c5b8d7f9-q9zz4 since 01:10")
+	require.Contains(t, memory.Explanation, "; request rate is unchanged")
+	require.False(t, memory.First)
+	require.Len(t, memory.MovedWith, 1)
+	require.True(t, memory.MovedWith[0].First)
+	for _, a := range got.Anomalies[1:] {
+		if a.Series["pod"] == "other-0" {
+			require.Empty(t, a.MovedWith)
+			continue
+		}
+		require.True(t, a.First)
+		require.Contains(t, a.Explanation, "it was the first")
+	}
+}

@@ -155,10 +155,7 @@ func TestRefusedIsDropped(t *testing.T) {
 
 // An endpoint that is away for long costs no more memory than was given: the oldest go, and are counted.
 func TestQueueIsBounded(t *testing.T) {
-	e := &endpoint{}
-	for range 1000 {
-		e.answers = append(e.answers, answer{status: 503})
-	}
+	e := &endpoint{answers: []answer{{status: 503, after: "30"}}}
 	run(t, e, func(o *remotesend.Options) { o.MaxQueueBytes = 200 }, func(s *remotesend.Sender, reg *prometheus.Registry) {
 		for i := range 100 {
 			require.NoError(t, s.Add([]prompb.TimeSeries{series("a", float64(i), int64(i))}))
@@ -170,7 +167,6 @@ func TestQueueIsBounded(t *testing.T) {
 				require.LessOrEqual(t, f.Metric[0].Gauge.GetValue(), 200.0)
 			}
 		}
-		e.answers = nil
 		<-time.After(time.Minute)
 		synctest.Wait()
 	})
