@@ -21,7 +21,7 @@ type Request struct {
 	Before *Window
 	Limits Limits // of each window
 	// Effect is when the trouble was noticed whose cause is looked for; zero is when
-	// errors began to grow.
+	// errors began to grow, and that only lines which speak of trouble are causes.
 	Effect time.Time
 	// Patterns bounds how many come back, the most frequent first; 0 is DefaultPatterns.
 	// What is left out is counted as Other.

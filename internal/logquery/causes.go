@@ -56,7 +56,7 @@ func (c *collector) causes(a *Answer, all []*Pattern, q Request) []Cause {
 	if a.Before == nil {
 		return nil
 	}
-	candidates := candidatesOf(all)
+	candidates := candidatesOf(all, !q.Effect.IsZero())
 	if len(candidates) == 0 {
 		return nil
 	}
@@ -85,9 +85,9 @@ func (c *collector) causes(a *Answer, all []*Pattern, q Request) []Cause {
 	return out[:min(len(out), maxCauses)]
 }
 
-// candidatesOf returns what is new or grown and speaks of trouble; of a window without
-// such, all that is new or grown beyond chance.
-func candidatesOf(all []*Pattern) []*Pattern {
+// candidatesOf returns what is new or grown and speaks of trouble. When somebody noticed
+// trouble of which no line speaks, all that is new or grown beyond chance.
+func candidatesOf(all []*Pattern, noticed bool) []*Pattern {
 	changed := func(p *Pattern) bool { return p.Count > 0 && (p.Change == New || p.Change == Grown) }
 	var bad, rest []*Pattern
 	for _, p := range all {
@@ -99,10 +99,10 @@ func candidatesOf(all []*Pattern) []*Pattern {
 			rest = append(rest, p)
 		}
 	}
-	if len(bad) > 0 {
-		return bad
+	if len(bad) == 0 && noticed {
+		return rest
 	}
-	return rest
+	return bad
 }
 
 // effect is the first bucket with more errors than the window before explains.

@@ -147,4 +147,11 @@ func TestCauses(t *testing.T) {
 	quiet := ask(t, &fakeLoki{lines: lines[:7200]}, logquery.Request{Window: hour, Before: &before})
 	require.Empty(t, quiet.Causes)
 	require.NotContains(t, quiet.Summary.Text, "cause")
+
+	// Nothing new speaks of trouble: only for somebody who noticed some it may be a cause.
+	calm := &fakeLoki{lines: slices.Concat(lines[:7200], entries(at, time.Second, 200, "web", func(i int) string { return fmt.Sprintf("level=info msg=\"leader elected in term %d\"", i) }))}
+	require.Empty(t, ask(t, calm, logquery.Request{Window: hour, Before: &before}).Causes)
+	told := ask(t, calm, logquery.Request{Window: hour, Before: &before, Effect: at.Add(time.Minute)})
+	require.Len(t, told.Causes, 1)
+	require.Contains(t, strings.Join(told.Causes[0].Why, "; "), "it began at 12:20:00, 1m before errors rose")
 }

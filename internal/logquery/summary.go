@@ -121,7 +121,11 @@ func summarizeChanges(shown, all []*Pattern, say func(*Pattern, string, ...any))
 		}
 	}
 	if fresh != nil {
-		say(fresh, "%s, the worst %s (%d lines)", plural(nFresh, "pattern is new", "patterns are new"), phrase(fresh), fresh.Count)
+		which := "the largest"
+		if fresh.Severity >= logmine.Warning {
+			which = "the worst"
+		}
+		say(fresh, "%s, %s %s (%d lines)", plural(nFresh, "pattern is new", "patterns are new"), which, phrase(fresh), fresh.Count)
 	}
 	if grown != nil {
 		say(grown, "%s, the most %s (%.1f times)", plural(nGrown, "has grown", "have grown"), phrase(grown), grown.ratio)

@@ -89,6 +89,12 @@ func (f TextFile) read(ctx context.Context, w Window, l Limits, out *Read, add f
 	g.Go(func() error {
 		stream := &Stream{Labels: map[string]string{"file": f.Name}, key: f.Name}
 		var last time.Time
+		untimed := 0
+		defer func() {
+			if untimed > 0 {
+				out.Partial = append(out.Partial, fmt.Sprintf("%s: %d lines carry no time that is known, so they are in no window", f.Name, untimed))
+			}
+		}()
 		for b := range blocks {
 			for i := range b.records {
 				r := &b.records[i]
@@ -96,6 +102,9 @@ func (f TextFile) read(ctx context.Context, w Window, l Limits, out *Read, add f
 					last = time.UnixMilli(r.Time).UTC()
 				}
 				if !w.IsZero() && (last.Before(w.From) || !last.Before(w.To)) {
+					if last.IsZero() {
+						untimed++
+					}
 					continue
 				}
 				if l.Lines > 0 && out.Lines >= int64(l.Lines) || l.Bytes > 0 && out.Bytes >= l.Bytes {

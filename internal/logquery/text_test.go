@@ -55,6 +55,18 @@ func TestText(t *testing.T) {
 	require.NotEmpty(t, a.Times)
 }
 
+// TestTextWithoutTimes: lines that cannot be placed in a window are not dropped in
+// silence.
+func TestTextWithoutTimes(t *testing.T) {
+	src := logquery.Text{Files: []logquery.TextFile{{Name: "x.log", Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader("no time\nnone here\n2026-11-22T12:00:00Z INFO timed\n\tand indented\n")), nil
+	}}}}
+	a, err := logquery.Run(t.Context(), src, logquery.Request{Window: hour})
+	require.NoError(t, err)
+	require.Equal(t, int64(2), a.Total)
+	require.Equal(t, []string{"x.log: 2 lines carry no time that is known, so they are in no window"}, a.Read.Partial)
+}
+
 func TestTextFails(t *testing.T) {
 	open := func(r io.Reader, err error) logquery.Text {
 		return logquery.Text{Files: []logquery.TextFile{{Name: "x.log", Open: func() (io.ReadCloser, error) { return io.NopCloser(r), err }}}}
