@@ -202,7 +202,7 @@ func TestAnomaliesOfAGroupThatVanished(t *testing.T) {
 
 // What groups cost a scrape of 20,000 series that are all in one, and a look at them.
 func BenchmarkGroups(b *testing.B) {
-	w, err := group.New(group.Options{Rules: []group.Rule{{Name: "g", Kind: group.Joint, By: []string{"instance"}}}})
+	w, err := group.New(group.Options{Rules: []group.Rule{{Name: "g", Kind: group.Joint, By: []string{"job"}}}})
 	require.NoError(b, err)
 	g := &groups{}
 	g.watch.Store(w)
