@@ -299,3 +299,19 @@ func BenchmarkClassify(b *testing.B) {
 		}
 	})
 }
+
+// The page lists every preset, and its example is a file that works.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/presets.md")
+	require.NoError(t, err)
+	for _, name := range preset.Names() {
+		require.Contains(t, string(page), "| `"+name+"` |")
+	}
+	_, example, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	p, err := preset.Parse("example", []byte(example))
+	require.NoError(t, err)
+	s := set(t, p)
+	require.Len(t, s.Classes(), 4)
+	require.True(t, s.Ignores(series("shop_build_info")))
+}
