@@ -3,6 +3,7 @@ package detect_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -96,5 +97,29 @@ func TestClassSaysWhatAnEndMeans(t *testing.T) {
 		e.SetNow(at)
 		send(e, labels("__name__=m", "job=other"), ingest.KindGauge, ingest.Sample{T: at, V: 50})
 		require.Len(t, missing(t, e), want, fmt.Sprint(ends))
+	}
+}
+
+// Samples that come late by habit are missed later, and a series of which one sample
+// came keeps its score for as long as the next is not due.
+func TestDelayAndIntervalOfAClass(t *testing.T) {
+	at := func(c detect.Class, steps int64) *detect.Engine {
+		e := newEngine(t, detect.Options{Classes: []detect.Class{c}, Classify: func([]ingest.Label) int { return 0 }})
+		last := twoHours(t, e)
+		now := last + steps*15_000
+		e.SetNow(now)
+		send(e, labels("__name__=m", "job=other"), ingest.KindGauge, ingest.Sample{T: now, V: 50})
+		return e
+	}
+	require.Len(t, missing(t, at(detect.Class{}, 8)), 1)
+	require.Empty(t, missing(t, at(detect.Class{Delay: 3 * time.Minute}, 8)))
+	require.Len(t, missing(t, at(detect.Class{Delay: 3 * time.Minute}, 20)), 1)
+
+	hourly := []detect.Class{{Interval: time.Hour}}
+	for _, o := range []detect.Options{{}, {Classes: hourly, Classify: func([]ingest.Label) int { return 0 }}} {
+		e := newEngine(t, o)
+		send(e, labels("__name__=m"), ingest.KindGauge, ingest.Sample{T: start, V: 1})
+		e.SetNow(start + 45*60_000)
+		require.Len(t, dump(e), len(o.Classes))
 	}
 }
