@@ -165,8 +165,8 @@ var finders = []struct {
 	find func(*prepared, limits) (hit, bool)
 }{
 	{Trend, trend},
+	{LevelShift, levelShift}, // before spike: of a constant that steps, both score the same, and the step is the truth
 	{Spike, spike},
-	{LevelShift, levelShift},
 	{Seasonal, seasonal},
 }
 

@@ -307,3 +307,23 @@ func TestAround(t *testing.T) {
 		require.Contains(t, a.Explanation, "it was the first")
 	}
 }
+
+// A counter whose constant rate doubles has stepped: the values beside the step are no spike.
+func TestAConstantThatStepsIsNoSpike(t *testing.T) {
+	s := analyze.Series{Labels: map[string]string{"__name__": "cpu_seconds_total", "pod": "a"}, Counter: true}
+	v := 0.0
+	for i := range 240 {
+		s.T, s.V = append(s.T, int64(i)*60_000), append(s.V, v)
+		v += 30
+		if i >= 200 {
+			v += 30
+		}
+	}
+	actions, err := analyze.ParseActions(analyze.DefaultActionsFile)
+	require.NoError(t, err)
+	got, err := analyze.Run(t.Context(), analyze.Request{Type: analyze.All, Series: []analyze.Series{s}}, actions)
+	require.NoError(t, err)
+	require.Len(t, got.Anomalies, 1)
+	require.Equal(t, analyze.LevelShift, got.Anomalies[0].Type)
+	require.InDelta(t, 100, *got.Anomalies[0].Change, 1)
+}
