@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -108,6 +109,10 @@ type Stats struct {
 type Watch struct {
 	opts     Options
 	periodMs float64
+
+	// odd is how many members were unlike their peers at the last tick: while there is
+	// none, nothing is to be looked up for a series that is normal itself.
+	odd atomic.Int32
 
 	mu       sync.RWMutex
 	groups   map[uint64]*state
@@ -326,6 +331,8 @@ func (r *Rule) shared(labels []ingest.Label) (shared []ingest.Label, ok bool) {
 
 // judge brings all groups up to date.
 func (w *Watch) judge(now int64, stepMs float64) {
+	odd := int32(0)
+	defer func() { w.odd.Store(odd) }()
 	for _, g := range w.order {
 		g.present = 0
 		for _, m := range g.members {
@@ -342,7 +349,7 @@ func (w *Watch) judge(now int64, stepMs float64) {
 		if g.rule.Kind == Joint {
 			g.judgeJoint(w, now, stepMs)
 		} else {
-			g.judgePeers(w, now, stepMs)
+			odd += g.judgePeers(w, now, stepMs)
 		}
 		g.settle(now)
 	}
@@ -426,12 +433,17 @@ func (w *Watch) Results(f func(Result) bool) {
 	}
 }
 
-// Judge says what groups add to the output of one series, as of the last tick.
+// Judge says what groups add to the output of one series, as of the last tick. It is
+// cheap while the series is normal and no member of any group is unlike its peers.
 func (w *Watch) Judge(labels []ingest.Label, o detect.Output) Verdict {
+	v := Verdict{Score: o.Score}
+	if w.odd.Load() == 0 && (o.Score <= 1 || len(w.opts.Contexts) == 0) {
+		return v
+	}
+	var buf [512]byte
+	key := xxhash.Sum64(appendKey(buf[:0], labels))
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	v := Verdict{Score: o.Score}
-	key := xxhash.Sum64(appendKey(nil, labels))
 	x := w.series[key]
 	for _, p := range x.places {
 		if p.group.rule.Kind == Peers && p.member.seen == w.ticks && p.member.peerScore > max(1, v.Score) {

@@ -40,7 +40,8 @@ const (
 	tiny  = 1e-30
 )
 
-func (g *state) judgePeers(w *Watch, now int64, stepMs float64) {
+// judgePeers brings a group of peers up to date and returns how many are unlike the rest.
+func (g *state) judgePeers(w *Watch, now int64, stepMs float64) (odd int32) {
 	values, members := w.parts[:0], w.of[:0]
 	for _, m := range g.members {
 		m.peerScore = 0
@@ -50,7 +51,7 @@ func (g *state) judgePeers(w *Watch, now int64, stepMs float64) {
 	}
 	w.parts, w.of = values, members
 	if len(values) < leastPeers {
-		return
+		return 0
 	}
 	p := &g.peers
 	middle, spread := center(values)
@@ -73,6 +74,9 @@ func (g *state) judgePeers(w *Watch, now int64, stepMs float64) {
 		}
 		if ready {
 			m.peerScore = m.told(max(0, p.tail.LogSurvival(left/scale)/limit), stepMs)
+			if m.peerScore > 1 {
+				odd++
+			}
 		}
 	}
 	p.scale += stat.Gain(p.n, max(1, scaleMs/stepMs)) * (sum/float64(len(members)) - p.scale)
@@ -81,7 +85,7 @@ func (g *state) judgePeers(w *Watch, now int64, stepMs float64) {
 	}
 	g.result.Ready = ready
 	if worst == nil {
-		return
+		return odd
 	}
 	g.result.Score = worst.peerScore
 	if ready && worst.peerScore > shareFrom {
@@ -91,6 +95,7 @@ func (g *state) judgePeers(w *Watch, now int64, stepMs float64) {
 			}
 		}
 	}
+	return odd
 }
 
 // differ takes a member's difference and returns by how much it is another lately
