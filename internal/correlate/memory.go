@@ -7,6 +7,8 @@ import "math"
 // are halved, which forgets what is rare and old first.
 type memory struct {
 	alerts     float64           // seen
+	until      int64             // the latest start that was learned
+	learned    int64             // the one up to which a restored memory had learned
 	entities   counts            // by scope and entity
 	namespaces counts            // by scope and namespace
 	names      counts            // alerts by name
@@ -148,6 +150,10 @@ func (h *history) chronicAt(start int64) bool {
 
 // learn takes in an alert and those near it.
 func (m *memory) learn(n *node, near []*node) {
+	if n.Start <= m.learned {
+		return
+	}
+	m.until = max(m.until, n.Start)
 	m.relate(n)
 	m.alerts++
 	for _, w := range n.entities {

@@ -18,6 +18,9 @@ type Store interface {
 	incident.Store
 	incident.Inbox
 	incident.Recall
+	// PutLearned keeps what correlation learned, and Learned returns it, nil at first.
+	PutLearned(ctx context.Context, name string, body []byte) error
+	Learned(ctx context.Context, name string) ([]byte, error)
 	// Lead waits until this process is the only one that leads name; held ends
 	// when it no longer is.
 	Lead(ctx context.Context, name string) (held context.Context, release func(), err error)
@@ -57,6 +60,10 @@ const (
 	quietAfter = 2 * time.Second
 	// flushEvery is how often what is due by time is looked for.
 	flushEvery = time.Second
+	// learnedEvery is how often what was learned is kept: a crash costs that much of it.
+	learnedEvery = 5 * time.Minute
+	// learnedName is what it is kept under.
+	learnedName = "correlate"
 	// retryMax bounds the wait after a failure of the store.
 	retryMax = 5 * time.Second
 )
@@ -76,6 +83,7 @@ type Runner struct {
 	// last is when the time of correlation was last set; between notifications it
 	// goes on with the wall clock, unless this is a replay.
 	last, flushed time.Time
+	saved         time.Time // when what was learned was kept
 	busy, quiet   bool
 }
 
@@ -201,6 +209,7 @@ func (r *Runner) step(ctx context.Context) (more bool, err error) {
 	if err := r.load(ctx); err != nil {
 		return false, err
 	}
+	r.save(ctx)
 	if len(ns) == 0 {
 		return false, r.idle(ctx)
 	}
@@ -234,11 +243,37 @@ func (r *Runner) load(ctx context.Context) error {
 			}
 		}
 	}
-	r.triage.Load(clock, all)
+	if err := r.triage.Load(clock, all, r.learned(ctx)); err != nil {
+		r.o.Logger.Warn("learned_unreadable", "err", err)
+	}
 	r.loaded = true
 	r.last, r.busy, r.quiet = time.Now(), true, false // time that we were down does not count
 	r.o.Logger.Info("triage_loaded", "incidents", len(all), "clock", clock)
 	return nil
+}
+
+// learned reads what was learned before. Without it incidents are the same, only worse told from noise for a day.
+func (r *Runner) learned(ctx context.Context) []byte {
+	b, err := r.o.Store.Learned(ctx, learnedName)
+	if err != nil {
+		r.o.Logger.Warn("learned_unreadable", "err", err)
+	}
+	return b
+}
+
+// save keeps what was learned, now and then.
+func (r *Runner) save(ctx context.Context) {
+	if r.triage.Now().IsZero() || time.Since(r.saved) < learnedEvery {
+		return
+	}
+	r.saved = time.Now()
+	b, err := r.triage.Learned()
+	if err == nil {
+		err = r.o.Store.PutLearned(ctx, learnedName, b)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.o.Logger.Warn("learned_not_kept", "err", err)
+	}
 }
 
 // list reads all pages.

@@ -141,14 +141,23 @@ func (t *Triage) Reconfigure(p Policy, route Route) error {
 }
 
 // Load replaces the state by what a store holds: incidents with their alerts,
-// and the time that correlation had reached.
-func (t *Triage) Load(now time.Time, incidents []incident.Incident) {
+// the time that correlation had reached, and what was Learned, nil when nothing was.
+// An error says that this could not be read; all else is loaded then, and it is learned
+// anew.
+func (t *Triage) Load(now time.Time, incidents []incident.Incident, learned []byte) (err error) {
 	t.reset(now)
+	if learned != nil {
+		err = t.cor.Restore(learned)
+	}
 	for _, i := range incidents {
 		t.add(i)
 	}
 	t.learn()
+	return err
 }
+
+// Learned returns what correlation learned of the site, for Load.
+func (t *Triage) Learned() ([]byte, error) { return t.cor.Snapshot() }
 
 // Refresh replaces one incident by what a store holds, after somebody else has
 // changed it.

@@ -100,7 +100,7 @@ func (w *world) restart() {
 			all = append(all, w.get(id))
 		}
 	}
-	w.tr.Load(now, all)
+	require.NoError(w.t, w.tr.Load(now, all, nil))
 }
 
 func (w *world) get(id string) incident.Incident {
