@@ -12,6 +12,9 @@ import (
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/pagerduty"
 	"github.com/portent-dev/portent/internal/ticket/servicenow"
+	"github.com/portent-dev/portent/internal/ticket/slack"
+	"github.com/portent-dev/portent/internal/ticket/teams"
+	"github.com/portent-dev/portent/internal/ticket/webhook"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -22,10 +25,14 @@ const (
 	// TrackerPagerDuty opens incidents by events.
 	TrackerPagerDuty  = "pagerduty"
 	TrackerServiceNow = "servicenow" // its incident table
+	// TrackerSlack and TrackerTeams tell a channel, TrackerWebhook an endpoint of the user's own.
+	TrackerSlack   = "slack"
+	TrackerTeams   = "teams"
+	TrackerWebhook = "webhook"
 )
 
 // trackerTypes are the known ones, for the error about an unknown one.
-var trackerTypes = []string{TrackerJira, TrackerLocal, TrackerPagerDuty, TrackerServiceNow}
+var trackerTypes = []string{TrackerJira, TrackerLocal, TrackerPagerDuty, TrackerServiceNow, TrackerSlack, TrackerTeams, TrackerWebhook}
 
 // TrackerConfig is one tracker. Name stands in tickets, metrics and the API; it defaults to the type.
 type TrackerConfig struct {
@@ -35,6 +42,9 @@ type TrackerConfig struct {
 
 	PagerDuty  *pagerduty.Config  `yaml:"pagerduty"`
 	ServiceNow *servicenow.Config `yaml:"servicenow"`
+	Slack      *slack.Config      `yaml:"slack"`
+	Teams      *teams.Config      `yaml:"teams"`
+	Webhook    *webhook.Config    `yaml:"webhook"`
 }
 
 // remote is the configuration of a tracker that lives elsewhere.
@@ -55,6 +65,15 @@ func (t *TrackerConfig) remotes() map[string]remote {
 	if t.ServiceNow != nil {
 		m[TrackerServiceNow] = t.ServiceNow
 	}
+	if t.Slack != nil {
+		m[TrackerSlack] = t.Slack
+	}
+	if t.Teams != nil {
+		m[TrackerTeams] = t.Teams
+	}
+	if t.Webhook != nil {
+		m[TrackerWebhook] = t.Webhook
+	}
 	return m
 }
 
@@ -63,6 +82,9 @@ var needs = map[string]string{
 	TrackerJira:       "url, project and token",
 	TrackerPagerDuty:  "routing_key",
 	TrackerServiceNow: "url and credentials",
+	TrackerSlack:      "token and channel",
+	TrackerTeams:      "url",
+	TrackerWebhook:    "url",
 }
 
 // check reports what is wrong with the secrets and files that t names; key is where t stands.
@@ -79,6 +101,18 @@ func (t *TrackerConfig) check(key string) error {
 	if t.ServiceNow != nil {
 		_, err := t.ServiceNow.Secret()
 		errs = append(errs, web.Invalid(key+"."+TrackerServiceNow, err))
+	}
+	if t.Slack != nil {
+		_, err := t.Slack.Secret()
+		errs = append(errs, web.Invalid(key+"."+TrackerSlack, err))
+	}
+	if t.Teams != nil {
+		_, err := t.Teams.Secret()
+		errs = append(errs, web.Invalid(key+"."+TrackerTeams, err))
+	}
+	if t.Webhook != nil {
+		_, err := t.Webhook.Secrets()
+		errs = append(errs, web.Invalid(key+"."+TrackerWebhook, err))
 	}
 	for kind, r := range t.remotes() {
 		_, err := r.HTTPClient()

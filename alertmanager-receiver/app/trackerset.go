@@ -19,6 +19,9 @@ import (
 	"github.com/portent-dev/portent/internal/ticket/local"
 	"github.com/portent-dev/portent/internal/ticket/pagerduty"
 	"github.com/portent-dev/portent/internal/ticket/servicenow"
+	"github.com/portent-dev/portent/internal/ticket/slack"
+	"github.com/portent-dev/portent/internal/ticket/teams"
+	"github.com/portent-dev/portent/internal/ticket/webhook"
 	"github.com/portent-dev/portent/internal/ticketrest"
 	"github.com/portent-dev/portent/internal/web"
 )
@@ -85,6 +88,21 @@ func (s *trackerSet) build(ctx context.Context, c TrackerConfig) (*builtTracker,
 		secret, err := c.ServiceNow.Secret()
 		return s.reuse(ctx, c, secret, err, func(o made) (checked, error) {
 			return servicenow.New(servicenow.Options{Config: *c.ServiceNow, Secret: secret, Client: o.client, Now: time.Now, Logger: o.log, Registerer: o.reg})
+		})
+	case TrackerSlack:
+		secret, err := c.Slack.Secret()
+		return s.reuse(ctx, c, secret, err, func(o made) (checked, error) {
+			return slack.New(slack.Options{Config: *c.Slack, Token: secret, Client: o.client, Now: time.Now, Registerer: o.reg})
+		})
+	case TrackerTeams:
+		secret, err := c.Teams.Secret()
+		return s.reuse(ctx, c, secret, err, func(o made) (checked, error) {
+			return teams.New(teams.Options{Config: *c.Teams, Address: secret, Client: o.client, Now: time.Now, Registerer: o.reg})
+		})
+	case TrackerWebhook:
+		secrets, err := c.Webhook.Secrets()
+		return s.reuse(ctx, c, secrets, err, func(o made) (checked, error) {
+			return webhook.New(webhook.Options{Config: *c.Webhook, Secrets: secrets, Client: o.client, Now: time.Now, Registerer: o.reg})
 		})
 	default:
 		return nil, fmt.Errorf("BUG: unknown tracker type %q passed validation", c.Type)

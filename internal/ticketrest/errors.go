@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/portent-dev/portent/internal/ticket"
@@ -25,6 +27,9 @@ const refusedRetry = time.Minute
 
 // transportError is a failure without an answer.
 func transportError(ctx context.Context, err error, ambiguous bool) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		u.URL, _, _ = strings.Cut(u.URL, "?") // some addresses carry their secret there
+	}
 	e := &ticket.Error{Reason: ticket.ReasonNetwork, Retry: true, Ambiguous: ambiguous, Err: err}
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):

@@ -65,6 +65,9 @@ type Call struct {
 	// Want are the statuses of success; none means 200. A proxy's page may answer 200
 	// to anything.
 	Want []int
+	// AnyAnswer says that the status alone tells success: the body may be anything, and goes into out only where it is
+	// JSON that fits.
+	AnyAnswer bool
 	// Effect says that the request changes something: a failure after it was sent is
 	// then ambiguous.
 	Effect bool
@@ -121,7 +124,7 @@ func (c *Client) send(ctx context.Context, q Call, out any) error {
 	case out == nil:
 		out = new(json.RawMessage)
 	}
-	if err := decode(contentType, body, out); err != nil {
+	if err := decode(contentType, body, out); err != nil && !q.AnyAnswer {
 		return BadAnswer(q.Effect, err)
 	}
 	return nil

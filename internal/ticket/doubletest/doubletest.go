@@ -23,7 +23,8 @@ import (
 // Answer is an answer before it is written, so that a fault can spoil it.
 type Answer struct {
 	Status int
-	Body   any // JSON
+	Body   any  // JSON
+	Empty  bool // no body at all
 	Header http.Header
 }
 
@@ -143,11 +144,17 @@ func (a Answer) header() http.Header {
 	if h == nil {
 		h = http.Header{}
 	}
+	if a.Empty {
+		return h
+	}
 	h.Set("Content-Type", "application/json;charset=UTF-8")
 	return h
 }
 
 func (a Answer) json() []byte {
+	if a.Empty {
+		return nil
+	}
 	var b bytes.Buffer
 	if err := json.NewEncoder(&b).Encode(a.Body); err != nil {
 		panic("BUG: an answer of plain data cannot fail to marshal: " + err.Error())

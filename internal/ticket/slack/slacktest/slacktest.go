@@ -1,0 +1,161 @@
+// Package slacktest plays the part of Slack's Web API that Portent uses, for tests. Every request is held to the
+// description, strictly, and so is every answer.
+package slacktest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/portent-dev/portent/internal/spectest"
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
+)
+
+// What the double accepts.
+const (
+	Token   = "xoxb-123456789-portent" //nolint:gosec // opens nothing but this double
+	Channel = "C0123456789"
+)
+
+// The operations, for faults and counts.
+const (
+	OpPost   = "chat.postMessage"
+	OpUpdate = "chat.update"
+)
+
+// Message is a message as people see it.
+type Message struct {
+	TS, Thread string
+	Text       string
+	Blocks     string // as JSON
+	Broadcast  bool
+	Edited     int
+}
+
+// Server is a workspace with one channel. It is safe for concurrent use.
+type Server struct {
+	doubletest.Server
+
+	mu       sync.Mutex
+	messages []*Message
+	says     []string // errors of the next calls, with status 200
+}
+
+// Start serves an empty channel for the length of a test and returns its address. A violation fails the test.
+func Start(t testing.TB) (*Server, string) {
+	t.Helper()
+	contract := spectest.Load(t, "slack")
+	s := &Server{}
+	failed := func(status int, code string) doubletest.Answer {
+		return doubletest.Answer{Status: status, Body: map[string]any{"ok": false, "error": code}}
+	}
+	s.Server = doubletest.Server{
+		Report: func(err error) { t.Errorf("slack: %v", err) },
+		Find: func(r *http.Request) (doubletest.Route, bool) {
+			rt := doubletest.Route{Write: true, Contract: contract, Allowed: r.Header.Get("Authorization") == "Bearer "+Token}
+			switch r.URL.Path {
+			case "/api/chat.postMessage":
+				rt.Op, rt.Handle = OpPost, s.locked(s.post)
+			case "/api/chat.update":
+				rt.Op, rt.Handle = OpUpdate, s.locked(s.update)
+			default:
+				return rt, false
+			}
+			return rt, r.Method == http.MethodPost
+		},
+		Unknown: func(error) doubletest.Answer { return failed(http.StatusNotFound, "unknown_method") },
+		Refused: func(error) doubletest.Answer { return failed(http.StatusOK, "invalid_auth") },
+		Invalid: func(error) doubletest.Answer { return failed(http.StatusOK, "invalid_blocks") },
+		RateLimited: func(f doubletest.Fault) doubletest.Answer {
+			a := failed(http.StatusTooManyRequests, "ratelimited")
+			if f.RetryAfter > 0 {
+				a.Header = http.Header{"Retry-After": {fmt.Sprintf("%.0f", f.RetryAfter.Seconds())}}
+			}
+			return a
+		},
+	}
+	return s, s.Server.Start(t)
+}
+
+// Say makes the next call fail with an error of the API, which comes with status 200.
+func (s *Server) Say(code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.says = append(s.says, code)
+}
+
+// Messages returns what is in the channel, threads included, in order.
+func (s *Server) Messages() []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Message, len(s.messages))
+	for i, m := range s.messages {
+		out[i] = *m
+	}
+	return out
+}
+
+// Delete removes the message, as a person may.
+func (s *Server) Delete(ts string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, m := range s.messages {
+		if m.TS == ts {
+			s.messages = append(s.messages[:i:i], s.messages[i+1:]...)
+			return
+		}
+	}
+}
+
+// body is what both calls send.
+type body struct {
+	Channel   string          `json:"channel"`
+	TS        string          `json:"ts"`
+	Thread    string          `json:"thread_ts"`
+	Broadcast bool            `json:"reply_broadcast"`
+	Text      string          `json:"text"`
+	Blocks    json.RawMessage `json:"blocks"`
+}
+
+func (s *Server) locked(f func(body) doubletest.Answer) func(*http.Request, []byte) doubletest.Answer {
+	return func(_ *http.Request, raw []byte) doubletest.Answer {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		var b body
+		if err := json.Unmarshal(raw, &b); err != nil {
+			panic("BUG: the contract let pass what is no JSON: " + err.Error())
+		}
+		if len(s.says) > 0 {
+			code := s.says[0]
+			s.says = s.says[1:]
+			return fail(code)
+		}
+		if b.Channel != Channel {
+			return fail("channel_not_found")
+		}
+		return f(b)
+	}
+}
+
+func fail(code string) doubletest.Answer {
+	return doubletest.Answer{Status: http.StatusOK, Body: map[string]any{"ok": false, "error": code}}
+}
+
+func (s *Server) post(b body) doubletest.Answer {
+	m := &Message{TS: fmt.Sprintf("1780401600.%06d", len(s.messages)+1), Thread: b.Thread, Text: b.Text, Blocks: string(b.Blocks), Broadcast: b.Broadcast}
+	s.messages = append(s.messages, m)
+	return doubletest.Answer{Status: http.StatusOK, Body: map[string]any{"ok": true, "channel": Channel, "ts": m.TS}}
+}
+
+func (s *Server) update(b body) doubletest.Answer {
+	for _, m := range s.messages {
+		if m.TS == b.TS {
+			m.Text, m.Blocks = b.Text, string(b.Blocks)
+			m.Edited++
+			return doubletest.Answer{Status: http.StatusOK, Body: map[string]any{"ok": true, "channel": Channel, "ts": m.TS, "text": m.Text}}
+		}
+	}
+	return fail("message_not_found")
+}
