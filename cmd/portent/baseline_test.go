@@ -68,7 +68,7 @@ func TestBaselineAgainstPrometheus(t *testing.T) {
 	require.NoError(t, err)
 	for _, want := range []string{
 		"alert: CheckoutMemoryHigh", "alert: CheckoutMemoryNearLimit", "alert: CheckoutCPUHigh", "alert: CheckoutRestarts", "alert: Free",
-		`pod=~"checkout(-[a-z0-9]+){1,2}"`, "humanize1024", "MiB", "would have fired never", "cores",
+		`pod=~"checkout(-[a-z0-9]+){1,2}"`, "humanize1024", "MiB", "would never have fired", "cores",
 	} {
 		require.Contains(t, string(text), want)
 	}

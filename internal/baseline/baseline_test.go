@@ -60,7 +60,7 @@ func TestPropose(t *testing.T) {
 	}), func(t *testing.T, p baseline.Proposal) {
 		require.Less(t, p.Threshold, 200.0)
 		require.Equal(t, 48, p.Facts.Short)
-		require.Contains(t, p.Reasoning(), "48 times crossed it for less than 5 min")
+		require.Contains(t, p.Reasoning(), "48 crossings were too short for it (less than 5 min)")
 		require.Contains(t, p.Reasoning(), "shorter peaks are normal here")
 	})
 	// Twelve minutes of a batch each hour: a longer For comes far closer.
@@ -176,7 +176,7 @@ func TestRulesAreValid(t *testing.T) {
 	require.Equal(t, "CheckOutV2MemoryHigh", first.Alert)
 	require.Contains(t, first.Annotations["summary"], "{{ $value | humanize1024 }}B")
 	require.Contains(t, first.Annotations["summary"], "MiB")
-	require.Contains(t, first.Annotations["description"], "In these data it would have fired never")
+	require.Contains(t, first.Annotations["description"], "In these data it would never have fired")
 }
 
 func TestCamelCase(t *testing.T) {

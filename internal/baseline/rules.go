@@ -119,12 +119,12 @@ func (p *Proposal) Reasoning() string {
 	if s := p.season(); s != "" {
 		out = append(out, s)
 	}
-	out = append(out, fmt.Sprintf("In these data it would have fired %s; %s crossed it for less than %s.", times(f.Fired), times(f.Short), words(p.For)))
+	out = append(out, played(f.Fired, f.Short, p.For))
 	if !f.Weekend {
 		out = append(out, "No weekend was seen.")
 	}
 	if f.Span < 48*time.Hour {
-		out = append(out, "No hour was seen on two days: propose again after 48 h.")
+		out = append(out, "Not every hour was seen on two days: propose again after 48 h.")
 	}
 	return strings.Join(out, " ")
 }
@@ -139,14 +139,24 @@ func (p *Proposal) season() string {
 		p.quantity(f.DayLow), p.quantity(f.DayHigh), f.DayHighHour)
 }
 
-func times(n int) string {
-	switch n {
+// played says what the rule would have done.
+func played(fired, short int, hold time.Duration) string {
+	var text string
+	switch fired {
 	case 0:
-		return "never"
+		text = "In these data it would never have fired"
 	case 1:
-		return "once"
+		text = "In these data it would have fired once"
+	default:
+		text = fmt.Sprintf("In these data it would have fired %d times", fired)
 	}
-	return fmt.Sprintf("%d times", n)
+	switch short {
+	case 0:
+		return text + "."
+	case 1:
+		return text + "; one crossing was too short for it (less than " + words(hold) + ")."
+	}
+	return text + fmt.Sprintf("; %d crossings were too short for it (less than %s).", short, words(hold))
 }
 
 func stamp(t time.Time) string { return t.Format("2006-01-02 15:04") }
