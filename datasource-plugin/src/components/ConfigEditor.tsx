@@ -219,8 +219,8 @@ function ModelName(access: OptionsAccess) {
         onChange={(name) => access.setJsonData({ modelName: name })}
       />
       <TextSetting
-        label="Tokens a day"
-        description="What it may take in questions and answers; then the rules answer. Empty: no bound"
+        label="Daily budget"
+        description="What it may take a day, in the units that models count in, prompts and answers together,; then the rules answer. Empty: no bound"
         type="number"
         placeholder="no bound"
         value={modelTokensPerDay ? String(modelTokensPerDay) : ''}
