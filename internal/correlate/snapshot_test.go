@@ -1,7 +1,7 @@
 package correlate
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,7 +53,7 @@ func TestRestoreRefusesWhatIsNone(t *testing.T) {
 func TestSnapshotIsBounded(t *testing.T) {
 	e := New(Options{})
 	for n := range maxKept + 100 {
-		put(e.memory.fired, hash(fmt.Sprint(n)), int64(n))
+		put(e.memory.fired, hash(strconv.Itoa(n)), int64(n))
 	}
 	b, err := e.Snapshot()
 	require.NoError(t, err)

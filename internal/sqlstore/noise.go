@@ -26,7 +26,6 @@ func (s *Store) Noise(ctx context.Context, since time.Time) ([]noise.Count, erro
 		since = since.UTC().Truncate(24 * time.Hour)
 	}
 	var out []noise.Count
-	//nolint:sqlclosecheck // eachRow closes them
 	rows, err := s.r.QueryContext(ctx, `SELECT day, rule, team, kept, notices, alerts, incidents, tickets FROM noise WHERE day >= $1
 		ORDER BY day, rule, team, kept`, nano(since))
 	err = eachRow(rows, err, func() error {

@@ -85,6 +85,7 @@ type Runner struct {
 	last, flushed time.Time
 	saved         time.Time // when what was learned was kept
 	busy, quiet   bool
+	warned        bool // of rules that match nothing
 }
 
 // NewRunner returns a Runner. It does nothing until Run.
@@ -121,6 +122,7 @@ func (r *Runner) Reconfigure(p Policy, route Route) error {
 		return fmt.Errorf("triage policy: %w", err)
 	}
 	r.metrics.rules(p)
+	r.warned = false
 	return nil
 }
 
@@ -248,6 +250,10 @@ func (r *Runner) load(ctx context.Context) error {
 	}
 	r.loaded = true
 	r.last, r.busy, r.quiet = time.Now(), true, false // time that we were down does not count
+	if !r.warned {
+		r.warned = true
+		r.warn(ctx)
+	}
 	r.o.Logger.Info("triage_loaded", "incidents", len(all), "clock", clock)
 	return nil
 }
