@@ -220,7 +220,7 @@ function ModelName(access: OptionsAccess) {
       />
       <TextSetting
         label="Daily budget"
-        description="What it may take a day, in the units that models count in, prompts and answers together,; then the rules answer. Empty: no bound"
+        description="Tokens of prompts and answers that it may take a day; then the rules answer. Empty: no bound"
         type="number"
         placeholder="no bound"
         value={modelTokensPerDay ? String(modelTokensPerDay) : ''}
