@@ -52,7 +52,7 @@ func TestElastic(t *testing.T) {
 			if o.noView {
 				s.Fail(elastictest.Fault{Op: "open", Status: 403})
 			}
-			a, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, "")}, logquery.Request{Window: hour})
+			a, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, "")}, logquery.Request{Window: hour, Limits: logquery.Limits{Time: time.Hour}})
 			require.NoError(t, err)
 			require.Equal(t, int64(3005), a.Total)
 			require.Equal(t, int64(3005), a.Read.Lines)
@@ -70,7 +70,7 @@ func TestElastic(t *testing.T) {
 			}
 
 			// The query behind the pattern finds its documents, in both languages.
-			narrow, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, p.Query.Text)}, logquery.Request{Window: hour})
+			narrow, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, p.Query.Text)}, logquery.Request{Window: hour, Limits: logquery.Limits{Time: time.Hour}})
 			require.NoError(t, err)
 			require.Equal(t, int64(5), narrow.Total, p.Query.Text)
 			require.True(t, json.Valid(p.Query.DSL))
@@ -88,7 +88,7 @@ func TestElastic(t *testing.T) {
 func TestElasticSamples(t *testing.T) {
 	s := elastictest.New(t, false)
 	documents(s)
-	a, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, "")}, logquery.Request{Window: logquery.Window{From: noon, To: noon.Add(10 * time.Minute)}, Limits: logquery.Limits{Lines: 500}})
+	a, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, "")}, logquery.Request{Window: logquery.Window{From: noon, To: noon.Add(10 * time.Minute)}, Limits: logquery.Limits{Lines: 500, Time: time.Hour}})
 	require.NoError(t, err)
 	require.Equal(t, int64(3005), a.Total)
 	require.NotEmpty(t, a.Read.Sampled)
@@ -103,7 +103,7 @@ func TestElasticPartial(t *testing.T) {
 	s.Fail(elastictest.Fault{Op: "search", Spoil: func(a map[string]any) {
 		a["_shards"] = map[string]any{"total": 3, "successful": 2, "failed": 1, "skipped": 0}
 	}})
-	a, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, "")}, logquery.Request{Window: hour, Limits: logquery.Limits{Lines: 1000}})
+	a, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, "")}, logquery.Request{Window: hour, Limits: logquery.Limits{Lines: 1000, Time: time.Hour}})
 	require.NoError(t, err)
 	text := strings.Join(a.Read.Partial, "\n")
 	require.Contains(t, text, "1 of 3 shards failed")
@@ -118,7 +118,7 @@ func TestElasticRefuses(t *testing.T) {
 		s := elastictest.New(t, false)
 		documents(s)
 		s.Fail(fault)
-		_, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, "message:x")}, logquery.Request{Window: hour})
+		_, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, "message:x")}, logquery.Request{Window: hour, Limits: logquery.Limits{Time: time.Hour}})
 		require.ErrorContains(t, err, want)
 	}
 	f(elastictest.Fault{Op: "search", Status: 400, Body: `{"error":{"root_cause":[{"type":"query_shard_exception","reason":"Failed to parse query [a:(]"}]},"status":400}`}, "Failed to parse query")
@@ -132,7 +132,7 @@ func TestElasticRefuses(t *testing.T) {
 	documents(s)
 	s.MaxPage = 300
 	s.Fail(elastictest.Fault{Op: "search", Status: 429, Times: 1})
-	a, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, "")}, logquery.Request{Window: hour})
+	a, err := logquery.Run(t.Context(), logquery.Stored{Store: elastic(t, s, "")}, logquery.Request{Window: hour, Limits: logquery.Limits{Time: time.Hour}})
 	require.NoError(t, err)
 	require.Equal(t, int64(3005), a.Read.Lines)
 }
