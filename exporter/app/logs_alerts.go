@@ -103,9 +103,9 @@ func logQL(labels map[string]string, template string) string {
 		}
 	}
 	slices.SortStableFunc(pieces, func(a, b string) int { return len(b) - len(a) })
-	q := "{" + strings.Join(matchers, ", ") + "}"
+	parts := []string{"{" + strings.Join(matchers, ", ") + "}"}
 	for _, p := range pieces[:min(3, len(pieces))] {
-		q += " |= " + strconv.Quote(p)
+		parts = append(parts, strconv.Quote(p))
 	}
-	return q
+	return strings.Join(parts, " |= ")
 }
