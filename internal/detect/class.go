@@ -89,6 +89,7 @@ func (s Season) share(w, age float64) float64 {
 		if age > seasonAfter {
 			return 1
 		}
+	case SeasonLearned:
 	}
 	return w
 }

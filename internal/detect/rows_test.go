@@ -191,7 +191,7 @@ func TestTrendIsAgainstOwnHistory(t *testing.T) {
 	l = newLife(t, "trend", time.Minute, 5)
 	x := 0.0
 	require.Zero(t, l.see(8*perDay/60, func(i int) float64 {
-		if x += 1; i%180 == 0 {
+		if x++; i%180 == 0 {
 			x = 0 // falls every three hours, as a heap does
 		}
 		return 100 + x + l.noise()

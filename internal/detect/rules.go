@@ -29,6 +29,7 @@ func newClassRules(c *Class) classRules {
 		k.direction = 1
 	case Down:
 		k.direction = -1
+	case Both:
 	}
 	for _, name := range c.Off {
 		for r, known := range reasonNames {
@@ -75,7 +76,7 @@ func (k *classRules) passes(v float64, x *evidence) bool {
 	if x.still {
 		return true
 	}
-	if k.quietAtBounds && (v == k.low || v == k.high) { //nolint:gofloat // a bound is exact
+	if k.quietAtBounds && (v == k.low || v == k.high) {
 		return false
 	}
 	by := x.by

@@ -62,7 +62,7 @@ func (m *silence) observe(c *clock, limit float64, gap bool, x sample) (out evid
 	}
 	ready := c.N > silenceLearning && c.age(x.t) >= silenceAge
 	ended := m.Same
-	m.count(c, x.v == before, x.v == 0) //nolint:gofloat // it is the same bits that make silence
+	m.count(c, x.v == before, x.v == 0)
 	out = evidence{
 		ready: ready, reason: ReasonSilence, still: true,
 		expected: float64(m.Mean), lower: math.Inf(-1), upper: math.Inf(1),

@@ -211,6 +211,7 @@ func (e *Entry) kind() ingest.Kind {
 		return ingest.KindCounter
 	case Ratio, Quantile:
 		return ingest.KindGauge
+	case Value, Ignore:
 	}
 	return ingest.KindUnknown
 }

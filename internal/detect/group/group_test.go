@@ -173,7 +173,7 @@ var peersOf = group.Options{Rules: []group.Rule{{Name: "pods", Kind: group.Peers
 func pods(f *fleet, n int, load float64) map[string]float64 {
 	m := map[string]float64{}
 	for i := range n {
-		m[fmt.Sprintf("cpu shop web-7d9c5b8f6d-%s", suffix(i))] = load * (1 + 0.05*f.rand.NormFloat64())
+		m["cpu shop web-7d9c5b8f6d-"+suffix(i)] = load * (1 + 0.05*f.rand.NormFloat64())
 	}
 	return m
 }
@@ -467,4 +467,25 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// Results and verdicts are read while a tick is taken.
+func TestConcurrentUse(t *testing.T) {
+	o := group.Options{Rules: append(append([]group.Rule{}, joint.Rules...), peersOf.Rules...)}
+	f := newFleet(t, o, 13)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 300 {
+			f.tick(pods(f, 6, 2))
+		}
+	}()
+	ls := labelsOf("cpu shop web-7d9c5b8f6d-" + suffix(1))
+	for range 300 {
+		f.watch.Judge(ls, detect.Output{Score: 2, Ready: true})
+		f.watch.Results(func(r group.Result) bool { return r.Members > 0 })
+		f.watch.Stats()
+	}
+	<-done
+	require.Len(t, f.results(), 2)
 }
