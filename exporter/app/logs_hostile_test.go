@@ -45,7 +45,7 @@ func TestHostileLines(t *testing.T) {
 			begin := time.Now()
 			take(t, l, "web", line, "ordinary line", line)
 			got := templates(t, l)
-			require.Less(t, time.Since(begin), 10*time.Second)
+			require.Less(t, time.Since(begin), time.Minute) // under the race detector, on a busy machine
 			require.EqualValues(t, 1, got["ordinary line"])
 			require.EqualValues(t, 3, answer(t, l, "").Lines)
 			for template := range got {
