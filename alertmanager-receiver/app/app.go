@@ -6,6 +6,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,7 +22,9 @@ import (
 	toolkitweb "github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/portent-dev/portent/internal/audit"
 	"github.com/portent-dev/portent/internal/followup"
+	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/outbox"
 	"github.com/portent-dev/portent/internal/policy"
 	"github.com/portent-dev/portent/internal/report"
@@ -289,6 +292,7 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 		a.words.current.Store(next.words)
 		a.server.settings.Store(next)
 		a.server.gater.replace(rules)
+		a.notePolicy(rules)
 		a.evidence.current.Store(enricher)
 		a.worker.SetTrackers(targets)
 		// Both were validated with the file: an error here is a defect.
@@ -333,6 +337,30 @@ func (a *App) Reload() error {
 	commit()
 	return nil
 }
+
+// notePolicy writes a policy into the audit chain that is another one than the last: decisions name its version, and
+// here is what it said.
+func (a *App) notePolicy(p *policy.Policy) {
+	ctx, cancel := context.WithTimeout(context.Background(), gateTimeout)
+	defer cancel()
+	last, err := a.db.LatestAudit(ctx, policySubject, 0, 1)
+	if err == nil && len(last) == 1 {
+		var d struct{ Version string }
+		if json.Unmarshal(last[0].Detail, &d) == nil && d.Version == p.Version() {
+			return
+		}
+	}
+	detail, derr := json.Marshal(map[string]any{"version": p.Version(), "config": p.Config()})
+	if err = errors.Join(err, derr); err == nil {
+		err = a.db.Apply(ctx, incident.Change{Records: []audit.Entry{{At: time.Now(), Actor: "portent", Action: "policy.loaded", Subject: policySubject, Detail: detail}}})
+	}
+	if err != nil {
+		a.log.Error("policy_not_recorded", "version", p.Version(), "err", err)
+	}
+}
+
+// policySubject is what audit records about the policy as a whole are about.
+const policySubject = "policy"
 
 // teller tells the exporter what people said.
 func (a *App) teller() *teller {

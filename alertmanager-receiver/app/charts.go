@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -143,7 +144,7 @@ func startsChart(now time.Time, incs []incident.Incident, span time.Duration, bi
 	if n := by[incident.SeverityCritical]; n > 0 {
 		words += fmt.Sprintf(", %d critical", n)
 	}
-	return draw(b.String(), words, from.UTC().Format(layout), "now", fmt.Sprint(top))
+	return draw(b.String(), words, from.UTC().Format(layout), "now", strconv.Itoa(top))
 }
 
 // firingChart draws how many alerts of an incident fired over its time.
@@ -183,7 +184,7 @@ func firingChart(inc incident.Incident, from, to time.Time) *chart {
 	fmt.Fprintf(&b, `L%d %dZ"/>`, chartWidth, chartHeight)
 	peak := from.Add(time.Duration(float64(when) / bins * float64(to.Sub(from))))
 	words := fmt.Sprintf("Most alerts at once: %d, from %s on; %d at the end", top, exactly(peak).Text, counts[bins-1])
-	return draw(b.String(), words, "", "", fmt.Sprint(top))
+	return draw(b.String(), words, "", "", strconv.Itoa(top))
 }
 
 // draw wraps what is drawn of numbers alone: no text of others is in it.

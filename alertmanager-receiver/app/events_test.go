@@ -16,14 +16,14 @@ import (
 )
 
 // stream reads the ids that a page is told, until ctx ends.
-func (ts *testServer) stream(t *testing.T, ctx context.Context, token string) <-chan string {
+func (ts *testServer) stream(ctx context.Context, t *testing.T, token string) <-chan string {
 	t.Helper()
 	srv := httptest.NewServer(ts.mux)
 	t.Cleanup(func() { ts.hub.close(); srv.Close() })
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+"/api/v1/events", nil)
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(req) //nolint:bodyclose // by the goroutine that reads it
 	require.NoError(t, err)
 	require.Equal(t, 200, resp.StatusCode)
 	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
@@ -48,7 +48,7 @@ func TestAPageIsToldWhatChangedAndItMaySee(t *testing.T) {
 	ts := newTestServer(t, withPeople)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	all, shop := ts.stream(t, ctx, viewerToken), ts.stream(t, ctx, shopToken)
+	all, shop := ts.stream(ctx, t, viewerToken), ts.stream(ctx, t, shopToken)
 	require.Eventually(t, func() bool { ts.hub.mu.Lock(); defer ts.hub.mu.Unlock(); return len(ts.hub.watchers) == 2 }, 5*time.Second, 5*time.Millisecond)
 	next := func(c <-chan string) string {
 		select {

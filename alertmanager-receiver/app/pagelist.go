@@ -350,7 +350,8 @@ func (s *server) pageOutbox(w http.ResponseWriter, r *http.Request, p principal)
 	}
 	g := s.pages.frame("Outbox", navOutbox, 0, p)
 	view := outboxView{Page: g, Reload: g.Root + "outbox?" + r.URL.RawQuery}
-	for _, x := range []choice{{Href: "dead", Text: "Given up", Counted: true, Count: sum(stats.Dead)}, {Href: "pending", Text: "Waiting"}, {Href: "inflight", Text: "Being sent"}, {Href: "done", Text: "Done"}} {
+	for _, x := range []choice{{Href: "dead", Text: "Given up", Counted: true, Count: sum(stats.Dead)}, {Href: "pending", Text: "Waiting"}, {Href: "inflight", Text: "Being sent"}, {Href: "done", Text: "Done"},
+		{Href: "held", Text: "For approval"}, {Href: "recorded", Text: "Would have been done"}, {Href: "dropped", Text: "Dropped"}} {
 		x.Current = x.Href == string(q.State)
 		x.Href = g.Root + "outbox?state=" + x.Href
 		view.States = append(view.States, x)
@@ -367,7 +368,10 @@ func (s *server) pageOutbox(w http.ResponseWriter, r *http.Request, p principal)
 	for _, t := range ts {
 		view.Rows = append(view.Rows, outboxRowOf(g.Root, t, p))
 	}
-	view.Empty = map[outbox.State]string{outbox.StateDead: "Nothing was given up", outbox.StatePending: "Nothing waits", outbox.StateInflight: "Nothing is being sent", outbox.StateDone: "Nothing was done yet"}[q.State]
+	view.Empty = map[outbox.State]string{
+		outbox.StateDead: "Nothing was given up", outbox.StatePending: "Nothing waits", outbox.StateInflight: "Nothing is being sent", outbox.StateDone: "Nothing was done yet",
+		outbox.StateHeld: "Nothing waits for approval", outbox.StateRecorded: "Nothing would have been done", outbox.StateDropped: "No draft was dropped",
+	}[q.State]
 	if q.Cursor != "" {
 		view.First = g.Root + "outbox?state=" + string(q.State)
 	}
@@ -404,6 +408,12 @@ func outboxRowOf(root string, t outbox.Task, p principal) outboxRow {
 		}
 	case outbox.StateDone:
 		row.Class = "resolved"
+	case outbox.StateHeld:
+		row.State, row.Class = "waits for approval", "warning"
+	case outbox.StateRecorded:
+		row.State = "would have been done"
+	case outbox.StateDropped:
+		row.State = "dropped: " + t.Reason
 	case outbox.StateInflight:
 	}
 	return row

@@ -52,7 +52,7 @@ func hashOf(s string) string {
 
 // cookie is one of ours: not for scripts, not for other sites' requests, and over TLS alone where we speak it.
 func (s *server) cookie(name, value string, ttl time.Duration) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure is for addresses that begin with https; on loopback there is none
 		Name: name, Value: value, Path: "/", MaxAge: int(ttl.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: strings.HasPrefix(s.settings.Load().config.ExternalURL, "https:"),
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,7 @@ const idDraft = "01JDB3DRAFT"
 // addDraft stores an incident whose ticket waits, as triage does.
 func (ts *testServer) addDraft(t testing.TB, id string, approvals int) incident.Incident {
 	t.Helper()
-	inc := ts.add(t, seed{
+	ts.add(t, seed{
 		id: id, title: "[Auto] Disk full - db (Cluster: prod-eu-1)", status: incident.StatusOpen, severity: incident.SeverityWarning, started: time.Hour,
 		labels: map[string]string{"cluster": "prod-eu-1", "namespace": "shop"}, cause: incident.RootCause{Entity: "db-0", Alertname: "DiskFull", Confidence: 0.8},
 		alerts: []incident.Alert{testAlert("DiskFull", time.Hour, 0, "namespace", "shop", "cluster", "prod-eu-1", "severity", "warning")},
@@ -107,7 +108,7 @@ func TestApprovingOnThePage(t *testing.T) {
 		return ts.send(t, "POST", "/incidents/"+idDraft+"/"+action, v.Encode(), "Authorization", "Bearer "+token, "Content-Type", "application/x-www-form-urlencoded").Code
 	}
 	form := func(hash string) url.Values {
-		return url.Values{"reason": {"yes"}, "task": {fmt.Sprint(d.Task)}, "hash": {hash}}
+		return url.Values{"reason": {"yes"}, "task": {strconv.FormatInt(d.Task, 10)}, "hash": {hash}}
 	}
 	require.Equal(t, http.StatusForbidden, post(analystToken, "approve", form(d.Hash)))
 	require.Equal(t, http.StatusSeeOther, post(approverToken, "approve", form(d.Hash)))
@@ -149,7 +150,7 @@ func TestTwoPeopleAtOnce(t *testing.T) {
 		_, edited = ts.server.carryOut(t.Context(), principal{name: "bob", role: RoleApprover}, decision{Incident: idDraft, Do: actionEdit, Action: incidentapi.Action{Reason: "better", Hash: hash, Title: &title}})
 	})
 	wg.Wait()
-	require.True(t, (approved == nil) != (edited == nil), "exactly one of them: approved %v, edited %v", approved, edited)
+	require.NotEqual(t, approved == nil, edited == nil, "exactly one of them: approved %v, edited %v", approved, edited)
 	tasks := ts.due(t)
 	if approved == nil {
 		require.Len(t, tasks, 1)
@@ -249,7 +250,7 @@ func TestRateLimitsCountWhatIsNotWrittenYet(t *testing.T) {
 
 func TestDraftsFollowTheirIncident(t *testing.T) {
 	ts := newTestServer(t, nil)
-	inc := ts.addDraft(t, idDraft, 1)
+	ts.addDraft(t, idDraft, 1)
 	inc, err := ts.db.Get(t.Context(), idDraft)
 	require.NoError(t, err)
 	inc.Severity = incident.SeverityCritical

@@ -239,7 +239,7 @@ func fetchAudit(o auditOptions) (io.ReadCloser, audit.Head, bool, error) {
 		}
 		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(b)))
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(req) //nolint:bodyclose // by whoever reads what is returned
 	if err != nil {
 		cancel()
 		return nil, audit.Head{}, false, err

@@ -235,6 +235,7 @@ func behind(ctx context.Context, tx *sql.Tx, t incident.Task) (outbox.State, str
 	switch state {
 	case outbox.StateDead, outbox.StateHeld, outbox.StateRecorded, outbox.StateDropped:
 		return state, outbox.ReasonBlocked, err
+	case outbox.StatePending, outbox.StateInflight, outbox.StateDone:
 	}
 	return outbox.StatePending, "", err
 }

@@ -43,6 +43,7 @@ func waits(t outbox.Task) bool {
 		return true
 	case outbox.StatePending: // under the kill switch
 		return !t.ByPerson && t.Attempts == 0 && t.FirstTried.IsZero()
+	case outbox.StateInflight, outbox.StateDone, outbox.StateDead, outbox.StateDropped:
 	}
 	return false
 }
@@ -92,7 +93,8 @@ func (s *Store) approvedBefore(ctx context.Context, tx *sql.Tx, a outbox.Approva
 
 // letGo moves an approved create on: into the queue, or to wait for the next person.
 func (s *Store) letGo(ctx context.Context, tx *sql.Tx, t *outbox.Task, a outbox.Approval, more int, f incident.Feedback) error {
-	line, was := "", t.State
+	var line string
+	was := t.State
 	if more > 0 {
 		t.State = outbox.StateHeld
 		line = fmt.Sprintf("%s: ticket draft approved; %d more person has to", t.Tracker, more)
@@ -271,6 +273,7 @@ func (s *Store) ApprovalsOf(ctx context.Context, incidentID string) ([]outbox.Ap
 // FiledBy returns what a rule filed by itself.
 func (s *Store) FiledBy(ctx context.Context, rule string, since time.Time, n int) (map[string]time.Time, error) {
 	out := map[string]time.Time{}
+	//nolint:sqlclosecheck // eachRow closes them
 	rows, err := s.r.QueryContext(ctx, `SELECT incident_id, tracker, decided_at FROM outbox WHERE rule = $1 AND decided_at >= $2 AND kind = 'create' AND phase = 'auto'
 		ORDER BY decided_at DESC LIMIT $3`, text(rule), nano(since), n)
 	err = eachRow(rows, err, func() error {

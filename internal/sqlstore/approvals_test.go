@@ -99,11 +99,11 @@ func TestADraftIsSentAsItWasApproved(t *testing.T) {
 
 		require.NoError(t, s.Finish(t.Context(), ts[0], outbox.Outcome{At: t0, Ticket: incident.Ticket{Tracker: "jira", Key: "OPS-1"}}))
 		require.Len(t, due(t, s), 1, "the comment follows")
-		var last string
+		var actions []string
 		for _, r := range auditRecords(t, s) {
-			last += r.Action + " "
+			actions = append(actions, r.Action)
 		}
-		require.Equal(t, "ticket.approved ticket.create.before ticket.update.before ", last)
+		require.Equal(t, []string{"ticket.approved", "ticket.create.before", "ticket.update.before"}, actions)
 	})
 }
 
