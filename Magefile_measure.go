@@ -97,7 +97,19 @@ func Quality(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join("docs", "quality.md"), replaceSection(page.Bytes(), logs), 0o644)
+	file := filepath.Join("docs", "quality.md")
+	old, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	whole := replaceSection(page.Bytes(), logs)
+	if _, incidents, ok := bytes.Cut(old, []byte("\n## Incidents\n")); ok { // storms writes that one
+		if i := bytes.Index(incidents, []byte("\n## ")); i >= 0 {
+			incidents = incidents[:i]
+		}
+		whole = replaceSection(whole, append([]byte("## Incidents\n"), incidents...))
+	}
+	return os.WriteFile(file, whole, 0o644)
 }
 
 // nabResult and kpiResult are what the scorers print with --json.
