@@ -162,7 +162,7 @@ func (m *season) skill(c *clock, age, plain, shaped float64) float64 {
 	switch enough := math.Floor(min(1e4, c.samples(skillAfter, warmUp))); {
 	case float64(m.Tried) < enough:
 		return 0
-	case float64(m.Tried) == enough: //nolint:gofloat // whole numbers
+	case float64(m.Tried) == enough:
 		// What is left when the profile counts is another series than before.
 		m.Tail, m.Drift = stat.Tail{}, drift{Mean: m.Drift.Mean}
 	}
