@@ -48,6 +48,8 @@ const (
 	maxHistory = 1008
 	// minHistory is how many times the horizon is looked back at least.
 	minHistory = 3
+	// fewPoints is too little to see more than a line in.
+	fewPoints = 60
 	// atOnce is how many series are forecast side by side: each takes a processor.
 	atOnce = 2
 )
@@ -75,43 +77,87 @@ func Run(ctx context.Context, p Prometheus, r Request) (data.Frames, error) {
 	if !r.Now.IsZero() && r.Now.Before(end) {
 		end = r.Now
 	}
-	g := r.grid(end)
-	expr := r.expr(g)
-	r.Gate.Forced = slices.Clip(r.Gate.Forced)
 	compiled, err := query.CompileAll(r.Query.Matchers)
 	if err != nil {
 		return nil, err
 	}
-	r.Gate.Forced = append(r.Gate.Forced, compiled...)
-	checked, err := r.Gate.Check(ctx, ask.Translation{
-		Language: ask.PromQL, Query: expr, Time: g.To, Range: &ask.Range{Start: g.From, End: g.To, Step: g.Step},
-	})
+	r.Gate.Forced = append(slices.Clip(r.Gate.Forced), compiled...)
+	g := r.grid(end, r.history(end))
+	h, err := r.read(ctx, p, g)
 	if err != nil {
 		return nil, err
 	}
-	v, warnings, err := p.QueryRange(ctx, checked.Query, g.From, g.To, g.Step)
-	if err != nil {
-		return nil, &QueryError{err}
+	// A server that has not been there for so long has few samples at so coarse a step: look closer at what it has.
+	if first, most := h.reach(); most < fewPoints {
+		span := 2 * g.Step // younger than a step
+		if most > 0 {
+			span = g.To.Sub(first) + g.Step
+		}
+		if 2*span < g.To.Sub(g.From) {
+			g = r.grid(end, span)
+			if h, err = r.read(ctx, p, g); err != nil {
+				return nil, err
+			}
+		}
 	}
-	m, ok := v.(model.Matrix)
-	if !ok {
-		return nil, fmt.Errorf("query for the history: got a %s, want a matrix", v.Type())
-	}
-	all, left := newest(m, r.Query.Limit)
+	all, left := newest(h.matrix, r.Query.Limit)
 	if err := r.futures(ctx, all, g); err != nil {
 		return nil, err
 	}
-	notices := r.notices(all, left, append(checked.Warnings, warnings...))
-	return dataplane.Finish(r.frames(all, g), checked.Query, notices), nil
+	notices := r.notices(all, left, h.warnings)
+	return dataplane.Finish(r.frames(all, g), h.query, notices), nil
 }
 
-// grid is the steps of the history: as long as is asked for or shown, at least minHistory times the horizon, and as
-// fine as the panel and the forecast allow.
-func (r Request) grid(end time.Time) dataplane.Grid {
-	span := r.Query.HistoryOf()
-	if span == 0 {
-		span = max(end.Sub(r.From), minHistory*r.Query.HorizonOf())
+// history is what was read of the past.
+type history struct {
+	matrix   model.Matrix
+	query    string
+	warnings []string
+}
+
+// read asks for the series on a grid, through the gate.
+func (r Request) read(ctx context.Context, p Prometheus, g dataplane.Grid) (history, error) {
+	checked, err := r.Gate.Check(ctx, ask.Translation{
+		Language: ask.PromQL, Query: r.expr(g), Time: g.To, Range: &ask.Range{Start: g.From, End: g.To, Step: g.Step},
+	})
+	if err != nil {
+		return history{}, err
 	}
+	v, warnings, err := p.QueryRange(ctx, checked.Query, g.From, g.To, g.Step)
+	if err != nil {
+		return history{}, &QueryError{err}
+	}
+	m, ok := v.(model.Matrix)
+	if !ok {
+		return history{}, fmt.Errorf("query for the history: got a %s, want a matrix", v.Type())
+	}
+	return history{m, checked.Query, append(checked.Warnings, warnings...)}, nil
+}
+
+// reach returns when the oldest series begins, and how many values the longest has.
+func (h history) reach() (first time.Time, most int) {
+	for _, s := range h.matrix {
+		if len(s.Values) == 0 {
+			continue
+		}
+		if at := s.Values[0].Timestamp.Time().UTC(); first.IsZero() || at.Before(first) {
+			first = at
+		}
+		most = max(most, len(s.Values))
+	}
+	return first, most
+}
+
+// history is how far back is looked: as long as is asked for or shown, at least minHistory times the horizon.
+func (r Request) history(end time.Time) time.Duration {
+	if span := r.Query.HistoryOf(); span > 0 {
+		return span
+	}
+	return max(end.Sub(r.From), minHistory*r.Query.HorizonOf())
+}
+
+// grid is the steps of the history, as fine as the panel and the forecast allow.
+func (r Request) grid(end time.Time, span time.Duration) dataplane.Grid {
 	points := r.MaxPoints
 	if points <= 0 || points > maxHistory {
 		points = maxHistory
@@ -225,10 +271,8 @@ func (r Request) notices(all []*future, left int, warnings []string) []data.Noti
 	if len(all) > short {
 		info("The band holds %s %% of the future values, if what is to come is like what was.", number(level))
 	}
-	if r.Query.Until != nil {
-		if text := r.meeting(all); text != "" {
-			info("%s", text)
-		}
+	if r.Query.Until != nil && len(all) > short {
+		info("%s", r.meeting(all))
 	}
 	if short > 0 {
 		info("%d of %d series have too few values for a forecast.", short, len(all))
