@@ -228,6 +228,7 @@ func (a *App) start(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	a.server.gater.tells = a.trackers.tells
 	a.evidence = a.newEvidence()
 	a.words.evidenceOf = a.evidence.worker.ForTicket
 	a.worker, err = outbox.New(outbox.Options{

@@ -27,6 +27,8 @@ type gater struct {
 	store  gateStore
 	log    *slog.Logger
 	policy atomic.Pointer[policy.Policy]
+	// tells reports whether a tracker only tells people; nil: none does.
+	tells func(tracker string) bool
 
 	mu sync.Mutex
 	// sent is what was decided since the start under rules with a bound: the store knows it only when the batch
@@ -50,8 +52,12 @@ func (g *gater) gate(now time.Time, inc incident.Incident, tracker string) incid
 	p := g.policy.Load()
 	key := inc.ID + "/" + tracker
 	value := incidentValue(inc)
+	action := policy.Ticket
+	if g.tells != nil && g.tells(tracker) {
+		action = policy.Message
+	}
 	in := policy.Input{
-		Action: policy.Ticket, At: now, Killed: g.killed(ctx),
+		Action: action, At: now, Killed: g.killed(ctx),
 		Value: func(name string) string {
 			if name == "tracker" {
 				return tracker

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/portent-dev/portent/internal/ticket/email"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/pagerduty"
 	"github.com/portent-dev/portent/internal/ticket/servicenow"
@@ -29,10 +30,16 @@ const (
 	TrackerSlack   = "slack"
 	TrackerTeams   = "teams"
 	TrackerWebhook = "webhook"
+	// TrackerEmail writes mails.
+	TrackerEmail = "email"
 )
 
+// messengers are the types that tell people rather than keep tickets: the policy allows messages where it does not
+// allow tickets.
+var messengers = []string{TrackerEmail, TrackerSlack, TrackerTeams}
+
 // trackerTypes are the known ones, for the error about an unknown one.
-var trackerTypes = []string{TrackerJira, TrackerLocal, TrackerPagerDuty, TrackerServiceNow, TrackerSlack, TrackerTeams, TrackerWebhook}
+var trackerTypes = []string{TrackerJira, TrackerLocal, TrackerPagerDuty, TrackerServiceNow, TrackerSlack, TrackerTeams, TrackerWebhook, TrackerEmail}
 
 // TrackerConfig is one tracker. Name stands in tickets, metrics and the API; it defaults to the type.
 type TrackerConfig struct {
@@ -45,11 +52,16 @@ type TrackerConfig struct {
 	Slack      *slack.Config      `yaml:"slack"`
 	Teams      *teams.Config      `yaml:"teams"`
 	Webhook    *webhook.Config    `yaml:"webhook"`
+	Email      *email.Config      `yaml:"email"`
 }
 
 // remote is the configuration of a tracker that lives elsewhere.
 type remote interface {
 	Validate() error
+}
+
+// spoken is one that is reached by HTTP.
+type spoken interface {
 	HTTPClient() (*http.Client, error)
 }
 
@@ -74,6 +86,9 @@ func (t *TrackerConfig) remotes() map[string]remote {
 	if t.Webhook != nil {
 		m[TrackerWebhook] = t.Webhook
 	}
+	if t.Email != nil {
+		m[TrackerEmail] = t.Email
+	}
 	return m
 }
 
@@ -85,6 +100,7 @@ var needs = map[string]string{
 	TrackerSlack:      "token and channel",
 	TrackerTeams:      "url",
 	TrackerWebhook:    "url",
+	TrackerEmail:      "smarthost, from and to",
 }
 
 // check reports what is wrong with the secrets and files that t names; key is where t stands.
@@ -114,9 +130,16 @@ func (t *TrackerConfig) check(key string) error {
 		_, err := t.Webhook.Secrets()
 		errs = append(errs, web.Invalid(key+"."+TrackerWebhook, err))
 	}
+	if t.Email != nil {
+		_, err := t.Email.Secret()
+		_, terr := t.Email.TLSConfig()
+		errs = append(errs, web.Invalid(key+"."+TrackerEmail, errors.Join(err, terr)))
+	}
 	for kind, r := range t.remotes() {
-		_, err := r.HTTPClient()
-		errs = append(errs, web.Invalid(key+"."+kind, err))
+		if h, ok := r.(spoken); ok {
+			_, err := h.HTTPClient()
+			errs = append(errs, web.Invalid(key+"."+kind, err))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portent-dev/portent/internal/ticket/email"
 	"github.com/portent-dev/portent/internal/ticket/slack"
 	"github.com/portent-dev/portent/internal/ticket/teams"
 	"github.com/portent-dev/portent/internal/ticket/webhook"
@@ -17,6 +18,7 @@ import (
 func TestMessengersAreDocumented(t *testing.T) {
 	for kind, config := range map[string]reflect.Type{
 		TrackerSlack: reflect.TypeFor[slack.Config](), TrackerTeams: reflect.TypeFor[teams.Config](), TrackerWebhook: reflect.TypeFor[webhook.Config](),
+		TrackerEmail: reflect.TypeFor[email.Config](),
 	} {
 		page, err := os.ReadFile("../../docs/trackers/" + kind + ".md")
 		require.NoError(t, err)

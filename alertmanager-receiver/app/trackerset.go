@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticket/email"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/local"
 	"github.com/portent-dev/portent/internal/ticket/pagerduty"
@@ -104,6 +105,11 @@ func (s *trackerSet) build(ctx context.Context, c TrackerConfig) (*builtTracker,
 		return s.reuse(ctx, c, secrets, err, func(o made) (checked, error) {
 			return webhook.New(webhook.Options{Config: *c.Webhook, Secrets: secrets, Client: o.client, Now: time.Now, Registerer: o.reg})
 		})
+	case TrackerEmail:
+		secret, err := c.Email.Secret()
+		return s.reuse(ctx, c, secret, err, func(o made) (checked, error) {
+			return email.New(email.Options{Config: *c.Email, Password: secret, Now: time.Now, Registerer: o.reg})
+		})
 	default:
 		return nil, fmt.Errorf("BUG: unknown tracker type %q passed validation", c.Type)
 	}
@@ -131,9 +137,11 @@ func (s *trackerSet) reuse(ctx context.Context, c TrackerConfig, secret any, err
 	if old := (*s.active.Load())[c.Name]; old != nil && old.secret == secret && reflect.DeepEqual(old.config, c) {
 		return old, nil
 	}
-	client, err := c.remotes()[c.Type].HTTPClient()
-	if err != nil {
-		return nil, err
+	var client *http.Client
+	if h, ok := c.remotes()[c.Type].(spoken); ok {
+		if client, err = h.HTTPClient(); err != nil {
+			return nil, err
+		}
 	}
 	log := s.log.With("component", c.Type, "tracker", c.Name)
 	b := &builtTracker{config: c, secret: secret, metrics: &collected{}}
@@ -193,6 +201,12 @@ func (c *collected) collect(ch chan<- prometheus.Metric) {
 	for _, x := range c.cs {
 		x.Collect(ch)
 	}
+}
+
+// tells reports whether the tracker in use by that name only tells people.
+func (s *trackerSet) tells(name string) bool {
+	b := (*s.active.Load())[name]
+	return b != nil && slices.Contains(messengers, b.config.Type)
 }
 
 // targets are the trackers in use, by name.
