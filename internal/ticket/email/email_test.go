@@ -239,10 +239,11 @@ func TestConfig(t *testing.T) {
 		}
 		require.ErrorContains(t, err, want)
 	}
-	const good = "smarthost: smtp.example.com:587\nfrom: a@example.com\nto: [b@example.com]\n"
+	const readers = "to: [b@example.com]\n"
+	const good = "smarthost: smtp.example.com:587\nfrom: a@example.com\n" + readers
 	f(good, "")
 	f(good+"username: a\npassword: b\n", "")
-	f("from: a@example.com\nto: [b@example.com]\n", `smarthost: "": want host:port`)
+	f("from: a@example.com\n"+readers, `smarthost: "": want host:port`)
 	f(good+"tls: none\n", "tls: none is for loopback only")
 	f(good+"tls: ssl\n", `tls: "ssl": want starttls, implicit or none`)
 	f(good+"username: a\n", "username: needs a password")

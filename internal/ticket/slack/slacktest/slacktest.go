@@ -15,7 +15,7 @@ import (
 
 // What the double accepts.
 const (
-	Token   = "xoxb-123456789-portent" //nolint:gosec // opens nothing but this double
+	Token   = "xoxb-123456789-portent"
 	Channel = "C0123456789"
 )
 
