@@ -239,9 +239,21 @@ func (b *builder) value() parser.Expr {
 	case c.Expr != "":
 		e := b.parse(c.Expr)
 		b.rewindow(e)
+		b.regroup(e)
 		return e
 	}
 	return b.gauge(c.Gauge)
+}
+
+// regroup drops labels from an expression's groupings that the metrics here do not have:
+// a server of one cluster has no label cluster.
+func (b *builder) regroup(e parser.Expr) {
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if a, ok := n.(*parser.AggregateExpr); ok && !a.Without {
+			a.Grouping = b.known(a.Grouping)
+		}
+		return nil
+	})
 }
 
 // rewindow sets the windows of an expression to the one asked for.

@@ -53,3 +53,12 @@ func TestTimed(t *testing.T) {
 	f("error logs of grinder", false)
 	f("error logs of grinder since midnight", true)
 }
+
+// A server of one cluster has no label cluster: what the knowledge groups by it is answered without.
+func TestNoClusterLabel(t *testing.T) {
+	r := rules(t, fleet{"node_cpu_seconds_total": series("instance=n1,mode=idle")})
+	tr, err := r.Translate(t.Context(), ask.Question{Text: "cpu use of nodes", Now: now})
+	require.NoError(t, err)
+	require.NotContains(t, tr.Query, "cluster")
+	require.Contains(t, tr.Query, "by (instance)")
+}
