@@ -219,7 +219,7 @@ func (e *evidenceWorker) run(ctx context.Context) error {
 		held, release, err := e.held(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // asked to stop: what failed by it is no failure
 			}
 			return err
 		}
@@ -257,5 +257,6 @@ func (s *server) serveReport(w http.ResponseWriter, r *http.Request, p principal
 	}
 	w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
 	w.Header().Set("Content-Disposition", `inline; filename="incident-`+inc.ID+`.md"`)
-	_, _ = w.Write([]byte(s.settings.Load().words.Review(inc).Markdown())) // the reader may have gone
+	//nolint:gosec // Markdown, sent as such with nosniff; the reader may have gone
+	_, _ = w.Write([]byte(s.settings.Load().words.Review(inc).Markdown()))
 }

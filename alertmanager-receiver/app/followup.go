@@ -26,7 +26,7 @@ func (a *App) followUp(ctx context.Context) error {
 		held, release, err := a.db.Lead(ctx, "follow_up")
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // asked to stop: what failed by it is no failure
 			}
 			return err
 		}

@@ -65,6 +65,7 @@ func (s *Store) DossiersOf(ctx context.Context, incidentIDs []string) (map[strin
 func (s *Store) dossiers(ctx context.Context, ids []string, into map[string]incident.Dossier) error {
 	var w where
 	inList(&w, "incident_id", ids)
+	//nolint:sqlclosecheck // eachRow closes them
 	rows, err := s.r.QueryContext(ctx, `SELECT incident_id, body FROM dossiers`+w.String(), w.args...)
 	return eachRow(rows, err, func() error {
 		var id, body string
