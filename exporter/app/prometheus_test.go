@@ -102,8 +102,9 @@ func TestPrometheusStoresExactlyTheLabelsOfTheInput(t *testing.T) {
 			tg := newTarget(t)
 			exporter := startExporter(t, "")
 			host := func(s string) string { u, err := url.Parse(s); require.NoError(t, err); return u.Host }
+			// Two seconds, which are the timeout of a scrape too: on a busy machine one that takes longer ends all scores for a moment.
 			prom := servertest.Prometheus(t, servertest.Config{YAML: fmt.Sprintf(`
-global: {scrape_interval: 1s}
+global: {scrape_interval: 2s}
 scrape_configs:
 - job_name: demo
   static_configs: [{targets: [%q], labels: {env: test}}]
