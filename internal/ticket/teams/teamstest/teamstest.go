@@ -15,7 +15,7 @@ import (
 
 const (
 	// Path is that of the workflow.
-	Path      = "/workflows/0a1b2c/triggers/manual/paths/invoke"
+	Path = "/workflows/0a1b2c/triggers/manual/paths/invoke"
 	// Signature is the secret in its query.
 	Signature = "sig-9f8e7d6c5b4a"
 	// Op is the one operation.
