@@ -55,11 +55,14 @@ func (c *clock) samples(ms, least float64) float64 {
 // value could reach it, however rare the samples are. A raised bar asks for more.
 func (c *clock) limit(e *env) float64 {
 	const mostChance = 1e-3
+	// About once in a period leaves room: this share of the logarithm makes it half as
+	// often again, and finds what hardly misses.
+	const slack = 0.96
 	step := float64(c.Step)
 	if step == 0 {
 		step = e.class.stepMs
 	}
-	return e.bar * math.Log(min(mostChance, max(1, step)/e.periodMs))
+	return e.bar * slack * math.Log(min(mostChance, max(1, step)/e.periodMs))
 }
 
 func (c *clock) whole() bool { return c.Step >= 0 && c.Step <= latestMs }

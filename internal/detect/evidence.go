@@ -21,8 +21,8 @@ type evidence struct {
 // matters in the class and held back by h, and the band that goes with it. The kth of
 // all is always of the same kind.
 //
-// Scores are joined as the fourth root of the sum of fourth powers: near their
-// maximum, and two that say 0.85 each say 1 together.
+// Scores are joined as the sixth root of the sum of sixth powers: near their
+// maximum, and two that say 0.9 each say 1 together.
 func judge(out *Output, e *env, h *habit, c *clock, all ...*evidence) {
 	if c.age(out.T) < e.class.warmUpMs {
 		return
@@ -35,8 +35,8 @@ func judge(out *Output, e *env, h *habit, c *clock, all ...*evidence) {
 		}
 		e.class.filter(out.Value, x)
 		x.score = h.hold(k, min(MaxScore, x.score), cmp.Or(x.rest, rest), c)
-		sq := x.score * x.score
-		sum += sq * sq
+		cube := x.score * x.score * x.score
+		sum += cube * cube
 		if best == nil || x.score > max(1, best.score) {
 			best = x
 		}
@@ -50,7 +50,7 @@ func judge(out *Output, e *env, h *habit, c *clock, all ...*evidence) {
 			out.Lower, out.Upper = max(out.Lower, x.lower), min(out.Upper, x.upper)
 		}
 	}
-	out.Score = min(MaxScore, math.Sqrt(math.Sqrt(sum)))
+	out.Score = min(MaxScore, math.Cbrt(math.Sqrt(sum)))
 	if out.Score > 1 && !e.class.passes(out.Value, best) {
 		out.Score = held
 	}

@@ -32,7 +32,7 @@ const (
 	oneEvent = 30 * 60 * 1000 // ms
 	// localHabit is how often a day a local deviation may come and still be news;
 	// what comes more often is the way the series is.
-	localHabit = 3
+	localHabit = 3.5
 	// flat is the spread, relative to the level, that a constant is granted: far
 	// above the rounding of a float64, far below what a person would see.
 	flat = 1e-6

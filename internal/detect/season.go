@@ -45,6 +45,9 @@ const (
 	seasonHabit  = 1   // a day; see localHabit
 	seasonSteep  = 1.3 // see stat.TailOptions
 	seasonRest   = 2 * hour
+	// seasonShare raises the score: crossings of a smooth statistic come in clusters,
+	// of which only the first is a report.
+	seasonShare = 1.05
 	// seasonClip bounds what a sample adds to Smooth, teachClip what it teaches, both
 	// in scales.
 	seasonClip = 8
@@ -81,7 +84,7 @@ func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x
 	z := math.Abs(float64(m.Smooth)) / unit
 	if age > seasonAfter && c.N > 4*warmUp && m.Tail.Ready() {
 		x = evidence{ready: true, reason: ReasonLevel, rest: seasonRest, expected: v - r}
-		x.smoothed(&m.Tail, limit, z, scale, unit, a, before)
+		x.smoothed(&m.Tail, limit/seasonShare, z, scale, unit, a, before)
 	}
 	if c.N > 4*warmUp {
 		y = m.Drift.observe(c, limit, clipped, scale, v-r)

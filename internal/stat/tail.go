@@ -20,7 +20,7 @@ import "math"
 // The first is a Weibull tail (exact for normal, θ → 1/2, and exponential, θ = 1;
 // Gardes and Girard, "Estimating extreme quantiles of Weibull tail distributions",
 // Comm. Statist. Theory Methods 34, 2005), the second Pareto's (Hill, Ann. Statist.
-// 3, 1975). θ from 1 to 1.7 goes over from one to the other: a lognormal lies
+// 3, 1975). θ from 1 to 1.4 goes over from one to the other: a lognormal lies
 // between them.
 //
 // SPOT (Siffer, Fouque, Termier, Largouët, KDD 2017) fits a generalised Pareto
@@ -202,7 +202,7 @@ const minTheta = 0.4
 // Between these the tail goes over from Weibull's to Pareto's.
 const (
 	weibullTheta = 1.0
-	paretoTheta  = 1.7
+	paretoTheta  = 1.4
 )
 
 // LogSurvival returns the logarithm of the chance that a value begins an event
