@@ -79,8 +79,8 @@ func startExporter(t *testing.T, config string) string {
 	return "http://" + addresses[0]
 }
 
-// query asks a Prometheus and returns the label sets of the answer, without the metric's name.
-func query(t *testing.T, prom *servertest.Server, expr string) []model.Metric {
+// named asks a Prometheus and returns the label sets of the answer.
+func named(t *testing.T, prom *servertest.Server, expr string) []model.Metric {
 	t.Helper()
 	c, err := promapi.New(promapi.Options{URL: prom.URL})
 	require.NoError(t, err)
@@ -88,8 +88,17 @@ func query(t *testing.T, prom *servertest.Server, expr string) []model.Metric {
 	require.NoError(t, err)
 	var out []model.Metric
 	for _, s := range a.Value.(model.Vector) {
-		delete(s.Metric, model.MetricNameLabel)
 		out = append(out, s.Metric)
+	}
+	return out
+}
+
+// query is as named, without the metric's name.
+func query(t *testing.T, prom *servertest.Server, expr string) []model.Metric {
+	t.Helper()
+	out := named(t, prom, expr)
+	for _, m := range out {
+		delete(m, model.MetricNameLabel)
 	}
 	return out
 }
@@ -116,28 +125,25 @@ remote_write:
   protobuf_message: %s
   queue_config: {batch_send_deadline: 200ms}
 `, host(tg.URL), host(exporter), exporter, message)})
+			t.Cleanup(func() { tellScrapes(t, prom) })
 
-			// Prometheus itself makes exported_… of what clashes with the target's labels; the exporter must keep all that.
-			const input = `{job="demo",__name__!~"anomaly_.*|scrape_.*"}`
-			var want []model.Metric
+			// Prometheus itself makes exported_… of what clashes with the target's labels; the exporter must keep all that. Both sides
+			// are compared as they were asked for: asked for again, another scrape may lie between them, the first one above all.
+			var input, scores []model.Metric
 			require.Eventually(t, func() bool {
-				return len(query(t, prom, `anomaly_score{job="demo",metric!~"scrape_.*"}`)) == len(query(t, prom, input)) && len(query(t, prom, input)) >= 9
+				input = named(t, prom, `{job="demo",__name__!~"anomaly_.*|scrape_.*"}`)
+				scores = query(t, prom, `anomaly_score{job="demo",metric!~"scrape_.*"}`)
+				return len(input) >= 9 && len(scores) == len(input)
 			}, 60*time.Second, 200*time.Millisecond)
-			c, err := promapi.New(promapi.Options{URL: prom.URL})
-			require.NoError(t, err)
-			a, err := c.Query(t.Context(), input, time.Time{}, 0)
-			require.NoError(t, err)
-			for _, s := range a.Value.(model.Vector) {
-				m := s.Metric
+			for _, m := range input {
 				name := m[model.MetricNameLabel]
 				delete(m, model.MetricNameLabel)
 				if v, ok := m["metric"]; ok {
 					m["exported_exported_metric"] = v // exported_metric is the input's own
 				}
 				m["metric"] = name
-				want = append(want, m)
 			}
-			require.ElementsMatch(t, want, query(t, prom, `anomaly_score{job="demo",metric!~"scrape_.*"}`))
+			require.ElementsMatch(t, input, scores)
 			require.NotEmpty(t, query(t, prom, `anomaly_score{metric="plain_labels",exported_job="mine",exported_exported_metric="mine",exported_metric="too",env="test"}`))
 			require.Empty(t, query(t, prom, `anomaly_score{metric=~"anomaly_.*"}`), "a score is never scored")
 
@@ -149,6 +155,23 @@ remote_write:
 
 			promtoolCheck(t, exporter)
 		})
+	}
+}
+
+// tellScrapes logs, for a test that failed, what Prometheus has stored of its scrapes, time by time.
+func tellScrapes(t *testing.T, prom *servertest.Server) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	for _, expr := range []string{`up`, `scrape_duration_seconds`, `scrape_samples_scraped`, `plain`, `anomaly_score{metric="plain"}`} {
+		resp, err := http.Get(prom.URL + "/api/v1/query?query=" + url.QueryEscape(expr+"[1m]"))
+		if err != nil {
+			t.Log(expr, err)
+			continue
+		}
+		body, err := io.ReadAll(resp.Body)
+		t.Logf("%s %s %v %v", expr, body, err, resp.Body.Close())
 	}
 }
 
