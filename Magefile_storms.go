@@ -15,8 +15,15 @@ import (
 
 // stormSets are generated storms that the weights of correlation were not fitted to: sizes, seeds and all four routings.
 var stormSets = []struct{ Size, Seed, Routing string }{
-	{"medium", "2", "per-alert"}, {"medium", "4", "service"}, {"medium", "51", "default"}, {"medium", "52", "mixed"},
-	{"week", "1", "mixed"}, {"week", "7", "default"}, {"week", "34", "mixed"}, {"week", "53", "service"}, {"week", "54", "per-alert"},
+	{"medium", "2", "per-alert"},
+	{"medium", "4", "service"},
+	{"medium", "51", "default"},
+	{"medium", "52", "mixed"},
+	{"week", "1", "mixed"},
+	{"week", "7", "default"},
+	{"week", "34", "mixed"},
+	{"week", "53", "service"},
+	{"week", "54", "per-alert"},
 	{"storm", "36", "mixed"},
 }
 
@@ -31,7 +38,7 @@ func Storms(ctx context.Context, load *string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what stays is in the temporary folder
 	section, err := stormSection(ctx, filepath.Join(bench, "storms"), dir)
 	if err != nil {
 		return err

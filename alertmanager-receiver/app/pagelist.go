@@ -351,8 +351,13 @@ func (s *server) pageOutbox(w http.ResponseWriter, r *http.Request, p principal)
 	g := s.pages.frame("Outbox", navOutbox, 0, p)
 	view := outboxView{Page: g, Reload: g.Root + "outbox?" + r.URL.RawQuery}
 	for _, x := range []choice{
-		{Href: "dead", Text: "Given up", Counted: true, Count: sum(stats.Dead)}, {Href: "pending", Text: "Waiting"}, {Href: "inflight", Text: "Being sent"}, {Href: "done", Text: "Done"},
-		{Href: "held", Text: "For approval"}, {Href: "recorded", Text: "Would have been done"}, {Href: "dropped", Text: "Dropped"},
+		{Href: "dead", Text: "Given up", Counted: true, Count: sum(stats.Dead)},
+		{Href: "pending", Text: "Waiting"},
+		{Href: "inflight", Text: "Being sent"},
+		{Href: "done", Text: "Done"},
+		{Href: "held", Text: "For approval"},
+		{Href: "recorded", Text: "Would have been done"},
+		{Href: "dropped", Text: "Dropped"},
 	} {
 		x.Current = x.Href == string(q.State)
 		x.Href = g.Root + "outbox?state=" + x.Href
