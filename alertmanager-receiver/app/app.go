@@ -228,7 +228,11 @@ func (a *App) start(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	a.server.gater.tells = a.trackers.tells
+	a.server.gater.action = a.trackers.action
+	a.server.asker = newAsker(asker{
+		store: a.db, channels: a.trackers.asks, mute: a.trackers.mute, now: time.Now, log: a.log.With("component", "asker"),
+		url: func(id string) string { return a.server.settings.Load().links.Incident(id) },
+	})
 	a.evidence = a.newEvidence()
 	a.words.evidenceOf = a.evidence.worker.ForTicket
 	a.worker, err = outbox.New(outbox.Options{
@@ -397,6 +401,8 @@ func (a *App) Run(ctx context.Context) error {
 		"evidence":    a.evidence.run,
 		"reconcile":   a.reconcile,
 		"follow_up":   a.followUp,
+		"asker":       a.ask,
+		"whispers":    a.server.asker.runWhispers,
 	} {
 		g.Go(func() error {
 			defer failed() // without one of them the others must not go on as if nothing had happened

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -87,12 +88,15 @@ type WebhookConfig struct {
 	Timeout model.Duration `yaml:"timeout"`
 }
 
-// CallbackSecrets are what Jira and PagerDuty sign their webhooks with. Without one they need the webhook's token.
+// CallbackSecrets are what Jira and PagerDuty sign their webhooks with, and Slack the buttons that people press. Without
+// one the first two need the webhook's token, and Slack is refused.
 type CallbackSecrets struct {
 	Jira          web.Secret `yaml:"jira"`
 	JiraFile      string     `yaml:"jira_file"`
 	PagerDuty     web.Secret `yaml:"pagerduty"`
 	PagerDutyFile string     `yaml:"pagerduty_file"`
+	Slack         web.Secret `yaml:"slack"`
+	SlackFile     string     `yaml:"slack_file"`
 }
 
 // read returns the secrets by type of tracker, without those that are not given.
@@ -103,7 +107,7 @@ func (c CallbackSecrets) read() (map[string]string, error) {
 		name   string
 		secret web.Secret
 		file   string
-	}{{TrackerJira, c.Jira, c.JiraFile}, {TrackerPagerDuty, c.PagerDuty, c.PagerDutyFile}} {
+	}{{TrackerJira, c.Jira, c.JiraFile}, {TrackerPagerDuty, c.PagerDuty, c.PagerDutyFile}, {TrackerSlack, c.Slack, c.SlackFile}} {
 		if x.secret == "" && x.file == "" {
 			continue
 		}
@@ -199,6 +203,7 @@ func (c *Config) Validate() error {
 		validateAccess(c.Access),
 		web.Invalid("oidc", c.OIDC.validate()),
 		validateTrackers(c.Trackers),
+		c.validateApprovers(),
 		web.Invalid("routing", c.Routing.validate(c.Trackers)),
 		web.Invalid("follow_up", c.FollowUp.validate()),
 		web.Invalid("reconcile", c.Reconcile.validate()),
@@ -208,6 +213,26 @@ func (c *Config) Validate() error {
 		web.Invalid("triage", c.Triage.Validate()),
 		web.Invalid("outbox", c.Outbox.Validate()),
 	)
+}
+
+// validateApprovers reports buttons that could not be pressed.
+func (c *Config) validateApprovers() error {
+	var errs []error
+	for i, t := range c.Trackers {
+		if t.Slack == nil || len(t.Slack.Approvers) == 0 {
+			continue
+		}
+		key := fmt.Sprintf("trackers[%d].slack.approvers", i)
+		if c.Webhook.Secrets.Slack == "" && c.Webhook.Secrets.SlackFile == "" {
+			errs = append(errs, web.Invalid(key, errors.New("needs webhook.secrets.slack or slack_file: who pressed a button is believed by its signature only")))
+		}
+		for _, user := range slices.Sorted(maps.Keys(t.Slack.Approvers)) {
+			if r := Role(t.Slack.Approvers[user].Role); !slices.Contains(roles, r) {
+				errs = append(errs, web.Invalid(key+"."+user, fmt.Errorf("%q: want one of viewer, analyst, approver, admin", string(r))))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Config) validatePolicy() error {

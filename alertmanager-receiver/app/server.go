@@ -101,6 +101,7 @@ type server struct {
 	objectEvents incident.ObjectEvents
 
 	gater    *gater
+	asker    *asker
 	sessions sessionStore
 	hub      *hub
 	recent   recent
@@ -139,6 +140,7 @@ func (s *server) routes(mux *http.ServeMux) {
 		mux.HandleFunc("POST /api/v1/webhook/"+name, s.serveCallback)
 	}
 	mux.HandleFunc("POST /api/v1/webhook/palette", s.servePalette)
+	mux.HandleFunc("POST /api/v1/webhook/slack", s.serveSlack)
 	mux.Handle("GET /api/v1/incidents/{id}/report", s.need(RoleViewer, s.serveReport))
 
 	mux.Handle("GET /api/v1/incidents", s.need(RoleViewer, s.serveIncidents))

@@ -14,11 +14,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/portent-dev/portent/internal/policy"
 	"github.com/portent-dev/portent/internal/ticket"
 	"github.com/portent-dev/portent/internal/ticket/email"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/local"
 	"github.com/portent-dev/portent/internal/ticket/pagerduty"
+	"github.com/portent-dev/portent/internal/ticket/remedy"
 	"github.com/portent-dev/portent/internal/ticket/servicenow"
 	"github.com/portent-dev/portent/internal/ticket/slack"
 	"github.com/portent-dev/portent/internal/ticket/teams"
@@ -109,6 +111,11 @@ func (s *trackerSet) build(ctx context.Context, c TrackerConfig) (*builtTracker,
 		secret, err := c.Email.Secret()
 		return s.reuse(ctx, c, secret, err, func(o made) (checked, error) {
 			return email.New(email.Options{Config: *c.Email, Password: secret, Now: time.Now, Registerer: o.reg})
+		})
+	case TrackerRemedy:
+		// The token is read for each remedy, so a new one needs no new tracker.
+		return s.reuse(ctx, c, TrackerRemedy, nil, func(o made) (checked, error) {
+			return remedy.New(remedy.Options{Config: *c.Remedy, Client: o.client, Now: time.Now, Registerer: o.reg})
 		})
 	default:
 		return nil, fmt.Errorf("BUG: unknown tracker type %q passed validation", c.Type)
@@ -203,10 +210,18 @@ func (c *collected) collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// tells reports whether the tracker in use by that name only tells people.
-func (s *trackerSet) tells(name string) bool {
+// action is what sending something to the tracker in use by that name is, for the policy.
+func (s *trackerSet) action(name string) policy.Action {
 	b := (*s.active.Load())[name]
-	return b != nil && slices.Contains(messengers, b.config.Type)
+	switch {
+	case b == nil:
+		return policy.Ticket
+	case b.config.Type == TrackerRemedy:
+		return policy.Remedy
+	case slices.Contains(messengers, b.config.Type):
+		return policy.Message
+	}
+	return policy.Ticket
 }
 
 // targets are the trackers in use, by name.

@@ -45,6 +45,7 @@ var retained = []retention{
 		`DELETE FROM timeline WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM tickets WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM approvals WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
+		`DELETE FROM prompts WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM feedback WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM dossiers WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,
 		`DELETE FROM outbox WHERE incident_id IN (SELECT id FROM incidents WHERE ended_at > 0 AND touched_at < $1 ORDER BY touched_at, id LIMIT $2)`,

@@ -41,17 +41,34 @@ func contextLine(mrkdwn string) block {
 	return block{Type: "context", Elements: []any{text{"mrkdwn", cutMarkup(mrkdwn, maxContext)}}}
 }
 
-// button opens a page.
+// button opens a page, or sends its value to us when somebody presses and confirms it.
 type button struct {
-	Type     string `json:"type"`
-	Text     text   `json:"text"`
-	URL      string `json:"url"`
-	ActionID string `json:"action_id"`
+	Type     string   `json:"type"`
+	Text     text     `json:"text"`
+	ActionID string   `json:"action_id"`
+	URL      string   `json:"url,omitempty"`
+	Value    string   `json:"value,omitempty"`
+	Style    string   `json:"style,omitempty"`
+	Confirm  *confirm `json:"confirm,omitempty"`
+}
+
+// confirm asks again before a button counts.
+type confirm struct {
+	Title   text `json:"title"`
+	Text    text `json:"text"`
+	Confirm text `json:"confirm"`
+	Deny    text `json:"deny"`
 }
 
 func openButton(label, url string) block {
-	return block{Type: "actions", Elements: []any{button{"button", text{"plain_text", label}, url, "open"}}}
+	return block{Type: "actions", Elements: []any{link(label, url)}}
 }
+
+func link(label, url string) button {
+	return button{Type: "button", Text: plain(label), URL: url, ActionID: ActionOpen}
+}
+
+func plain(s string) text { return text{"plain_text", s} }
 
 // escape makes text of strangers plain: only & < > mean anything to the API, and of what is formatted by * _ ` ~ nothing
 // can leave the message or ring anybody.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -24,11 +25,32 @@ type Config struct {
 	Channel string `yaml:"channel"`
 	// Mention is put in front of messages by severity, such as <!subteam^S0123456> or <!here>.
 	Mention map[string]string `yaml:"mention,omitempty"`
+	// Approvers are who may decide about drafts by the buttons of a message, by the id of the user (U…). Without any the
+	// channel is not asked.
+	Approvers map[string]Approver `yaml:"approvers,omitempty"`
 
 	// CAFile is a PEM file of certificate authorities to trust besides those of the system.
 	CAFile string `yaml:"ca_file,omitempty"`
 	// Timeout bounds one request.
 	Timeout model.Duration `yaml:"timeout"`
+}
+
+// Approver is somebody of the workspace. In YAML it is a role, or a mapping.
+type Approver struct {
+	// Role is what somebody may do, in the words of the program that is asked.
+	Role string `yaml:"role"`
+	// As is the name that the same person has elsewhere, so that two approvals of one person do not count as two. Empty:
+	// slack: and the id.
+	As string `yaml:"as,omitempty"`
+}
+
+// UnmarshalYAML reads a role or a mapping.
+func (a *Approver) UnmarshalYAML(unmarshal func(any) error) error {
+	if unmarshal(&a.Role) == nil {
+		return nil
+	}
+	type plain Approver
+	return unmarshal((*plain)(a))
 }
 
 // DefaultConfig returns the defaults. A token and a channel have none.
@@ -44,6 +66,7 @@ func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
 }
 
 var (
+	userID    = regexp.MustCompile(`^[UW][A-Z0-9]{6,20}$`)
 	channelID = regexp.MustCompile(`^[CGD][A-Z0-9]{6,20}$`)
 	mention   = regexp.MustCompile(`^(<!(here|channel)>|<!subteam\^[A-Z0-9]+>|<@[A-Z0-9]+>)( (<!(here|channel)>|<!subteam\^[A-Z0-9]+>|<@[A-Z0-9]+>))*$`)
 )
@@ -67,6 +90,18 @@ func (c *Config) Validate() error {
 	for severity, m := range c.Mention {
 		if !mention.MatchString(m) {
 			add("mention."+severity, fmt.Errorf("%q: want <!here>, <!channel>, <!subteam^ID> or <@ID>", m))
+		}
+	}
+	for user, a := range c.Approvers {
+		key := "approvers." + user
+		if !userID.MatchString(user) {
+			add(key, errors.New("is no id of a user, such as U0123456789: it stands in the user's profile"))
+		}
+		if a.Role == "" {
+			add(key+".role", errors.New("is missing"))
+		}
+		if len(a.As) > 100 || strings.ContainsAny(a.As, ":\n\r\t") {
+			add(key+".as", fmt.Errorf("%.100q: want at most 100 characters without a colon", a.As))
 		}
 	}
 	if c.Timeout <= 0 || c.Timeout > model.Duration(5*time.Minute) {

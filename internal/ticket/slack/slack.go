@@ -60,8 +60,9 @@ type message struct {
 const maxRemembered = 2000
 
 const (
-	opPost   = "chat.postMessage"
-	opUpdate = "chat.update"
+	opPost    = "chat.postMessage"
+	opUpdate  = "chat.update"
+	opWhisper = "chat.postEphemeral"
 )
 
 // New returns a tracker. It sends nothing.
@@ -72,7 +73,7 @@ func New(o Options) (*Tracker, error) {
 	if o.Token == "" || o.Client == nil || o.Now == nil || o.Registerer == nil {
 		return nil, errors.New("slack: token, HTTP client, clock and registerer are needed")
 	}
-	observe, err := ticketrest.NewRequests(o.Registerer, "slack", "Slack", opPost, opUpdate)
+	observe, err := ticketrest.NewRequests(o.Registerer, "slack", "Slack", opPost, opUpdate, opWhisper)
 	if err != nil {
 		return nil, err
 	}
@@ -120,10 +121,11 @@ func read(body []byte) answer {
 type post struct {
 	Channel     string  `json:"channel"`
 	TS          string  `json:"ts,omitempty"`
+	User        string  `json:"user,omitempty"` // who alone sees it
 	ThreadTS    string  `json:"thread_ts,omitempty"`
 	Broadcast   bool    `json:"reply_broadcast,omitempty"`
 	Text        string  `json:"text"`
-	Blocks      []block `json:"blocks"`
+	Blocks      []block `json:"blocks,omitempty"`
 	UnfurlLinks *bool   `json:"unfurl_links,omitempty"`
 }
 

@@ -21,8 +21,9 @@ const (
 
 // The operations, for faults and counts.
 const (
-	OpPost   = "chat.postMessage"
-	OpUpdate = "chat.update"
+	OpPost    = "chat.postMessage"
+	OpUpdate  = "chat.update"
+	OpWhisper = "chat.postEphemeral"
 )
 
 // Message is a message as people see it.
@@ -34,12 +35,16 @@ type Message struct {
 	Edited     int
 }
 
+// Whisper is what one user alone was told.
+type Whisper struct{ User, Text string }
+
 // Server is a workspace with one channel. It is safe for concurrent use.
 type Server struct {
 	doubletest.Server
 
 	mu       sync.Mutex
 	messages []*Message
+	whispers []Whisper
 	says     []string // errors of the next calls, with status 200
 }
 
@@ -60,6 +65,8 @@ func Start(t testing.TB) (*Server, string) {
 				rt.Op, rt.Handle = OpPost, s.locked(s.post)
 			case "/api/chat.update":
 				rt.Op, rt.Handle = OpUpdate, s.locked(s.update)
+			case "/api/chat.postEphemeral":
+				rt.Op, rt.Handle = OpWhisper, s.locked(s.whisper)
 			default:
 				return rt, false
 			}
@@ -97,6 +104,13 @@ func (s *Server) Messages() []Message {
 	return out
 }
 
+// Whispers returns what users were told alone, in order.
+func (s *Server) Whispers() []Whisper {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Whisper(nil), s.whispers...)
+}
+
 // Delete removes the message, as a person may.
 func (s *Server) Delete(ts string) {
 	s.mu.Lock()
@@ -109,9 +123,10 @@ func (s *Server) Delete(ts string) {
 	}
 }
 
-// body is what both calls send.
+// body is what all calls send.
 type body struct {
 	Channel   string          `json:"channel"`
+	User      string          `json:"user"`
 	TS        string          `json:"ts"`
 	Thread    string          `json:"thread_ts"`
 	Broadcast bool            `json:"reply_broadcast"`
@@ -158,4 +173,9 @@ func (s *Server) update(b body) doubletest.Answer {
 		}
 	}
 	return fail("message_not_found")
+}
+
+func (s *Server) whisper(b body) doubletest.Answer {
+	s.whispers = append(s.whispers, Whisper{User: b.User, Text: b.Text})
+	return doubletest.Answer{Status: http.StatusOK, Body: map[string]any{"ok": true, "message_ts": "1780401600.999999"}}
 }

@@ -1,0 +1,233 @@
+package app
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/incidentapi"
+	"github.com/portent-dev/portent/internal/outbox"
+	"github.com/portent-dev/portent/internal/ticket/slack"
+	"github.com/portent-dev/portent/internal/web"
+)
+
+const (
+	// slackSkew is how far the time of a signature may be from ours: what Slack's documentation says.
+	slackSkew = 5 * time.Minute
+	// slackTimeout of deciding: Slack shows an error after 3 s.
+	slackTimeout = 2500 * time.Millisecond
+)
+
+// pressed is what a button carries: which payload of which draft.
+type pressed struct {
+	Incident string
+	Task     int64
+	Hash     string
+}
+
+// String is the form of a button's value.
+func (p pressed) String() string { return fmt.Sprintf("1 %s %d %s", p.Incident, p.Task, p.Hash) }
+
+var pressedForm = regexp.MustCompile(`^1 ([0-9A-Za-z_-]{1,100}) ([1-9][0-9]{0,17}) ([0-9a-f]{64})$`)
+
+func parsePressed(s string) (pressed, error) {
+	m := pressedForm.FindStringSubmatch(s)
+	if m == nil {
+		return pressed{}, errors.New("the button carries no draft of ours")
+	}
+	task, err := strconv.ParseInt(m[2], 10, 64)
+	return pressed{Incident: m[1], Task: task, Hash: m[3]}, err
+}
+
+// interaction is the part that we read of what Slack sends when somebody presses a button.
+type interaction struct {
+	Type string `json:"type"`
+	User struct {
+		ID string `json:"id"`
+	} `json:"user"`
+	Channel struct {
+		ID string `json:"id"`
+	} `json:"channel"`
+	Actions []struct {
+		ActionID string `json:"action_id"`
+		Value    string `json:"value"`
+	} `json:"actions"`
+}
+
+// serveSlack answers POST /api/v1/webhook/slack: a button that somebody pressed. Only what Slack signed is read, and
+// only who the tracker's configuration names may decide. The answer is 200 whenever Slack is not to blame: what it
+// has to say goes to the person who pressed.
+func (s *server) serveSlack(w http.ResponseWriter, r *http.Request) {
+	secure(w)
+	count := func(outcome string) { s.metrics.callbacks.WithLabelValues(TrackerSlack, outcome).Inc() }
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallback))
+	if err != nil {
+		count(outcomeTooLarge)
+		web.Error(w, http.StatusRequestEntityTooLarge, err, "an interaction has 1 MiB at most")
+		return
+	}
+	set := s.settings.Load()
+	if err := slackSigned(set.callbackSecrets[TrackerSlack], r.Header, body, s.now()); err != nil {
+		count(outcomeDenied)
+		web.Error(w, http.StatusUnauthorized, err, "set webhook.secrets.slack to the signing secret of the app, and keep the clock right")
+		return
+	}
+	in, err := readInteraction(r.Header, body)
+	if err != nil {
+		count(outcomeRefused)
+		web.Error(w, http.StatusBadRequest, err, "set the request URL of the app's interactivity to this address, and nothing else")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), slackTimeout)
+	defer cancel()
+	count(s.press(ctx, in, set.config.Trackers))
+	w.WriteHeader(http.StatusOK)
+}
+
+// slackSigned checks X-Slack-Signature: version 0, an HMAC over the time and the body as it came.
+func slackSigned(secret string, h http.Header, body []byte, now time.Time) error {
+	if secret == "" {
+		return errors.New("no signing secret is configured")
+	}
+	stamp := h.Get("X-Slack-Request-Timestamp")
+	sec, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return errors.New("X-Slack-Request-Timestamp is missing or no number")
+	}
+	if d := now.Sub(time.Unix(sec, 0)); d > slackSkew || d < -slackSkew {
+		return fmt.Errorf("the signature is of another time: %s from now, at most %s may be", d.Round(time.Second), slackSkew)
+	}
+	given, err := hex.DecodeString(strings.TrimPrefix(h.Get("X-Slack-Signature"), "v0="))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("v0:" + stamp + ":"))
+	mac.Write(body)
+	if err != nil || !strings.HasPrefix(h.Get("X-Slack-Signature"), "v0=") || !hmac.Equal(mac.Sum(nil), given) {
+		return errors.New("the signature is missing or wrong")
+	}
+	return nil
+}
+
+func readInteraction(h http.Header, body []byte) (interaction, error) {
+	var in interaction
+	if t, _, err := mime.ParseMediaType(h.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
+		return in, errors.New("want Content-Type application/x-www-form-urlencoded")
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return in, fmt.Errorf("the body is no form: %w", err)
+	}
+	if err := json.Unmarshal([]byte(form.Get("payload")), &in); err != nil {
+		return in, fmt.Errorf("the payload of the form is no JSON: %w", err)
+	}
+	if in.Type == "" {
+		return in, errors.New("want payload.type")
+	}
+	return in, nil
+}
+
+// press does what a button is for, and returns what became of it.
+func (s *server) press(ctx context.Context, in interaction, trackers []TrackerConfig) (outcome string) {
+	if in.Type != "block_actions" || len(in.Actions) != 1 {
+		return outcomeForeign
+	}
+	b := in.Actions[0]
+	if b.ActionID != slack.ActionApprove && b.ActionID != slack.ActionDismiss {
+		return outcomeForeign // links are announced too
+	}
+	name, who, known := pressedBy(in, trackers)
+	if name == "" {
+		return outcomeForeign
+	}
+	tell := func(text string) { s.asker.whisper(name, in.User.ID, text) }
+	if !known {
+		s.metrics.denied.WithLabelValues("role").Inc()
+		tell("You are not among those who may decide here. Nothing was done. Whoever runs Portent can name you in approvers of the tracker " + name + ".")
+		return outcomeDenied
+	}
+	v, err := parsePressed(b.Value)
+	if err == nil {
+		var p outbox.Prompt
+		if p, err = s.asker.store.Prompt(ctx, v.Task, name); err == nil && p.IncidentID != v.Incident {
+			err = incident.ErrNotFound
+		}
+	}
+	if err != nil { // a button that this channel was never given
+		tell("This was not asked here, or is older than what is kept. Nothing was done.")
+		return outcomeForeign
+	}
+	text, outcome := s.decidePressed(ctx, who, v, b.ActionID)
+	s.asker.hurry()
+	tell(text)
+	return outcome
+}
+
+// pressedBy returns the tracker whose channel the message is in, who pressed, and whether that may be.
+func pressedBy(in interaction, trackers []TrackerConfig) (tracker string, who principal, known bool) {
+	for _, t := range trackers {
+		if t.Type != TrackerSlack || t.Slack == nil || len(t.Slack.Approvers) == 0 || t.Slack.Channel != in.Channel.ID {
+			continue
+		}
+		if tracker == "" {
+			tracker = t.Name
+		}
+		if a, ok := t.Slack.Approvers[in.User.ID]; ok {
+			who = principal{name: a.As, role: Role(a.Role)}
+			if who.name == "" {
+				who.name = "slack:" + in.User.ID
+			}
+			return t.Name, who, true
+		}
+	}
+	return tracker, who, false
+}
+
+// decidePressed carries out what somebody pressed and says what came of it.
+func (s *server) decidePressed(ctx context.Context, who principal, v pressed, do string) (text, outcome string) {
+	before, err := s.ledger.ApprovalsOf(ctx, v.Incident)
+	if err == nil && do == slack.ActionApprove {
+		for _, a := range before {
+			if a.TaskID == v.Task && a.Hash == v.Hash && a.Actor == who.name {
+				return "You have approved this already.", outcomeAccepted
+			}
+		}
+	}
+	if err == nil {
+		d := decision{Incident: v.Incident, Do: actionDismiss, Action: incidentapi.Action{Reason: "dismissed in Slack"}}
+		if do == slack.ActionApprove {
+			d.Do, d.Action = actionApprove, incidentapi.Action{Reason: "approved in Slack", Task: v.Task, Hash: v.Hash}
+		}
+		_, err = s.carryOut(ctx, who, d)
+	}
+	switch {
+	case err == nil && do == slack.ActionApprove:
+		return "Approved. What you saw is what is filed.", outcomeAccepted
+	case err == nil:
+		return "Dismissed.", outcomeAccepted
+	case errors.Is(err, outbox.ErrStale):
+		return "The draft is another one by now: the incident went on, or somebody edited it. Nothing was approved. Look at the message again.", outcomeRefused
+	case errors.Is(err, outbox.ErrNotHeld):
+		return "Nothing waits for an approval any more: somebody was faster, or it lapsed.", outcomeRefused
+	case errors.Is(err, incident.ErrConflict):
+		return "That does not apply any more: somebody was faster.", outcomeRefused
+	case errors.Is(err, incident.ErrNotFound):
+		return "The incident is not kept any more.", outcomeRefused
+	case errors.Is(err, errRole):
+		s.metrics.denied.WithLabelValues("role").Inc()
+		return "Your role, " + string(who.role) + ", may not do this. Nothing was done.", outcomeDenied
+	}
+	s.log.Error("interaction_failed", "incident", v.Incident, "action", do, "err", err)
+	return "That could not be done now. Press again in a moment, or use the page of the incident.", outcomeUnavailable
+}
