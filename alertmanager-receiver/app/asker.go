@@ -239,7 +239,7 @@ func (a *asker) question(ctx context.Context, x outbox.Asked) (slack.Question, e
 func became(t outbox.Task, inc incident.Incident) (outcome string, by []string) {
 	switch {
 	case t.State != outbox.StateDropped && t.State != outbox.StateRecorded:
-		return "✅ Ticket for " + t.Tracker + " approved", nil
+		return "✅ Draft for " + t.Tracker + " approved", nil
 	case t.Reason == outbox.ReasonDismissed:
 		for _, e := range slices.Backward(inc.Timeline) {
 			if e.Kind == incident.EventDismissed {
@@ -247,11 +247,34 @@ func became(t outbox.Task, inc incident.Incident) (outcome string, by []string) 
 				break
 			}
 		}
-		return "✖ Incident dismissed: no ticket in " + t.Tracker, by
+		return "✖ Incident dismissed: nothing goes to " + t.Tracker, by
 	case t.Reason == outbox.ReasonLapsed:
-		return "⌛ Nobody approved in time: no ticket in " + t.Tracker, nil
+		return "⌛ Nobody approved in time: nothing goes to " + t.Tracker, nil
 	case t.Reason == outbox.ReasonMerged:
-		return "↪ Incident merged into another: no ticket in " + t.Tracker, nil
+		return "↪ Incident merged into another: nothing goes to " + t.Tracker, nil
 	}
-	return "☑ The incident ended: no ticket in " + t.Tracker, nil
+	return "☑ The incident ended: nothing goes to " + t.Tracker, nil
+}
+
+// asks are the messengers in use that ask their channels about drafts, by name.
+func (s *trackerSet) asks() map[string]asks {
+	out := map[string]asks{}
+	for name, b := range *s.active.Load() {
+		if t, ok := b.target.Tracker.(*slack.Tracker); ok && len(b.config.Slack.Approvers) > 0 {
+			out[name] = t
+		}
+	}
+	return out
+}
+
+// mute are the names of the trackers in use whose drafts are messages.
+func (s *trackerSet) mute() []string {
+	var out []string
+	for name, b := range *s.active.Load() {
+		if slices.Contains(messengers, b.config.Type) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }

@@ -213,7 +213,7 @@ func (s *server) decidePressed(ctx context.Context, who principal, v pressed, do
 	}
 	switch {
 	case err == nil && do == slack.ActionApprove:
-		return "Approved. What you saw is what is filed.", outcomeAccepted
+		return "Approved. What you saw is what is sent.", outcomeAccepted
 	case err == nil:
 		return "Dismissed.", outcomeAccepted
 	case errors.Is(err, outbox.ErrStale):

@@ -149,7 +149,7 @@ func TestApprovingInSlack(t *testing.T) {
 	m = r.site.Messages()[0]
 	require.Contains(t, m.Blocks, "1 of 2 approved")
 	require.Contains(t, m.Blocks, ann)
-	require.Contains(t, r.press(t, bob, slack.ActionApprove, v), "What you saw is what is filed")
+	require.Contains(t, r.press(t, bob, slack.ActionApprove, v), "What you saw is what is sent")
 	tasks := r.due(t)
 	require.Len(t, tasks, 1)
 	require.Equal(t, task.Hash, incident.PayloadHash(tasks[0].Payload))

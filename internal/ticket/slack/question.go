@@ -16,9 +16,9 @@ const (
 	ActionOpen    = "open" // a link: pressing it asks for nothing
 )
 
-// A Question asks a channel whether something may be filed. What it says comes from alerts and is shown as plain text.
+// A Question asks a channel whether something may be sent to a tracker. What it says comes from alerts and is shown as plain text.
 type Question struct {
-	// Tracker is where it would be filed.
+	// Tracker is where it would go.
 	Tracker  string
 	Title    string
 	Summary  string
@@ -86,7 +86,7 @@ func (t *Tracker) Whisper(ctx context.Context, user, text string) error {
 
 // ask is the message of a question.
 func ask(q Question) post {
-	title := "❔ Ticket for " + q.Tracker + " waits for approval"
+	title := "❔ Draft for " + q.Tracker + " waits for approval"
 	if q.Outcome != "" {
 		title = q.Outcome
 	}
@@ -123,7 +123,7 @@ func (q Question) buttons() []any {
 			button{
 				Type: "button", Text: plain("Approve"), ActionID: ActionApprove, Value: q.Value, Style: "primary",
 				Confirm: &confirm{
-					plain(confirmTitle), plain(ticket.Cut("The ticket is filed in "+q.Tracker+" as it stands in the incident: "+ticket.OneLine(q.Title, 150), 300)),
+					plain(confirmTitle), plain(ticket.Cut("It goes to "+q.Tracker+" as it stands in the incident: "+ticket.OneLine(q.Title, 150), 300)),
 					plain("Approve"), plain("Not now"),
 				},
 			},

@@ -32,7 +32,7 @@ func TestAQuestionIsAskedAndEditedInPlace(t *testing.T) {
 	ref, err := r.Ask(t.Context(), question())
 	require.NoError(t, err)
 	m := r.site.Messages()[0]
-	for _, want := range []string{"Ticket for jira waits for approval", "Disk full", "2 alerts", `rule \"disks\" says draft`, "2 of 2 approved", `<@U0123456789>`, `ann &lt;b`, `"value":"1 i 7 abc"`, `"confirm"`, `"approve"`, `"dismiss"`, "1780405200"} {
+	for _, want := range []string{"Draft for jira waits for approval", "Disk full", "2 alerts", `rule \"disks\" says draft`, "2 of 2 approved", `<@U0123456789>`, `ann &lt;b`, `"value":"1 i 7 abc"`, `"confirm"`, `"approve"`, `"dismiss"`, "1780405200"} {
 		require.Contains(t, m.Blocks, want)
 	}
 	q := question()
