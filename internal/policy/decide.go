@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	amlabels "github.com/prometheus/alertmanager/pkg/labels"
@@ -14,6 +15,8 @@ type Action string
 const (
 	Ticket  Action = "ticket"
 	Message Action = "message"
+	// Remedy changes something in a cluster: it waits for a person unless a rule that names its tracker says auto.
+	Remedy Action = "remedy"
 )
 
 // Outcome is what becomes of an action.
@@ -166,7 +169,11 @@ next:
 
 // hold makes auto a draft where something stands against it.
 func (p *Policy) hold(d *Decision, r *rule, in Input) {
-	if in.Action != Ticket {
+	if in.Action == Remedy && !r.names("tracker") {
+		d.Phase = Draft
+		d.because("a remedy waits for a person unless a rule with a matcher on tracker says auto")
+	}
+	if in.Action == Message {
 		if in.Killed || p.config.KillSwitch {
 			d.Phase = Draft
 		}
@@ -214,4 +221,9 @@ func outcome(a Action, p Phase) Outcome {
 		return Send
 	}
 	return Hold // no phase of ours passes Validate; whoever asks is safe with a person
+}
+
+// names reports whether the rule is about a label: one that only happens to match does not let a remedy go.
+func (r *rule) names(label string) bool {
+	return slices.ContainsFunc(r.matchers, func(m *amlabels.Matcher) bool { return m.Name == label })
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/portent-dev/portent/internal/policy"
 )
@@ -238,4 +239,20 @@ func FuzzConfig(f *testing.F) {
 			t.Fatal("no outcome")
 		}
 	})
+}
+
+// A remedy is not let go by what was written with tickets in mind.
+func TestARemedyWaitsForAPerson(t *testing.T) {
+	c := policy.DefaultConfig()
+	require.NoError(t, yaml.Unmarshal([]byte("rules:\n  - {name: all, matchers: ['cluster=\"prod\"'], phase: auto}\n  - {name: cart, matchers: ['tracker=\"restart-cart\"'], phase: auto, min_confidence: 0}\n"), &c))
+	p, err := policy.New(c)
+	require.NoError(t, err)
+	decide := func(cluster, tracker string) policy.Outcome {
+		return p.Decide(policy.Input{Action: policy.Remedy, Confidence: 1, Value: func(name string) string {
+			return map[string]string{"cluster": cluster, "tracker": tracker}[name]
+		}}).Outcome
+	}
+	require.Equal(t, policy.Hold, decide("prod", "restart-cart"), "by a rule that only happens to match")
+	require.Equal(t, policy.Hold, decide("edge", "other"), "by default")
+	require.Equal(t, policy.Send, decide("edge", "restart-cart"), "by a rule of its own")
 }
