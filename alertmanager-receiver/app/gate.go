@@ -27,8 +27,8 @@ type gater struct {
 	store  gateStore
 	log    *slog.Logger
 	policy atomic.Pointer[policy.Policy]
-	// tells reports whether a tracker only tells people; nil: none does.
-	tells func(tracker string) bool
+	// action is what sending something to a tracker is.
+	action func(tracker string) policy.Action
 
 	mu sync.Mutex
 	// sent is what was decided since the start under rules with a bound: the store knows it only when the batch
@@ -37,7 +37,9 @@ type gater struct {
 }
 
 func newGater(store gateStore, log *slog.Logger) *gater {
-	return &gater{store: store, log: log, sent: map[string]map[string]time.Time{}}
+	return &gater{
+		store: store, log: log, sent: map[string]map[string]time.Time{}, action: func(string) policy.Action { return policy.Ticket },
+	}
 }
 
 var _ triage.Gate = (*gater)(nil).gate
@@ -52,12 +54,8 @@ func (g *gater) gate(now time.Time, inc incident.Incident, tracker string) incid
 	p := g.policy.Load()
 	key := inc.ID + "/" + tracker
 	value := incidentValue(inc)
-	action := policy.Ticket
-	if g.tells != nil && g.tells(tracker) {
-		action = policy.Message
-	}
 	in := policy.Input{
-		Action: action, At: now, Killed: g.killed(ctx),
+		Action: g.action(tracker), At: now, Killed: g.killed(ctx),
 		Value: func(name string) string {
 			if name == "tracker" {
 				return tracker

@@ -14,7 +14,7 @@ import (
 // RoutingConfig says which trackers get a ticket for an incident: those of the first route all of whose
 // matchers match, otherwise the default.
 type RoutingConfig struct {
-	// Default names trackers. Not given: the first tracker. An empty list: no ticket.
+	// Default names trackers. Not given: the first tracker that is no remedy. An empty list: no ticket.
 	Default []string      `yaml:"default"`
 	Routes  []RouteConfig `yaml:"routes"`
 }
@@ -37,6 +37,11 @@ func (c *RoutingConfig) validate(trackers []TrackerConfig) error {
 		}
 	}
 	known("default", c.Default)
+	for i, n := range c.Default {
+		if slices.ContainsFunc(trackers, func(t TrackerConfig) bool { return t.Name == n && t.Type == TrackerRemedy }) {
+			errs = append(errs, web.Invalid(fmt.Sprintf("default[%d]", i), errors.New("a remedy is for a route with matchers, not for every incident")))
+		}
+	}
 	for i, r := range c.Routes {
 		key := fmt.Sprintf("routes[%d]", i)
 		if len(r.Matchers) == 0 {
@@ -90,7 +95,12 @@ type route struct {
 func newRouter(c RoutingConfig, trackers []TrackerConfig) (*router, error) {
 	r := &router{fallback: c.Default}
 	if c.Default == nil && len(trackers) > 0 {
-		r.fallback = []string{trackers[0].Name}
+		for _, t := range trackers {
+			if t.Type != TrackerRemedy {
+				r.fallback = []string{t.Name}
+				break
+			}
+		}
 	}
 	for _, rc := range c.Routes {
 		ms, err := parseMatchers(rc.Matchers)

@@ -12,6 +12,7 @@ import (
 	"github.com/portent-dev/portent/internal/ticket/email"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/pagerduty"
+	"github.com/portent-dev/portent/internal/ticket/remedy"
 	"github.com/portent-dev/portent/internal/ticket/servicenow"
 	"github.com/portent-dev/portent/internal/ticket/slack"
 	"github.com/portent-dev/portent/internal/ticket/teams"
@@ -32,6 +33,8 @@ const (
 	TrackerWebhook = "webhook"
 	// TrackerEmail writes mails.
 	TrackerEmail = "email"
+	// TrackerRemedy does one declared thing to one declared workload.
+	TrackerRemedy = "remedy"
 )
 
 // messengers are the types that tell people rather than keep tickets: the policy allows messages where it does not
@@ -39,7 +42,7 @@ const (
 var messengers = []string{TrackerEmail, TrackerSlack, TrackerTeams}
 
 // trackerTypes are the known ones, for the error about an unknown one.
-var trackerTypes = []string{TrackerJira, TrackerLocal, TrackerPagerDuty, TrackerServiceNow, TrackerSlack, TrackerTeams, TrackerWebhook, TrackerEmail}
+var trackerTypes = []string{TrackerJira, TrackerLocal, TrackerPagerDuty, TrackerServiceNow, TrackerSlack, TrackerTeams, TrackerWebhook, TrackerEmail, TrackerRemedy}
 
 // TrackerConfig is one tracker. Name stands in tickets, metrics and the API; it defaults to the type.
 type TrackerConfig struct {
@@ -53,6 +56,7 @@ type TrackerConfig struct {
 	Teams      *teams.Config      `yaml:"teams"`
 	Webhook    *webhook.Config    `yaml:"webhook"`
 	Email      *email.Config      `yaml:"email"`
+	Remedy     *remedy.Config     `yaml:"remedy"`
 }
 
 // remote is the configuration of a tracker that lives elsewhere.
@@ -89,6 +93,9 @@ func (t *TrackerConfig) remotes() map[string]remote {
 	if t.Email != nil {
 		m[TrackerEmail] = t.Email
 	}
+	if t.Remedy != nil {
+		m[TrackerRemedy] = t.Remedy
+	}
 	return m
 }
 
@@ -101,6 +108,7 @@ var needs = map[string]string{
 	TrackerTeams:      "url",
 	TrackerWebhook:    "url",
 	TrackerEmail:      "smarthost, from and to",
+	TrackerRemedy:     "server, token, namespace, workload and what to do",
 }
 
 // check reports what is wrong with the secrets and files that t names; key is where t stands.
@@ -129,6 +137,10 @@ func (t *TrackerConfig) check(key string) error {
 	if t.Webhook != nil {
 		_, err := t.Webhook.Secrets()
 		errs = append(errs, web.Invalid(key+"."+TrackerWebhook, err))
+	}
+	if t.Remedy != nil {
+		_, err := t.Remedy.Secret()
+		errs = append(errs, web.Invalid(key+"."+TrackerRemedy, err))
 	}
 	if t.Email != nil {
 		_, err := t.Email.Secret()
