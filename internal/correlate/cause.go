@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/portent-dev/portent/internal/topology"
 )
 
 // A Cause is an alert that may be the sign nearest to what broke first.
@@ -62,7 +64,8 @@ func (e *Engine) Causes(as []Alert) []Cause {
 	as = slices.Clone(as)
 	slices.SortFunc(as, func(a, b Alert) int { return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Key, b.Key)) })
 	as = as[:min(len(as), maxCauses)]
-	fs := e.causeFeatures(as)
+	fs, signs := e.causeFeatures(as)
+	below, above := e.needsOf(signs)
 	ps := make([]float64, len(as))
 	sum := 0.0
 	for i, f := range fs {
@@ -70,6 +73,7 @@ func (e *Engine) Causes(as []Alert) []Cause {
 		for k, v := range f {
 			z += v * causeWeights[k]
 		}
+		z += causeBelow*below[i] + causeAbove*one(above[i])
 		ps[i] = math.Exp(z)
 		sum += ps[i]
 	}
@@ -82,14 +86,14 @@ func (e *Engine) Causes(as []Alert) []Cause {
 	}
 	var out []Cause
 	for name, i := range best {
-		out = append(out, Cause{ID: as[i].ID, Entity: entity(as[i]), Name: name, Share: share[name], Why: fs[i].why()})
+		out = append(out, Cause{ID: as[i].ID, Entity: entity(as[i]), Name: name, Share: share[name], Why: needed(below[i], len(as)-1) + fs[i].why()})
 	}
 	slices.SortFunc(out, func(a, b Cause) int { return cmp.Or(cmp.Compare(b.Share, a.Share), cmp.Compare(a.Name, b.Name)) })
 	return out[:min(len(out), 5)]
 }
 
-func (e *Engine) causeFeatures(as []Alert) []causeFeatures {
-	signs := make([]sign, len(as))
+func (e *Engine) causeFeatures(as []Alert) (fs []causeFeatures, signs []sign) {
+	signs = make([]sign, len(as))
 	names := map[string]float64{}
 	held := make([]int64, len(as))
 	first, firstHeld := as[0].Start, int64(math.MaxInt64)
@@ -99,7 +103,7 @@ func (e *Engine) causeFeatures(as []Alert) []causeFeatures {
 		held[i] = a.Start - signs[i].held
 		firstHeld = min(firstHeld, held[i])
 	}
-	fs := make([]causeFeatures, len(as))
+	fs = make([]causeFeatures, len(as))
 	for i, a := range as {
 		f := &fs[i]
 		gap, heldGap := float64(a.Start-first)/60_000, float64(held[i]-firstHeld)/60_000
@@ -116,13 +120,15 @@ func (e *Engine) causeFeatures(as []Alert) []causeFeatures {
 		f[signs[i].kind] = 1
 		f[cTold] = one(signs[i].told)
 	}
-	return fs
+	return fs, signs
 }
 
 // A sign is what an alert by itself tells of the cause.
 type sign struct {
 	subject
-	like word
+	like    word
+	anchors []topology.Anchor
+
 	held int64 // see heldFor
 	kind int   // the feature of what sort of thing it is about
 	told bool  // its text names it
@@ -138,10 +144,10 @@ func (e *Engine) sign(a Alert) sign {
 	kind, told := kindOf(a)
 	s := sign{held: heldFor(a), kind: kind, told: told}
 	if n == nil || n.entities == nil {
-		s.subject, s.like = e.subject(a), e.like(a, hash(a.Scope))
+		s.subject, s.like, s.anchors = e.subject(a), e.like(a, hash(a.Scope)), e.anchors(a)
 		return s
 	}
-	s.subject, s.like = n.subject, n.like
+	s.subject, s.like, s.anchors = n.subject, n.like, n.anchors
 	n.sign = &s
 	return s
 }

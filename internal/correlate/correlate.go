@@ -5,7 +5,7 @@
 // often they fired before and with whom. Groups come of it by average linkage.
 // Nothing is keyed to names of alerts or labels of one site; what is particular
 // to a site (which names are rare, what fires together) is learned as alerts
-// come.
+// come. A topology, when there is one, ties what depends on each other.
 //
 // The package is pure: no clock, no goroutine, no I/O. Time comes with the
 // alerts. What it keeps is bounded, and the same alerts in the same batches give
@@ -16,6 +16,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/portent-dev/portent/internal/topology"
 )
 
 // Severity of an alert as far as correlation cares.
@@ -79,6 +81,9 @@ type Engine struct {
 	scopes map[string]*scope
 	alerts map[int64]*node
 	batch  []*node // added since the last Regroup
+
+	topology *topology.Topology // nil: none
+	cluster  string             // the label that names a cluster of it
 }
 
 // A scope holds the alerts that may still change their group, by start.
@@ -98,7 +103,8 @@ type node struct {
 	name     word
 	like     word // see like
 	past     past
-	sign     *sign  // once it was asked for
+	sign     *sign // once it was asked for
+	anchors  []topology.Anchor
 	links    []link // to nodes that were there when it came, and back
 	group    *node  // the first node of its group; itself when alone
 	order    int    // in the scope, during clustering
@@ -112,6 +118,7 @@ type node struct {
 type link struct {
 	to      *node
 	base, z float32
+	bound   bool // by what both need, see bind
 }
 
 // New returns an empty Engine.
@@ -211,19 +218,21 @@ func (e *Engine) judge(n *node) {
 	near := e.prepare(n)
 	for _, m := range near {
 		f := e.features(n, m)
-		z := float32(f.logit())
+		more, bound := e.tie(n, m, &f)
+		z := float32(f.logit() + more)
 		if n.like == m.like {
 			z = max(z, againLogit)
 		}
-		n.links = append(n.links, link{m, z, z})
-		m.links = append(m.links, link{n, z, z})
+		n.links = append(n.links, link{m, z, z, bound})
+		m.links = append(m.links, link{n, z, z, bound})
 	}
+	e.explainAway(n, near)
 	e.enter(n, near)
 }
 
 // prepare reads a new alert and returns those that it is compared with.
 func (e *Engine) prepare(n *node) (near []*node) {
-	n.subject = e.subject(n.Alert)
+	n.subject, n.anchors = e.subject(n.Alert), e.anchors(n.Alert)
 	n.past = e.memory.past(n)
 	s := n.scope
 	for i := len(s.live) - 1; i >= 0 && len(near) < maxPairs; i-- {

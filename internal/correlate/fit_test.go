@@ -384,7 +384,8 @@ func TestFitCause(t *testing.T) {
 				}
 				slices.SortFunc(as, func(a, b Alert) int { return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Key, b.Key)) })
 				as = as[:min(len(as), maxCauses)]
-				g := group{fs: e.causeFeatures(as)}
+				fs, _ := e.causeFeatures(as)
+				g := group{fs: fs}
 				any := false
 				for _, a := range as {
 					p := slices.Contains(i.Root.Alertnames, a.Name)

@@ -40,6 +40,9 @@ func replayStorm(t *testing.T, dir string) {
 			require.NoError(t, json.Unmarshal([]byte(o), p))
 		}
 	}), firings: map[string]map[int64]bool{}}
+	if os.Getenv("PORTENT_TOPOLOGY") != "" {
+		w.tr.SetTopology(catalogue(t, dir), "cluster")
+	}
 	f, err := os.Open(filepath.Join(dir, "notifications.jsonl"))
 	require.NoError(t, err)
 	defer f.Close()

@@ -17,6 +17,7 @@ import (
 	"github.com/portent-dev/portent/internal/correlate"
 	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/topology"
 )
 
 // A Writer finds the words. Its methods are pure; the incident they get has its
@@ -61,6 +62,8 @@ type Triage struct {
 	alerts    map[string][]*known // by fingerprint, latest start first
 	firings   map[int64][]*known  // by handle
 	cor       *correlate.Engine
+	topology  *topology.Topology // and the label that names a cluster of it
+	clusters  string
 	loose     []*known             // evidence that is in no incident yet
 	since     map[string]time.Time // when a scope was first heard of
 	stats     stats
@@ -127,6 +130,7 @@ func (t *Triage) reset(now time.Time) {
 	t.incidents, t.alerts, t.firings = map[string]*group{}, map[string][]*known{}, map[int64][]*known{}
 	t.since, t.loose = map[string]time.Time{}, nil
 	t.cor = correlate.New(correlate.Options{SkipLabels: append(slices.Clone(t.policy.ScopeLabels), t.policy.SeverityLabels...)})
+	t.cor.SetTopology(t.topology, t.clusters)
 	t.stats.Open, t.stats.Alerts = 0, 0
 }
 
