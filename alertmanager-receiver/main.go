@@ -19,6 +19,7 @@ func main() {
 	f := web.AddFlags(flags, ":9751")
 	store := flags.Flag("store", "Where everything is kept: sqlite:PATH or postgres://USER@HOST/DATABASE. Wins over the configuration; sqlite:portent-receiver.db without either.").String()
 	clock := flags.Flag("replay.clock-header", "Name of a request header whose RFC 3339 time is taken as the time of a notification. For replays only: any sender can set the time with it.").String()
+	backup := flags.Flag("backup.to", "Copy the SQLite database into this new file while the receiver that uses it goes on, and exit.").PlaceHolder("FILE").String()
 	web.Parse(flags, os.Args[1:])
 	if f.ConfigCheck {
 		if err := app.Check(f.ConfigFile, *f.WebConfig.WebConfigFile); err != nil {
@@ -26,6 +27,15 @@ func main() {
 			os.Exit(1)
 		}
 		fmt.Println("OK")
+		return
+	}
+	if *backup != "" {
+		size, err := app.Backup(context.Background(), app.Options{ConfigFile: f.ConfigFile, Store: *store}, *backup)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Printf("%s: %d bytes\n", *backup, size)
 		return
 	}
 	logger := promslog.New(f.Log)
