@@ -125,6 +125,7 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 		if watch, err = newWatch(&c.Detection); err != nil {
 			return nil, err
 		}
+		a.handOver(a.groups.watch.Load(), watch)
 	}
 	if old != nil && !reflect.DeepEqual(old.config.Detection.modelled(), c.Detection.modelled()) {
 		if err := a.exchange(opts); err != nil {
@@ -239,6 +240,7 @@ func (a *App) openState(c Config) (err error) {
 	if a.restored, err = a.state.restore(a.gate.engine.Load()); err != nil {
 		return errors.Join(err, a.closeState())
 	}
+	a.state.restoreGroups(a.groups.watch.Load(), time.Now())
 	return nil
 }
 

@@ -90,8 +90,8 @@ func (c engineCollector) Collect(ch chan<- prometheus.Metric) {
 
 // stateMetrics speak of the snapshots.
 type stateMetrics struct {
-	saved, duration, size, restored prometheus.Gauge
-	errors, refused                 *prometheus.CounterVec
+	saved, duration, size, restored, restoredMembers prometheus.Gauge
+	errors, refused, refusedGroups                   *prometheus.CounterVec
 }
 
 func newStateMetrics(reg prometheus.Registerer) *stateMetrics {
@@ -120,6 +120,17 @@ func newStateMetrics(reg prometheus.Registerer) *stateMetrics {
 			Name: prefix + "snapshot_refused_total",
 			Help: "Snapshots that were not taken over at the start, since they were damaged (corrupt), written by another version (version) or not readable (unreadable). They are kept as .bad.",
 		}, []string{"reason"}),
+		restoredMembers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: prefix + "groups_restored_members",
+			Help: "Members of groups that were taken over from disk at the start; one that is in two groups counts twice.",
+		}),
+		refusedGroups: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: prefix + "groups_refused_total",
+			Help: "Times that what groups had learnt was not taken over at the start, since it was damaged (corrupt), written by another version (version), of more than a week ago (old) or not readable (unreadable). It is kept as .bad, and groups learn anew.",
+		}, []string{"reason"}),
+	}
+	for _, r := range []string{"corrupt", "version", "old", "unreadable"} {
+		m.refusedGroups.WithLabelValues(r)
 	}
 	for _, op := range []string{"write", "set_aside"} {
 		m.errors.WithLabelValues(op)
@@ -127,6 +138,6 @@ func newStateMetrics(reg prometheus.Registerer) *stateMetrics {
 	for _, r := range []string{"corrupt", "version", "unreadable"} {
 		m.refused.WithLabelValues(r)
 	}
-	reg.MustRegister(m.saved, m.duration, m.size, m.restored, m.errors, m.refused)
+	reg.MustRegister(m.saved, m.duration, m.size, m.restored, m.errors, m.refused, m.restoredMembers, m.refusedGroups)
 	return m
 }

@@ -117,7 +117,7 @@ func (a *App) save() error {
 	if a.state == nil {
 		return nil
 	}
-	return errors.Join(a.state.save(a.gate.engine.Load()), a.savePatterns(), a.allow.save())
+	return errors.Join(a.state.save(a.gate.engine.Load()), a.state.saveGroups(a.groups.watch.Load()), a.savePatterns(), a.allow.save())
 }
 
 func (a *App) logSave(err error) {

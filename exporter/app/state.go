@@ -101,19 +101,28 @@ func (s *state) refuse(cause error) error {
 		reason = "corrupt"
 	}
 	s.metrics.refused.WithLabelValues(reason).Inc()
-	aside := fmt.Sprintf("%s.%d%s", s.path(), time.Now().UnixMilli(), badSuffix)
-	if err := os.Rename(s.path(), aside); err != nil {
-		s.metrics.errors.WithLabelValues("set_aside").Inc()
+	aside, err := s.setAside(s.path())
+	if err != nil {
 		return fmt.Errorf("set the refused snapshot aside (%w): %w", cause, err)
 	}
 	s.logger.Error("snapshot refused, starting fresh: every series needs a new baseline", "reason", reason, "err", cause, "kept_as", aside)
-	s.pruneBad()
 	return nil
 }
 
-// pruneBad removes all but the newest refused snapshots. Their names hold the time and sort by it.
-func (s *state) pruneBad() {
-	bad, err := filepath.Glob(s.path() + ".*" + badSuffix)
+// setAside keeps a file that was refused under another name.
+func (s *state) setAside(path string) (aside string, err error) {
+	aside = fmt.Sprintf("%s.%d%s", path, time.Now().UnixMilli(), badSuffix)
+	if err := os.Rename(path, aside); err != nil {
+		s.metrics.errors.WithLabelValues("set_aside").Inc()
+		return aside, err
+	}
+	s.pruneBad(path)
+	return aside, nil
+}
+
+// pruneBad removes all but the newest refused files of a name. Their names hold the time and sort by it.
+func (s *state) pruneBad(path string) {
+	bad, err := filepath.Glob(path + ".*" + badSuffix)
 	if err != nil {
 		return // the pattern is ours: its only error cannot happen
 	}
@@ -130,7 +139,7 @@ func (s *state) save(e *detect.Engine) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	start := time.Now()
-	size, err := s.write(e)
+	size, err := s.write(s.path(), e.Snapshot)
 	if err != nil {
 		s.metrics.errors.WithLabelValues("write").Inc()
 		return fmt.Errorf("write snapshot: %w", err)
@@ -142,8 +151,9 @@ func (s *state) save(e *detect.Engine) error {
 	return nil
 }
 
-func (s *state) write(e *detect.Engine) (size int64, err error) {
-	tmp := s.path() + ".tmp"
+// write writes a file whole or not at all.
+func (s *state) write(path string, content func(io.Writer) error) (size int64, err error) {
+	tmp := path + ".tmp"
 	f, err := s.create(tmp)
 	if err != nil {
 		return 0, err
@@ -155,7 +165,7 @@ func (s *state) write(e *detect.Engine) (size int64, err error) {
 	}()
 	w := &counter{w: f}
 	buf := bufio.NewWriterSize(w, 1<<20)
-	err = e.Snapshot(buf)
+	err = content(buf)
 	if err == nil {
 		err = buf.Flush()
 	}
@@ -166,7 +176,7 @@ func (s *state) write(e *detect.Engine) (size int64, err error) {
 		return 0, err
 	}
 	// Rename is atomic, and syncs the directory.
-	return w.n, fileutil.Rename(tmp, s.path())
+	return w.n, fileutil.Rename(tmp, path)
 }
 
 // counter counts what it writes.

@@ -120,12 +120,16 @@ type Watch struct {
 	series   map[uint64]entry // by their labels
 	contexts contexts
 	last     int64 // time of the tick, Unix ms
-	ticks    uint32
-	members  int
-	dropped  uint64
-	buf      []byte // scratch, like the two below
-	parts    []float64
-	of       []*member
+	// restoredAt is the time of the state that was restored, until the first tick after.
+	restoredAt int64
+	// awaitedUntil is when those that were restored and have not come again are forgotten.
+	awaitedUntil int64
+	ticks        uint32
+	members      int
+	dropped      uint64
+	buf          []byte // scratch, like the two below
+	parts        []float64
+	of           []*member
 }
 
 // entry is what a series is to groups and contexts.
@@ -184,8 +188,9 @@ type state struct {
 	labels  []ingest.Label
 	key     uint64
 	members []*member
-	begun   int64 // Unix ms of its first tick
-	lived   int64 // Unix ms of the last tick with a member
+	awaited map[uint64]savedMember // by their labels: known from before a restart
+	begun   int64                  // Unix ms of its first tick
+	lived   int64                  // Unix ms of the last tick with a member
 	present int
 	joint   joint
 	peers   peers
@@ -222,6 +227,9 @@ func (w *Watch) Tick(now int64, forEach func(func(labels []ingest.Label, o detec
 		stepMs = 15_000
 	}
 	w.last = now
+	if w.restoredAt != 0 {
+		w.arrive(now)
+	}
 	w.ticks++
 	w.contexts.begin()
 	series := 0
@@ -287,6 +295,7 @@ func (w *Watch) place(now int64, key uint64, labels []ingest.Label, roles []role
 			continue
 		}
 		m := &member{key: key, labels: clone(labels), roles: roles, begun: now}
+		g.restored(m)
 		g.members = append(g.members, m)
 		w.members++
 		places = append(places, place{g, m})
@@ -395,7 +404,12 @@ func (w *Watch) forget(now int64) {
 		return
 	}
 	gone := func(m *member) bool { return now-m.lastMs > forgetMs }
+	// A group that was restored waits for its members as long.
+	empty := func(g *state) bool { return len(g.members) == 0 && now-g.lived > forgetMs }
 	for _, g := range w.order {
+		if now > w.awaitedUntil {
+			g.awaited = nil
+		}
 		for _, m := range g.members {
 			if gone(m) {
 				delete(w.series, m.key)
@@ -403,11 +417,11 @@ func (w *Watch) forget(now int64) {
 			}
 		}
 		g.members = slices.DeleteFunc(g.members, gone)
-		if len(g.members) == 0 {
+		if empty(g) {
 			delete(w.groups, g.key)
 		}
 	}
-	w.order = slices.DeleteFunc(w.order, func(g *state) bool { return len(g.members) == 0 })
+	w.order = slices.DeleteFunc(w.order, empty)
 	if len(w.series) >= w.mostSeries() {
 		// Series that are in no group come and go, too: they are looked at again.
 		for key, x := range w.series {
