@@ -30,6 +30,7 @@ import (
 	"github.com/portent-dev/portent/internal/report"
 	"github.com/portent-dev/portent/internal/sqlstore"
 	"github.com/portent-dev/portent/internal/ticket/local"
+	"github.com/portent-dev/portent/internal/topology/discover"
 	"github.com/portent-dev/portent/internal/triage"
 	"github.com/portent-dev/portent/internal/web"
 )
@@ -60,6 +61,7 @@ type App struct {
 	local    *local.Tracker
 	trackers *trackerSet
 	evidence *evidenceWorker
+	topology *discover.Worker
 	tickets  *followup.Watch
 	external string // the address people reach us at when the configuration names none
 	exposed  bool   // others than this machine can reach us
@@ -73,7 +75,8 @@ func Check(configFile, webConfigFile string) error {
 		_, err = newAccess(c.Access, c.Webhook, nil)
 		_, serr := c.Webhook.Secrets.read()
 		_, everr := c.Evidence.sources()
-		err = errors.Join(err, serr, web.Invalid("evidence", everr))
+		_, terr := c.dependencies()
+		err = errors.Join(err, serr, web.Invalid("evidence", everr), terr)
 		_, oerr := newOIDC(c.OIDC, time.Now)
 		err = errors.Join(err, oerr)
 		for i := range c.Trackers {
@@ -248,6 +251,7 @@ func (a *App) start(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	a.topology = a.newTopology()
 	a.tickets = a.newFollowUp()
 	a.server.hint = a.tickets.Hint
 	a.server.decide, a.server.wake, a.server.wakeOutbox = a.runner, a.runner.Wake, a.worker.Wake
@@ -260,7 +264,7 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 	if c.ExternalURL == "" {
 		c.ExternalURL = a.external
 	}
-	o := report.Options{ExternalURL: c.ExternalURL, PrometheusURL: c.Links.Prometheus, Alertmanager: c.Links.Alertmanager}
+	o := report.Options{ExternalURL: c.ExternalURL, PrometheusURL: c.Links.Prometheus, Alertmanager: c.Links.Alertmanager, Templates: c.Templates}
 	next = &settings{config: c}
 	if next.words, err = report.New(o); err != nil {
 		return nil, nil, err
@@ -284,6 +288,10 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 	if err != nil {
 		return nil, nil, err
 	}
+	dependencies, err := c.dependencies()
+	if err != nil {
+		return nil, nil, err
+	}
 	rules, err := policy.New(c.Policy)
 	if err != nil {
 		return nil, nil, err
@@ -299,6 +307,7 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 		a.server.gater.replace(rules)
 		a.notePolicy(rules)
 		a.evidence.current.Store(enricher)
+		a.topology.Set(dependencies)
 		a.worker.SetTrackers(targets)
 		// Both were validated with the file: an error here is a defect.
 		if err := errors.Join(a.worker.SetConfig(c.Outbox), a.runner.Reconfigure(c.Triage, next.router.trackers)); err != nil {
@@ -400,6 +409,7 @@ func (a *App) Run(ctx context.Context) error {
 		"feedback":    a.teller().run,
 		"evidence":    a.evidence.run,
 		"reconcile":   a.reconcile,
+		"topology":    a.keepTopology,
 		"follow_up":   a.followUp,
 		"asker":       a.ask,
 		"whispers":    a.server.asker.runWhispers,

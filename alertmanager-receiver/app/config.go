@@ -16,6 +16,7 @@ import (
 	"github.com/portent-dev/portent/internal/policy"
 	"github.com/portent-dev/portent/internal/report"
 	"github.com/portent-dev/portent/internal/sqlstore"
+	"github.com/portent-dev/portent/internal/topology/discover"
 	"github.com/portent-dev/portent/internal/triage"
 	"github.com/portent-dev/portent/internal/web"
 )
@@ -41,10 +42,14 @@ type Config struct {
 	Routing  RoutingConfig   `yaml:"routing"`
 
 	FollowUp FollowUpConfig `yaml:"follow_up"`
+	// Templates override words of tickets.
+	Templates report.TemplatesConfig `yaml:"templates"`
 	// Reconcile finds what no notice told.
 	Reconcile ReconcileConfig `yaml:"reconcile"`
 	// Evidence is where it is looked for.
 	Evidence EvidenceConfig `yaml:"evidence"`
+	// Topology is where it is learned what depends on what.
+	Topology discover.Config `yaml:"topology"`
 	// Policy is what may happen without a person.
 	Policy policy.Config `yaml:"policy"`
 	// Feedback is where verdicts of people go besides.
@@ -167,8 +172,10 @@ func DefaultConfig() Config {
 		Routing:  RoutingConfig{Routes: []RouteConfig{}},
 		// A person who closes a ticket looks at it for longer than that.
 		FollowUp:  FollowUpConfig{Interval: model.Duration(2 * time.Minute)},
+		Templates: report.TemplatesConfig{Files: []string{}, Labels: []string{}},
 		Reconcile: DefaultReconcileConfig(),
 		Evidence:  EvidenceConfig{Timeout: model.Duration(enrich.DefaultTimeout), Links: []enrich.LinkTemplate{}},
+		Topology:  discover.DefaultConfig(),
 		Policy:    policy.DefaultConfig(),
 		Triage:    triage.DefaultPolicy(),
 		Outbox:    outbox.DefaultConfig(),
@@ -206,8 +213,10 @@ func (c *Config) Validate() error {
 		c.validateApprovers(),
 		web.Invalid("routing", c.Routing.validate(c.Trackers)),
 		web.Invalid("follow_up", c.FollowUp.validate()),
+		web.Invalid("templates", c.Templates.Validate()),
 		web.Invalid("reconcile", c.Reconcile.validate()),
 		web.Invalid("evidence", c.Evidence.validate()),
+		web.Invalid("topology", c.Topology.Validate()),
 		web.Invalid("policy", c.validatePolicy()),
 		web.Invalid("feedback", c.Feedback.validate()),
 		web.Invalid("triage", c.Triage.Validate()),

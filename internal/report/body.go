@@ -23,6 +23,7 @@ func (p *Plain) body(key string, inc incident.Incident) ticket.Doc {
 	if inc.Dossier != nil {
 		d = append(d, p.Evidence(*inc.Dossier)...)
 	}
+	d = append(d, p.templates.notes(newTemplateData(inc, p.links.Incident(inc.ID), "", ""))...)
 	d = append(d, ticket.Heading(3, ticket.Text("First steps")), ticket.Numbered(p.steps(inc)...))
 	d = append(d, alertTable(inc)...)
 	d = append(d, timeline(inc)...)

@@ -34,20 +34,26 @@ type Options struct {
 	ExternalURL   string // the receiver's address as people reach it
 	PrometheusURL string // replaces scheme, host and path of links to graphs, which alerts carry as their sender sees them
 	Alertmanager  string // address of Alertmanager for people; empty: what the alerts carry
+	Templates     TemplatesConfig
 }
 
 // Plain writes without a model. It is safe for concurrent use.
 type Plain struct {
-	links Links
+	links     Links
+	templates *templates
 }
 
-// New returns a writer. An address in o that is not http or https is an error.
+// New returns a writer. An address in o that is not http or https is an error, as is a template that cannot be executed.
 func New(o Options) (*Plain, error) {
 	l, err := NewLinks(o)
 	if err != nil {
 		return nil, err
 	}
-	return &Plain{links: l}, nil
+	t, err := newTemplates(o.Templates)
+	if err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	return &Plain{links: l, templates: t}, nil
 }
 
 // Title returns one line of at most 200 runes that says what happens where:
@@ -95,7 +101,7 @@ func (p *Plain) Summary(inc incident.Incident) string {
 
 // Draft returns the ticket to be filed for the incident under key.
 func (p *Plain) Draft(key string, inc incident.Incident) ticket.Draft {
-	return ticket.Draft{
+	d := ticket.Draft{
 		Key:         key,
 		Title:       p.Title(inc),
 		Summary:     p.Summary(inc),
@@ -105,6 +111,8 @@ func (p *Plain) Draft(key string, inc incident.Incident) ticket.Draft {
 		IncidentURL: p.links.Incident(inc.ID),
 		StartedAt:   inc.StartedAt,
 	}
+	p.templates.override(&d, inc)
+	return d
 }
 
 // Comment returns what a ticket is told later: text (may be empty) is what happened in one sentence, joined
