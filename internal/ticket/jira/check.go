@@ -89,7 +89,7 @@ func (t *Tracker) checkProjects(ctx context.Context, c *checker) error {
 			Archived bool   `json:"archived"`
 			Deleted  bool   `json:"deleted"`
 		}
-		err := t.c.do(ctx, call{op: opProject, method: http.MethodGet, path: "/rest/api/3/project/" + url.PathEscape(key)}, &p)
+		err := t.c.do(ctx, call{op: opProject, method: http.MethodGet, path: "/project/" + url.PathEscape(key)}, &p)
 		setting := "project"
 		if i > 0 {
 			setting = "other_projects"
@@ -116,6 +116,10 @@ func (t *Tracker) checkScreen(ctx context.Context, c *checker) error {
 			return nil
 		}
 		return err
+	}
+	if s.assumed {
+		c.warn("the site does not tell its create screen: fields and priorities are not checked")
+		return nil
 	}
 	if _, ok := s.fields["labels"]; !ok {
 		c.problem("project %s, issue type %q: %v", t.cfg.Project, t.cfg.IssueType, errNoLabels)
@@ -190,9 +194,11 @@ func (t *Tracker) checkPermissions(ctx context.Context, c *checker) error {
 			HavePermission bool `json:"havePermission"`
 		} `json:"permissions"`
 	}
-	err := t.c.do(ctx, call{op: opPermissions, method: http.MethodGet, path: "/rest/api/3/mypermissions", query: url.Values{
-		"projectKey": {t.cfg.Project}, "permissions": {strings.Join(keys, ",")},
-	}}, &answer)
+	query := url.Values{"projectKey": {t.cfg.Project}}
+	if t.cfg.Deployment == Cloud { // Data Center tells all
+		query.Set("permissions", strings.Join(keys, ","))
+	}
+	err := t.c.do(ctx, call{op: opPermissions, method: http.MethodGet, path: "/mypermissions", query: query}, &answer)
 	if err != nil {
 		return c.unreadable(err, "permissions")
 	}
@@ -224,7 +230,7 @@ func (t *Tracker) checkWorkflow(ctx context.Context, c *checker) error {
 		Name     string   `json:"name"`
 		Statuses []status `json:"statuses"`
 	}
-	err := t.c.do(ctx, call{op: opProject, method: http.MethodGet, path: "/rest/api/3/project/" + url.PathEscape(t.cfg.Project) + "/statuses"}, &types)
+	err := t.c.do(ctx, call{op: opProject, method: http.MethodGet, path: "/project/" + url.PathEscape(t.cfg.Project) + "/statuses"}, &types)
 	if err != nil {
 		return c.unreadable(err, "statuses")
 	}

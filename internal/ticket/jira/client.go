@@ -27,7 +27,7 @@ const maxAnswer = 16 << 20
 // client sends requests to one Jira site and turns every failure into a
 // *ticket.Error. It is safe for concurrent use.
 type client struct {
-	base    string // without a slash at the end
+	base    string // of the API, without a slash at the end
 	auth    string // the Authorization header; never in an error or a log
 	http    *http.Client
 	timeout time.Duration
@@ -50,11 +50,11 @@ type call struct {
 	effect bool
 }
 
-func authorization(email, token string) string {
-	if email == "" {
+func authorization(user, token string) string {
+	if user == "" {
 		return "Bearer " + token
 	}
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(email+":"+token))
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+token))
 }
 
 // do sends c and decodes the answer into out unless out is nil.

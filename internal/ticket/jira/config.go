@@ -15,9 +15,20 @@ import (
 	"github.com/portent-dev/portent/internal/web"
 )
 
-// Config is how a Jira Cloud site is reached and how tickets look there. Start
+// Deployment says which Jira a site is.
+type Deployment string
+
+// The deployments.
+const (
+	Cloud      Deployment = "cloud"
+	DataCenter Deployment = "datacenter"
+)
+
+// Config is how a Jira site is reached and how tickets look there. Start
 // from DefaultConfig.
 type Config struct {
+	// Deployment is cloud or datacenter.
+	Deployment Deployment `yaml:"deployment"`
 	// URL is the address of the site, https://acme.atlassian.net, or of the API
 	// for OAuth, https://api.atlassian.com/ex/jira/<cloud id>. http is accepted
 	// for loopback addresses only: the credentials travel with every request.
@@ -25,9 +36,12 @@ type Config struct {
 	// SiteURL is where people open tickets. Empty means URL; needed with
 	// api.atlassian.com.
 	SiteURL string `yaml:"site_url,omitempty"`
-	// Email is the account of an API token. Empty means that the token is an OAuth
+	// Email is the account of an API token of Cloud. Empty means that the token is an OAuth
 	// access token, sent as bearer.
 	Email string `yaml:"email,omitempty"`
+	// Username is the account of a password of Data Center. Empty means that the
+	// token is a personal access token, sent as bearer.
+	Username string `yaml:"username,omitempty"`
 	// Token is the API token. TokenFile is a file that holds it.
 	Token     web.Secret `yaml:"token,omitempty"`
 	TokenFile string     `yaml:"token_file,omitempty"`
@@ -79,6 +93,7 @@ type Config struct {
 // DefaultConfig returns the defaults. URL, Project and a token have none.
 func DefaultConfig() Config {
 	return Config{
+		Deployment:          Cloud,
 		IssueType:           "Task",
 		Labels:              []string{"portent"},
 		Priorities:          map[string]string{"critical": "Highest", "warning": "Medium", "info": "Low"},
@@ -129,6 +144,21 @@ func (c *Config) validateAccess() error {
 		add("token", errors.New("is missing: give token or token_file"))
 	case c.Token != "" && c.TokenFile != "":
 		add("token_file", errors.New("give token or token_file, not both"))
+	}
+	switch c.Deployment {
+	case Cloud:
+		if c.Username != "" {
+			add("username", errors.New("is of datacenter: give email"))
+		}
+	case DataCenter:
+		if c.Email != "" {
+			add("email", errors.New("is of cloud: give username with a password, or nothing with a personal access token"))
+		}
+		if strings.ContainsFunc(c.Username, func(r rune) bool { return r <= ' ' || r == ':' || r == 0x7f }) {
+			add("username", fmt.Errorf("%.100q: want no spaces and no colon", c.Username))
+		}
+	default:
+		add("deployment", fmt.Errorf("%.100q: want cloud or datacenter", string(c.Deployment)))
 	}
 	if c.Email != "" && (!strings.Contains(c.Email, "@") || strings.ContainsAny(c.Email, ": \t\r\n")) {
 		add("email", fmt.Errorf("%q is not an e-mail address", c.Email))
@@ -215,4 +245,12 @@ func (c *Config) Secret() (web.Secret, error) {
 		return "", web.Invalid("token_file", err)
 	}
 	return s, nil
+}
+
+// api is the path of the API.
+func (c *Config) api() string {
+	if c.Deployment == DataCenter {
+		return "/rest/api/2"
+	}
+	return "/rest/api/3"
 }

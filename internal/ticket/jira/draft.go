@@ -18,12 +18,12 @@ func (t *Tracker) draftBody(d ticket.Draft, s *screen) (issueBody, error) {
 	}
 	fields := map[string]any{
 		"project":   map[string]string{"key": t.cfg.Project},
-		"issuetype": map[string]string{"id": s.typeID},
+		"issuetype": s.issueType(),
 		"summary":   ticket.OneLine(d.Title, maxSummary),
 		"labels":    labelsOf(d.Key, t.cfg.Labels, d.Labels),
 	}
 	if _, ok := s.fields["description"]; ok {
-		fields["description"] = description(d)
+		fields["description"] = t.markup(description(d))
 	}
 	if f, ok := s.fields["priority"]; ok {
 		if v, ok := choose(f, t.priority(d)); ok {
@@ -35,9 +35,9 @@ func (t *Tracker) draftBody(d ticket.Draft, s *screen) (issueBody, error) {
 			fields[name] = v
 		}
 	}
-	return issueBody{Fields: fields, Properties: []property{{Key: propIncident, Value: incidentProperty{
+	return issueBody{Fields: fields, Properties: []property{{Key: propIncident, Value: t.property(incidentProperty{
 		Key: d.Key, Severity: d.Severity, StartedAt: d.StartedAt.UTC(), URL: d.IncidentURL,
-	}}}}, nil
+	})}}}, nil
 }
 
 // maxSummary is Jira's bound of the summary, in runes.
@@ -69,15 +69,14 @@ func choose(f fieldDescriptor, name string) (map[string]string, bool) {
 	return map[string]string{"name": name}, true
 }
 
-// description is the body of a new issue.
-func description(d ticket.Draft) node {
-	var doc ticket.Doc
+// description is the body of a new issue, and its last lines, which are never cut.
+func description(d ticket.Draft) (doc ticket.Doc, tail []ticket.Block) {
 	if s := strings.TrimSpace(ticket.Clean(d.Summary)); s != "" {
 		doc = append(doc, ticket.Paragraph(ticket.Text(s)))
 	}
 	doc = append(doc, d.Body...)
 	if _, ok := ticket.SafeURL(d.IncidentURL); ok {
-		return render(doc, ticket.Paragraph(ticket.Link("Open the incident in Portent", d.IncidentURL)))
+		tail = append(tail, ticket.Paragraph(ticket.Link("Open the incident in Portent", d.IncidentURL)))
 	}
-	return render(doc)
+	return doc, tail
 }

@@ -30,7 +30,7 @@ func (t *Tracker) closeDuplicate(ctx context.Context, kept, d issue) (outcome st
 		// First, so that from now on updates go to the one that stays.
 		err := t.c.do(ctx, call{
 			op: opProperty, method: http.MethodPut, path: issuePath(d.ID, "properties", propDuplicate),
-			body: duplicateProperty{Of: kept.Key, ID: kept.ID}, want: []int{http.StatusOK, http.StatusCreated}, effect: true,
+			body: t.property(duplicateProperty{Of: kept.Key, ID: kept.ID}), want: []int{http.StatusOK, http.StatusCreated}, effect: true,
 		}, nil)
 		if err != nil {
 			return duplicateFailed, err
@@ -60,7 +60,7 @@ func (t *Tracker) explainDuplicate(ctx context.Context, kept, d issue) error {
 		// kept".
 		b.Type.Name, b.Inward.Key, b.Outward.Key = t.cfg.DuplicateLink, d.Key, kept.Key
 		err := t.c.do(ctx, call{
-			op: opLink, method: http.MethodPost, path: "/rest/api/3/issueLink", body: b, want: []int{http.StatusCreated}, effect: true,
+			op: opLink, method: http.MethodPost, path: "/issueLink", body: b, want: []int{http.StatusCreated}, effect: true,
 		}, nil)
 		if err != nil {
 			if e := ticket.AsError(err); e.Retry && e.Reason != ticket.ReasonPermission {

@@ -11,7 +11,16 @@ import (
 func RenderADF(d ticket.Doc) []byte { return encode(render(d)) }
 
 // DescriptionADF is the description of a new issue.
-func DescriptionADF(d ticket.Draft) []byte { return encode(description(d)) }
+func DescriptionADF(d ticket.Draft) []byte {
+	doc, tail := description(d)
+	return encode(render(doc, tail...))
+}
+
+// Wiki is what a document becomes in Jira Data Center.
+func Wiki(d ticket.Doc, tail ...ticket.Block) string { return wiki(d, tail...) }
+
+// LastWikiLine is the last line of a comment in Jira Data Center.
+func LastWikiLine(s string) string { return lastWikiLine(s) }
 
 // FindJQL is the query that Find sends.
 func FindJQL(projects []string, label string) string {

@@ -3,7 +3,6 @@ package jira
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -73,15 +72,15 @@ func (t *Tracker) ours(ctx context.Context, key string, known ...int64) ([]issue
 // search returns all issues with the key, oldest first. known are ids that must
 // be judged by their present state, whatever the index says.
 func (t *Tracker) search(ctx context.Context, key string, known ...int64) ([]issue, error) {
+	if t.cfg.Deployment == DataCenter {
+		return t.searchDC(ctx, key)
+	}
 	t.mu.Lock()
 	known = append(known, t.known.get(key)...)
 	t.mu.Unlock()
 	slices.Sort(known)
 	body := searchBody{
-		JQL: jqlAll(
-			jqlClause{"project", append([]string{t.cfg.Project}, t.cfg.OtherProjects...)},
-			jqlClause{"labels", []string{key}},
-		),
+		JQL:             t.findJQL(key),
 		Fields:          []string{"labels"},
 		MaxResults:      searchPageSize,
 		ReconcileIssues: slices.Compact(known),
@@ -90,23 +89,39 @@ func (t *Tracker) search(ctx context.Context, key string, known ...int64) ([]iss
 	for range maxSearchPages {
 		var p searchPage
 		// A search by POST changes nothing, so a failure is never ambiguous.
-		if err := t.c.do(ctx, call{op: opSearch, method: http.MethodPost, path: "/rest/api/3/search/jql", body: body}, &p); err != nil {
+		if err := t.c.do(ctx, call{op: opSearch, method: http.MethodPost, path: "/search/jql", body: body}, &p); err != nil {
 			return nil, err
 		}
-		for _, i := range p.Issues {
-			// JQL compares labels without case, and the index may be older than the
-			// issue: only an exact label counts.
-			if validRef(i.ID) && validRef(i.Key) && slices.Contains(i.Fields.Labels, key) {
-				hits = append(hits, i)
-			}
-		}
+		hits = appendHits(hits, p.Issues, key)
 		if p.IsLast || p.NextPageToken == "" || p.NextPageToken == body.NextPageToken {
 			break
 		}
 		body.NextPageToken = p.NextPageToken
 	}
+	return oldestFirst(hits), nil
+}
+
+func (t *Tracker) findJQL(key string) string {
+	return jqlAll(
+		jqlClause{"project", append([]string{t.cfg.Project}, t.cfg.OtherProjects...)},
+		jqlClause{"labels", []string{key}},
+	)
+}
+
+// appendHits adds the issues that have the label. JQL compares labels without
+// case, and the index may be older than the issue: only an exact label counts.
+func appendHits(hits, found []issue, key string) []issue {
+	for _, i := range found {
+		if validRef(i.ID) && validRef(i.Key) && slices.Contains(i.Fields.Labels, key) {
+			hits = append(hits, i)
+		}
+	}
+	return hits
+}
+
+func oldestFirst(hits []issue) []issue {
 	slices.SortStableFunc(hits, func(a, b issue) int { return cmp.Compare(a.number(), b.number()) })
-	return slices.CompactFunc(hits, func(a, b issue) bool { return a.ID == b.ID }), nil
+	return slices.CompactFunc(hits, func(a, b issue) bool { return a.ID == b.ID })
 }
 
 // isOurs reports whether Portent made the issue for this key. A person's clone
@@ -115,11 +130,11 @@ func (t *Tracker) search(ctx context.Context, key string, known ...int64) ([]iss
 func (t *Tracker) isOurs(ctx context.Context, i issue, key string) (bool, error) {
 	var p incidentProperty
 	// A property that is absent or is no object of ours leaves p.Key empty.
-	_ = json.Unmarshal(i.Properties[propIncident], &p)
+	_ = readProperty(i.Properties[propIncident], &p)
 	if p.Key != key {
 		return false, nil
 	}
-	creator := i.Fields.Creator.AccountID
+	creator := i.Fields.Creator.id()
 	if creator == "" {
 		return true, nil // the site hides who created it
 	}
@@ -137,17 +152,15 @@ func (t *Tracker) myAccount(ctx context.Context) (string, error) {
 	if id != "" {
 		return id, nil
 	}
-	var me struct {
-		AccountID string `json:"accountId"`
-	}
-	if err := t.c.do(ctx, call{op: opAccount, method: http.MethodGet, path: "/rest/api/3/myself"}, &me); err != nil {
+	var me account
+	if err := t.c.do(ctx, call{op: opAccount, method: http.MethodGet, path: "/myself"}, &me); err != nil {
 		return "", err
 	}
-	if me.AccountID == "" {
+	if me.id() == "" {
 		return "", badAnswer(false, fmt.Errorf("jira %s: the answer names no account", opAccount))
 	}
 	t.mu.Lock()
-	t.account = me.AccountID
+	t.account = me.id()
 	t.mu.Unlock()
-	return me.AccountID, nil
+	return me.id(), nil
 }

@@ -92,7 +92,7 @@ func newRigWith(t *testing.T, cfg jira.Config, site *jiratest.Server, c *clock) 
 	require.NoError(t, err)
 	base := client.Transport.(*http.Transport)
 	t.Cleanup(base.CloseIdleConnections)
-	for _, name := range []string{"create", "comment", "transition", "search", "link", "property"} {
+	for _, name := range []string{"create", "comment", "transition", "search", "link", "property", "create-dc", "comment-dc", "search-dc", "property-dc"} {
 		ownSchema(t, name) // compiled here: a failure must be on the test's own goroutine
 	}
 	client.Transport = &ownSchemas{t: t, next: base}
@@ -126,11 +126,17 @@ func ownSchema(t testing.TB, name string) *spectest.Schema {
 }
 
 func schemaOf(method, path string) string {
+	dc := ""
+	if strings.HasPrefix(path, "/rest/api/2/") {
+		dc = "-dc"
+	}
 	switch {
 	case method == http.MethodPost && strings.HasSuffix(path, "/issue"):
-		return "create"
+		return "create" + dc
+	case method == http.MethodPost && strings.HasSuffix(path, "/api/2/search"):
+		return "search-dc"
 	case method == http.MethodPost && strings.HasSuffix(path, "/comment"):
-		return "comment"
+		return "comment" + dc
 	case method == http.MethodPost && strings.HasSuffix(path, "/transitions"):
 		return "transition"
 	case method == http.MethodPost && strings.HasSuffix(path, "/search/jql"):
@@ -138,7 +144,7 @@ func schemaOf(method, path string) string {
 	case method == http.MethodPost && strings.HasSuffix(path, "/issueLink"):
 		return "link"
 	case method == http.MethodPut && strings.Contains(path, "/properties/portent.duplicate"):
-		return "property"
+		return "property" + dc
 	}
 	return ""
 }

@@ -1,4 +1,5 @@
-// Package jira files tickets in Jira Cloud through its REST API, version 3.
+// Package jira files tickets in Jira Cloud through its REST API, version 3, and in
+// Jira Data Center through version 2.
 //
 // It knows nothing of incidents, of the outbox or of other trackers. Jira gives
 // a create no idempotency key and its search lags behind, so one ticket per
@@ -8,8 +9,8 @@
 package jira
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,7 +62,7 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Tracker is a Jira Cloud project as a ticket.Tracker. It is safe for concurrent
+// Tracker is a Jira project as a ticket.Tracker. It is safe for concurrent
 // use.
 type Tracker struct {
 	cfg     Config
@@ -95,8 +96,8 @@ func New(o Options) (*Tracker, error) {
 		cfg:  o.Config,
 		site: strings.TrimRight(site, "/"),
 		c: &client{
-			base:    strings.TrimRight(o.Config.URL, "/"),
-			auth:    authorization(o.Config.Email, o.Token.Reveal()),
+			base:    strings.TrimRight(o.Config.URL, "/") + o.Config.api(),
+			auth:    authorization(cmp.Or(o.Config.Email, o.Config.Username), o.Token.Reveal()),
 			http:    o.Client,
 			timeout: time.Duration(o.Config.Timeout),
 			now:     o.Now,
@@ -146,7 +147,7 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
 	}
 	var made createdIssue
-	err = t.c.do(ctx, call{op: opCreate, method: http.MethodPost, path: "/rest/api/3/issue", body: body, want: []int{http.StatusCreated}, effect: true}, &made)
+	err = t.c.do(ctx, call{op: opCreate, method: http.MethodPost, path: "/issue", body: body, want: []int{http.StatusCreated}, effect: true}, &made)
 	if err != nil {
 		if ticket.AsError(err).Reason == ticket.ReasonInvalid {
 			t.screen.forget() // the screen may have changed since it was read
@@ -181,7 +182,7 @@ func (t *Tracker) read(ctx context.Context, r ticket.Ref) (issue, error) {
 		return issue{}, err
 	}
 	var dup duplicateProperty
-	if raw, ok := i.Properties[propDuplicate]; ok && json.Unmarshal(raw, &dup) == nil && validRef(dup.ID) {
+	if raw, ok := i.Properties[propDuplicate]; ok && readProperty(raw, &dup) == nil && validRef(dup.ID) {
 		kept, err := t.readOne(ctx, ticket.Ref{ID: dup.ID})
 		if err == nil {
 			return kept, nil
@@ -237,5 +238,5 @@ var refPattern = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9_]*-)?[0-9]{1,19}$`)
 func validRef(s string) bool { return len(s) <= 300 && refPattern.MatchString(s) }
 
 func issuePath(name string, rest ...string) string {
-	return "/rest/api/3/issue/" + strings.Join(append([]string{name}, rest...), "/")
+	return "/issue/" + strings.Join(append([]string{name}, rest...), "/")
 }

@@ -2,9 +2,11 @@ package jira
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,8 +19,11 @@ import (
 // refuses a create that sets a field which is not on it.
 type screen struct {
 	typeID string
-	fields map[string]fieldDescriptor // by field id
-	readAt time.Time
+	// assumed: the site did not tell it; then there is only the name of the type.
+	assumed  bool
+	typeName string
+	fields   map[string]fieldDescriptor // by field id
+	readAt   time.Time
 }
 
 // screenCache keeps the screen. The zero value is empty.
@@ -53,6 +58,9 @@ func (t *Tracker) createScreen(ctx context.Context) (*screen, error) {
 		return old, nil
 	}
 	s, err := t.readScreen(ctx)
+	if err != nil && t.cfg.Deployment == DataCenter && errors.Is(err, ticket.ErrNotFound) {
+		s, err = t.assumedScreen(), nil
+	}
 	if err != nil {
 		if old != nil && ticket.AsError(err).Retry {
 			return old, nil
@@ -74,13 +82,13 @@ func (t *Tracker) readScreen(ctx context.Context) (*screen, error) {
 		return nil, err
 	}
 	s := &screen{typeID: id, fields: map[string]fieldDescriptor{}, readAt: t.c.now()}
-	path := "/rest/api/3/issue/createmeta/" + t.cfg.Project + "/issuetypes/" + url.PathEscape(id)
+	path := "/issue/createmeta/" + t.cfg.Project + "/issuetypes/" + url.PathEscape(id)
 	err = pages(func(start int) (int, int, error) {
 		var p fieldPage
 		if err := t.c.do(ctx, call{op: opMeta, method: http.MethodGet, path: path, query: pageQuery(start)}, &p); err != nil {
 			return 0, 0, err
 		}
-		list := append(p.Fields, p.Results...)
+		list := slices.Concat(p.Fields, p.Results, p.Values)
 		for _, f := range list {
 			name := f.FieldID
 			if name == "" {
@@ -102,11 +110,12 @@ func (t *Tracker) issueTypeID(ctx context.Context) (string, error) {
 	var names []string
 	err := pages(func(start int) (int, int, error) {
 		var p issueTypePage
-		path := "/rest/api/3/issue/createmeta/" + t.cfg.Project + "/issuetypes"
+		path := "/issue/createmeta/" + t.cfg.Project + "/issuetypes"
 		if err := t.c.do(ctx, call{op: opMeta, method: http.MethodGet, path: path, query: pageQuery(start)}, &p); err != nil {
 			return 0, 0, err
 		}
-		for _, it := range p.IssueTypes {
+		types := append(p.IssueTypes, p.Values...)
+		for _, it := range types {
 			if it.ID == t.cfg.IssueType || strings.EqualFold(it.Name, t.cfg.IssueType) && found == "" {
 				found = it.ID
 			}
@@ -114,7 +123,7 @@ func (t *Tracker) issueTypeID(ctx context.Context) (string, error) {
 				names = append(names, it.Name)
 			}
 		}
-		return len(p.IssueTypes), p.Total, nil
+		return len(types), p.Total, nil
 	})
 	switch {
 	case err != nil:

@@ -19,17 +19,38 @@ func (t *Tracker) move(ctx context.Context, i issue, to ticket.State, resolution
 	if stateOf(i) == to {
 		return nil
 	}
+	offered, err := t.transitions(ctx, i)
+	if err != nil {
+		return err
+	}
+	body, err := t.pick(offered, to, resolution)
+	if err != nil {
+		return &ticket.Error{Reason: ticket.ReasonWorkflow, Err: fmt.Errorf("jira %s %s from status %q: %w", opTransition, i.Key, i.Fields.Status.Name, err)}
+	}
+	err = t.transit(ctx, i, body)
+	if err != nil && t.cfg.Deployment == DataCenter && len(body.Fields) == 0 && ticket.AsError(err).Reason == ticket.ReasonInvalid {
+		// It may have a screen that the site did not tell of.
+		body.Fields = t.unseenFields(to, resolution)
+		if len(body.Fields) > 0 {
+			return t.transit(ctx, i, body)
+		}
+	}
+	return err
+}
+
+// transitions returns what the workflow offers for the issue now.
+func (t *Tracker) transitions(ctx context.Context, i issue) ([]transition, error) {
+	if t.cfg.Deployment == DataCenter {
+		return t.transitionsDC(ctx, i)
+	}
 	var p transitionPage
 	err := t.c.do(ctx, call{
 		op: opTransitions, method: http.MethodGet, path: issuePath(i.ID, "transitions"), query: url.Values{"expand": {"transitions.fields"}},
 	}, &p)
-	if err != nil {
-		return err
-	}
-	body, err := t.pick(p.Transitions, to, resolution)
-	if err != nil {
-		return &ticket.Error{Reason: ticket.ReasonWorkflow, Err: fmt.Errorf("jira %s %s from status %q: %w", opTransition, i.Key, i.Fields.Status.Name, err)}
-	}
+	return p.Transitions, err
+}
+
+func (t *Tracker) transit(ctx context.Context, i issue, body transitionBody) error {
 	return t.c.do(ctx, call{
 		op: opTransition, method: http.MethodPost, path: issuePath(i.ID, "transitions"), body: body, want: []int{http.StatusNoContent}, effect: true,
 	}, nil)

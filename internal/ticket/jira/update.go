@@ -51,7 +51,7 @@ func (t *Tracker) Update(ctx context.Context, r ticket.Ref, u ticket.Update) err
 func (t *Tracker) settle(ctx context.Context, i issue) issue {
 	var p incidentProperty
 	raw, ok := i.Properties[propIncident]
-	if !ok || json.Unmarshal(raw, &p) != nil || ticket.CheckKey(p.Key) != nil {
+	if !ok || readProperty(raw, &p) != nil || ticket.CheckKey(p.Key) != nil {
 		return i
 	}
 	ours, err := t.ours(ctx, p.Key, i.number())
@@ -93,7 +93,7 @@ func (t *Tracker) hasComment(ctx context.Context, id, updateKey string) (bool, e
 			return false, err
 		}
 		for _, c := range p.Comments {
-			if lastLine(c.Body) == commentMark+updateKey {
+			if t.lastLine(c.Body) == commentMark+updateKey {
 				return true, nil
 			}
 		}
@@ -107,7 +107,7 @@ func (t *Tracker) hasComment(ctx context.Context, id, updateKey string) (bool, e
 
 // comment writes the comment of an update.
 func (t *Tracker) comment(ctx context.Context, id, updateKey string, d ticket.Doc) error {
-	body := commentBody{Body: render(d, ticket.Paragraph(ticket.Mono(commentMark+updateKey)))}
+	body := commentBody{Body: t.markup(d, []ticket.Block{ticket.Paragraph(ticket.Mono(commentMark + updateKey))})}
 	return t.c.do(ctx, call{
 		op: opComment, method: http.MethodPost, path: issuePath(id, "comment"), body: body, want: []int{http.StatusCreated}, effect: true,
 	}, nil)

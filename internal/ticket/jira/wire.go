@@ -1,6 +1,7 @@
 package jira
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 )
@@ -29,12 +30,21 @@ type issue struct {
 	Fields struct {
 		Labels  []string `json:"labels"`
 		Status  status   `json:"status"`
-		Creator struct {
-			AccountID string `json:"accountId"`
-		} `json:"creator"`
+		Creator account  `json:"creator"`
 	} `json:"fields"`
 	Properties map[string]json.RawMessage `json:"properties"`
+	// Transitions are there when they were asked for, which Data Center does so.
+	Transitions []transition `json:"transitions"`
 }
+
+// account is a user: Cloud has an account id, Data Center a key and a name.
+type account struct {
+	AccountID string `json:"accountId"`
+	Key       string `json:"key"`
+	Name      string `json:"name"`
+}
+
+func (a account) id() string { return cmp.Or(a.AccountID, a.Key, a.Name) }
 
 // number orders issues by age: ids are given in ascending order and, unlike
 // keys, survive a move to another project.
@@ -74,8 +84,21 @@ type searchPage struct {
 	IsLast        bool    `json:"isLast"`
 }
 
+// searchBodyDC and searchPageDC are those of Data Center.
+type searchBodyDC struct {
+	JQL        string   `json:"jql"`
+	Fields     []string `json:"fields"`
+	MaxResults int      `json:"maxResults"`
+	StartAt    int      `json:"startAt"`
+}
+
+type searchPageDC struct {
+	Issues []issue `json:"issues"`
+	Total  int     `json:"total"`
+}
+
 type commentBody struct {
-	Body node `json:"body"`
+	Body any `json:"body"` // a node, or wiki markup
 }
 
 type commentPage struct {
@@ -148,18 +171,22 @@ func (a *allowedValue) UnmarshalJSON(b []byte) error {
 }
 
 type issueTypePage struct {
-	Total      int `json:"total"`
-	IssueTypes []struct {
-		ID      string `json:"id"`
-		Name    string `json:"name"`
-		Subtask bool   `json:"subtask"`
-	} `json:"issueTypes"`
+	Total      int         `json:"total"`
+	IssueTypes []issueType `json:"issueTypes"`
+	Values     []issueType `json:"values"` // Data Center
+}
+
+type issueType struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Subtask bool   `json:"subtask"`
 }
 
 type fieldPage struct {
 	Total   int               `json:"total"`
 	Fields  []fieldDescriptor `json:"fields"`
 	Results []fieldDescriptor `json:"results"`
+	Values  []fieldDescriptor `json:"values"` // Data Center
 }
 
 type errorBody struct {

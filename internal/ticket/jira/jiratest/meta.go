@@ -8,9 +8,26 @@ import (
 	"strings"
 )
 
-func self(r *http.Request, path string) string { return "http://" + r.Host + "/rest/api/3" + path }
+func self(r *http.Request, path string) string {
+	version := "3"
+	if strings.HasPrefix(r.URL.Path, "/rest/api/2") {
+		version = "2"
+	}
+	return "http://" + r.Host + "/rest/api/" + version + path
+}
+
+// user is an account as the site names it.
+func (s *Server) user(id string) map[string]any {
+	if s.o.DataCenter {
+		return map[string]any{"key": "JIRAUSER-" + id, "name": id, "displayName": id, "active": true}
+	}
+	return map[string]any{"accountId": id, "active": true, "displayName": id}
+}
 
 func (s *Server) myself(r *http.Request, _ []string, _ []byte) answer {
+	if s.o.DataCenter {
+		return ok(s.user(Account))
+	}
 	return ok(map[string]any{"self": self(r, "/user?accountId="+Account), "accountId": Account, "accountType": "app", "displayName": "Portent", "active": true})
 }
 
@@ -37,6 +54,9 @@ func (s *Server) permissions(r *http.Request, _ []string, _ []byte) answer {
 		return noProject(r.URL.Query().Get("projectKey"))
 	}
 	names := r.URL.Query().Get("permissions")
+	if s.o.DataCenter {
+		names = "BROWSE_PROJECTS,CREATE_ISSUES,ADD_COMMENTS,TRANSITION_ISSUES,EDIT_ISSUES,LINK_ISSUES"
+	}
 	if names == "" {
 		return refuse(http.StatusBadRequest, "The 'permissions' query parameter is required.")
 	}
@@ -101,6 +121,9 @@ const metaPage = 4
 
 func (s *Server) issueTypes(r *http.Request, params []string, _ []byte) answer {
 	p := s.projects[params[0]]
+	if s.o.NoMeta {
+		return answer{status: http.StatusNotFound, text: "null for uri"}
+	}
 	if p == nil {
 		return refuse(http.StatusBadRequest, "Project not found")
 	}
@@ -111,7 +134,7 @@ func (s *Server) issueTypes(r *http.Request, params []string, _ []byte) answer {
 		}
 	}
 	from, to := span(r, len(list), metaPage)
-	return ok(map[string]any{"startAt": from, "maxResults": metaPage, "total": len(list), "issueTypes": list[from:to]})
+	return ok(map[string]any{"startAt": from, "maxResults": metaPage, "total": len(list), s.listName("issueTypes"): list[from:to]})
 }
 
 func (s *Server) createFields(r *http.Request, params []string, _ []byte) answer {
@@ -126,7 +149,7 @@ func (s *Server) createFields(r *http.Request, params []string, _ []byte) answer
 		list = append(list, f)
 	}
 	from, to := span(r, len(list), metaPage)
-	return ok(map[string]any{"startAt": from, "maxResults": metaPage, "total": len(list), "fields": list[from:to]})
+	return ok(map[string]any{"startAt": from, "maxResults": metaPage, "total": len(list), s.listName("fields"): list[from:to]})
 }
 
 func (f Field) json(id string) map[string]any {
@@ -138,4 +161,12 @@ func (f Field) json(id string) map[string]any {
 		out["allowedValues"] = f.Allowed
 	}
 	return out
+}
+
+// listName is how a page of metadata calls its list.
+func (s *Server) listName(cloud string) string {
+	if s.o.DataCenter {
+		return "values"
+	}
+	return cloud
 }

@@ -18,7 +18,10 @@ func (s *Server) read(r *http.Request, params []string, _ []byte) answer {
 	if f := r.URL.Query().Get("fields"); f != "" {
 		fields = strings.Split(f, ",")
 	}
-	out := i.json(r, fields)
+	out := s.json(i.view, r, fields)
+	if expand := r.URL.Query().Get("expand"); strings.Contains(expand, "transitions") {
+		out["transitions"] = s.offers(i, strings.Contains(expand, "transitions.fields") && !s.o.NoMeta)
+	}
 	if names := r.URL.Query().Get("properties"); names != "" {
 		out["properties"] = only(i.properties, strings.Split(names, ","))
 	}
@@ -37,7 +40,7 @@ func only(m map[string]json.RawMessage, names []string) map[string]json.RawMessa
 
 // json is the view as GET and search show it. An empty list of fields is the
 // default of search: the id alone.
-func (v view) json(r *http.Request, fields []string) map[string]any {
+func (s *Server) json(v view, r *http.Request, fields []string) map[string]any {
 	id := strconv.FormatInt(v.id, 10)
 	out := map[string]any{"id": id}
 	if len(fields) == 0 || slices.Equal(fields, []string{"id"}) {
@@ -46,7 +49,7 @@ func (v view) json(r *http.Request, fields []string) map[string]any {
 	out["key"], out["self"] = v.key, self(r, "/issue/"+id)
 	all := map[string]any{
 		"summary": v.summary, "labels": v.labels, "status": v.status.json(), "project": map[string]any{"key": v.project},
-		"issuetype": map[string]any{"name": v.typeName}, "creator": map[string]any{"accountId": v.creator},
+		"issuetype": map[string]any{"name": v.typeName}, "creator": s.user(v.creator),
 		"created": v.created.UTC().Format("2006-01-02T15:04:05.000-0700"), "updated": v.updated.UTC().Format("2006-01-02T15:04:05.000-0700"),
 		"resolution": nil,
 	}
@@ -82,7 +85,7 @@ func (s *Server) comments(r *http.Request, params []string, _ []byte) answer {
 	from, to := span(r, len(list), 100)
 	page, checked := []any{}, []any{}
 	for _, c := range list[from:to] {
-		page, checked = append(page, c.json(r, i, c.body)), append(checked, c.json(r, i, anyBody))
+		page, checked = append(page, s.commentJSON(c, r, i, c.body)), append(checked, s.commentJSON(c, r, i, s.anyBody()))
 	}
 	whole := func(page []any) map[string]any {
 		return map[string]any{"startAt": from, "maxResults": 100, "total": len(list), "comments": page}
@@ -95,6 +98,12 @@ func (s *Server) transitions(r *http.Request, params []string, _ []byte) answer 
 	if i == nil {
 		return noIssue()
 	}
+	list := s.offers(i, strings.Contains(r.URL.Query().Get("expand"), "transitions.fields"))
+	return ok(map[string]any{"expand": "transitions", "transitions": list})
+}
+
+// offers are the transitions from where the issue is.
+func (s *Server) offers(i *issue, withFields bool) []any {
 	p := s.projects[i.project]
 	list := []any{}
 	for _, t := range p.offered(i) {
@@ -102,7 +111,7 @@ func (s *Server) transitions(r *http.Request, params []string, _ []byte) answer 
 			"id": t.ID, "name": t.Name, "to": p.status(t.To).json(), "hasScreen": len(t.Fields) > 0,
 			"isGlobal": len(t.From) == 0, "isInitial": false, "isAvailable": true, "isConditional": false,
 		}
-		if strings.Contains(r.URL.Query().Get("expand"), "transitions.fields") {
+		if withFields {
 			fields := map[string]any{}
 			for id, f := range t.Fields {
 				fields[id] = f.json(id)
@@ -111,7 +120,7 @@ func (s *Server) transitions(r *http.Request, params []string, _ []byte) answer 
 		}
 		list = append(list, out)
 	}
-	return ok(map[string]any{"expand": "transitions", "transitions": list})
+	return list
 }
 
 type searchRequest struct {
@@ -155,13 +164,47 @@ func (s *Server) search(r *http.Request, _ []string, body []byte) answer {
 	to := min(from+size, len(hits))
 	page := []any{}
 	for _, v := range hits[from:to] {
-		page = append(page, v.json(r, req.Fields))
+		page = append(page, s.json(v, r, req.Fields))
 	}
 	out := map[string]any{"issues": page, "isLast": to == len(hits)}
 	if to < len(hits) {
 		out["nextPageToken"] = fmt.Sprintf("page-%d", to)
 	}
 	return ok(out)
+}
+
+// searchDC is the search of Data Center.
+func (s *Server) searchDC(r *http.Request, _ []string, body []byte) answer {
+	var req struct {
+		JQL        string   `json:"jql"`
+		Fields     []string `json:"fields"`
+		StartAt    int      `json:"startAt"`
+		MaxResults *int     `json:"maxResults"`
+	}
+	must(json.Unmarshal(body, &req))
+	size := 50
+	if req.MaxResults != nil {
+		size = *req.MaxResults
+	}
+	query, err := parseJQL(req.JQL)
+	if err != nil {
+		return refuse(http.StatusBadRequest, err.Error())
+	}
+	if query.where == nil {
+		query.where = func(view) bool { return true }
+	}
+	for _, p := range query.projects() {
+		if s.projects[p] == nil {
+			return refuse(http.StatusBadRequest, fmt.Sprintf("The value '%s' does not exist for the field 'project'.", p))
+		}
+	}
+	hits := s.hits(query, nil)
+	from := min(max(req.StartAt, 0), len(hits))
+	page := []any{}
+	for _, v := range hits[from:min(from+size, len(hits))] {
+		page = append(page, s.json(v, r, req.Fields))
+	}
+	return ok(map[string]any{"startAt": from, "maxResults": size, "total": len(hits), "issues": page})
 }
 
 // hits are the views that match: as the index knows them, or as they are for the

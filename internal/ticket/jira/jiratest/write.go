@@ -37,11 +37,21 @@ func (s *Server) create(r *http.Request, _ []string, body []byte) answer {
 		return refuseFields(errors)
 	}
 	for _, prop := range req.Properties {
-		i.properties[prop.Key] = prop.Value
+		i.properties[prop.Key] = s.property(prop.Value)
 	}
 	s.add(i)
 	id := strconv.FormatInt(i.id, 10)
 	return answer{status: http.StatusCreated, body: map[string]any{"id": id, "key": i.key, "self": self(r, "/issue/"+id)}}
+}
+
+// property is the value of a property as the site keeps it: old versions of Data
+// Center take a string for the JSON in it.
+func (s *Server) property(raw json.RawMessage) json.RawMessage {
+	var text string
+	if s.o.NoMeta && json.Unmarshal(raw, &text) == nil && json.Valid([]byte(text)) {
+		return json.RawMessage(text)
+	}
+	return raw
 }
 
 // maxText is Jira's bound of a text field. It is held against the whole document
@@ -103,7 +113,13 @@ func (i *issue) setField(p *Project, id string, raw json.RawMessage) string {
 
 const tooLong = "The entered text is too long. It exceeds the allowed limit of 32,767 characters."
 
-func units(raw json.RawMessage) int { return len(utf16.Encode([]rune(string(raw)))) }
+func units(raw json.RawMessage) int {
+	var s string
+	if json.Unmarshal(raw, &s) != nil { // ADF
+		s = string(raw)
+	}
+	return len(utf16.Encode([]rune(s)))
+}
 
 // pick returns the name of the allowed value that v selects.
 func pick(allowed []Value, v Value) string {
@@ -136,26 +152,35 @@ func (s *Server) comment(r *http.Request, params []string, body []byte) answer {
 	if units(req.Body) > maxText {
 		return refuseFields(map[string]string{"comment": tooLong})
 	}
-	if !strings.Contains(string(req.Body), `"text"`) {
+	if !s.o.DataCenter && !strings.Contains(string(req.Body), `"text"`) || string(req.Body) == `""` {
 		return refuseFields(map[string]string{"comment": "Comment body can not be empty!"})
 	}
 	c := comment{id: s.commentID(), body: req.Body, author: Account, created: s.o.Now()}
 	i.comments = append(i.comments, c)
 	s.touch(i)
-	return answer{status: http.StatusCreated, body: c.json(r, i, c.body), checked: c.json(r, i, anyBody)}
+	return answer{status: http.StatusCreated, body: s.commentJSON(c, r, i, c.body), checked: s.commentJSON(c, r, i, s.anyBody())}
 }
 
 // anyBody stands for the body of a comment where an answer is checked: the body
 // itself was checked when it was sent, and a document of 32767 characters takes
 // the validator a second.
-var anyBody = json.RawMessage(`{"type":"doc","version":1,"content":[]}`)
-
-func (c comment) json(r *http.Request, i *issue, body json.RawMessage) map[string]any {
-	at := c.created.UTC().Format(time.RFC3339)
-	return map[string]any{
-		"self": self(r, fmt.Sprintf("/issue/%d/comment/%s", i.id, c.id)), "id": c.id, "body": body,
-		"author": map[string]any{"accountId": c.author, "active": true, "displayName": c.author}, "created": at, "updated": at, "jsdPublic": true,
+func (s *Server) anyBody() json.RawMessage {
+	if s.o.DataCenter {
+		return json.RawMessage(`""`)
 	}
+	return json.RawMessage(`{"type":"doc","version":1,"content":[]}`)
+}
+
+func (s *Server) commentJSON(c comment, r *http.Request, i *issue, body json.RawMessage) map[string]any {
+	at := c.created.UTC().Format(time.RFC3339)
+	out := map[string]any{
+		"self": self(r, fmt.Sprintf("/issue/%d/comment/%s", i.id, c.id)), "id": c.id, "body": body,
+		"author": s.user(c.author), "created": at, "updated": at,
+	}
+	if !s.o.DataCenter {
+		out["jsdPublic"] = true
+	}
+	return out
 }
 
 func (s *Server) transition(_ *http.Request, params []string, body []byte) answer {
@@ -237,7 +262,7 @@ func (s *Server) setProperty(_ *http.Request, params []string, body []byte) answ
 		return refuse(http.StatusForbidden, "You do not have permission to edit this issue.")
 	}
 	_, had := i.properties[params[1]]
-	i.properties[params[1]] = json.RawMessage(body)
+	i.properties[params[1]] = s.property(body)
 	if had {
 		return ok(map[string]any{})
 	}
