@@ -107,6 +107,9 @@ func (t *Triage) regroup() {
 		}
 	}
 	for i, g := range t.match(claims, members) {
+		if len(members[i]) == 0 { // forgotten, see trim
+			continue
+		}
 		if g == nil || slices.ContainsFunc(members[i], func(k *known) bool { return k.group != g }) {
 			t.assign(members[i], g)
 		}

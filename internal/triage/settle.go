@@ -353,6 +353,7 @@ func (t *Triage) Commit() {
 			t.drop(g)
 		}
 	}
+	t.trim()
 }
 
 // firing names what fires in an incident, for its timeline.

@@ -67,6 +67,7 @@ type Triage struct {
 	loose     []*known             // evidence that is in no incident yet
 	since     map[string]time.Time // when a scope was first heard of
 	stats     stats
+	most      int // see maxRemembered
 	rules     seenRules
 
 	batch *batch // of the change that is being made
@@ -120,7 +121,7 @@ func New(p Policy, w Writer, route Route) (*Triage, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Triage{policy: c, writer: w, route: route, gate: open, limits: alert.DefaultLimits()}
+	t := &Triage{policy: c, writer: w, route: route, gate: open, limits: alert.DefaultLimits(), most: maxRemembered}
 	t.reset(time.Time{})
 	return t, nil
 }
@@ -156,6 +157,7 @@ func (t *Triage) Load(now time.Time, incidents []incident.Incident, learned []by
 	for _, i := range incidents {
 		t.add(i)
 	}
+	t.trim()
 	t.learn()
 	return err
 }
