@@ -32,14 +32,21 @@ alerting:
   resend_interval: 1s
 `
 
+// logReceiverConfig lets the receiver look for evidence at the exporter.
+const logReceiverConfig = `
+evidence:
+  exporter: {url: "http://127.0.0.1:%d"}
+`
+
 func newLogWorld(t testing.TB) *logWorld {
 	t.Helper()
 	w := &logWorld{}
-	w.receiver = startReceiver(t, receiverConfig)
+	port := servertest.FreePort(t)
+	w.receiver = startReceiver(t, receiverConfig+fmt.Sprintf(logReceiverConfig, port))
 	w.alertmanager = servertest.Alertmanager(t, servertest.Config{YAML: strings.Replace(fmt.Sprintf(alertmanagerConfig, w.receiver.Port), "[job]", "[app]", 1)})
 	w.loki = servertest.Loki(t, servertest.Config{})
 	w.exporter = servertest.Program(t, "portent-exporter", program(t, "portent-exporter"), servertest.Config{
-		YAML: fmt.Sprintf(logExporterConfig, w.loki.Port, w.alertmanager.Port),
+		Port: port, YAML: fmt.Sprintf(logExporterConfig, w.loki.Port, w.alertmanager.Port),
 	})
 	return w
 }
@@ -83,6 +90,16 @@ func TestPlantedErrorBecomesIncident(t *testing.T) {
 		}
 		open = all[0]
 		return ""
+	})
+	eventually(t, "the planted error among the evidence", func() string {
+		all := incidents(t, w.receiver)
+		for _, e := range all[0].Evidence {
+			if e.Kind == "log" && strings.Contains(e.Title, "refused") {
+				require.NotContains(t, fmt.Sprint(e), "abcdefghijklmnop1234")
+				return ""
+			}
+		}
+		return fmt.Sprintf("evidence: %+v, missing: %+v", all[0].Evidence, all[0].Missing)
 	})
 	require.Less(t, time.Since(planted), time.Minute)
 	t.Logf("incident %s after the line", time.Since(planted).Round(100*time.Millisecond))

@@ -77,7 +77,7 @@ func logEvidence(p *logquery.Pattern, why string) incident.Evidence {
 
 // streams is the stream selector of the incident, empty when it has no label that streams have.
 func streams(s Subject) string {
-	for _, by := range []struct{ stream, label string }{{"namespace", "namespace"}, {"service_name", "service"}, {"job", "job"}} {
+	for _, by := range []struct{ stream, label string }{{"namespace", "namespace"}, {"service_name", "service"}, {"app", "app"}, {"job", "job"}} {
 		if m := OneOf(by.stream, s.Values[by.label]); m != nil {
 			return selectorOf(m)
 		}

@@ -48,6 +48,7 @@ var where = [][]string{
 	{"node"},
 	{"instance"},
 	{"service"},
+	{"app"},
 	{"job"},
 }
 
@@ -101,7 +102,7 @@ func (s Subject) Selectors() [][]*labels.Matcher {
 	if len(out) > 0 {
 		return out
 	}
-	for _, name := range []string{"instance", "service", "job"} {
+	for _, name := range []string{"instance", "service", "app", "job"} {
 		if m := OneOf(name, s.Values[name]); m != nil {
 			return [][]*labels.Matcher{{m}}
 		}
