@@ -34,6 +34,11 @@ type Config struct {
 	APIKey       web.Secret `yaml:"api_key,omitempty"`
 	APIKeyFile   string     `yaml:"api_key_file,omitempty"`
 
+	// Mode is incident, for the incident table, or events, for Event Management.
+	Mode string `yaml:"mode"`
+	// EventSeverity maps a severity, or a priority of a draft, to that of an event: 1 (critical) to 5 (info).
+	EventSeverity map[string]string `yaml:"event_severity"`
+
 	// Urgency and Impact map a severity, or a priority of a draft, to 1 (high) to 3.
 	// ServiceNow derives the priority of both.
 	Urgency map[string]string `yaml:"urgency"`
@@ -62,15 +67,23 @@ type Config struct {
 	SearchLag model.Duration `yaml:"search_lag"`
 }
 
+// The modes.
+const (
+	ModeIncident = "incident"
+	ModeEvents   = "events"
+)
+
 // DefaultConfig returns the defaults. URL and credentials have none.
 func DefaultConfig() Config {
 	return Config{
-		Urgency:     map[string]string{"critical": "1", "warning": "2", "info": "3"},
-		Impact:      map[string]string{"critical": "1", "warning": "2", "info": "3"},
-		CloseCode:   "Solution provided",
-		CloseNotes:  "The incident has ended.",
-		ReopenState: stateInProgress,
-		Timeout:     model.Duration(30 * time.Second),
+		Mode:          ModeIncident,
+		EventSeverity: map[string]string{"critical": "1", "warning": "4", "info": "5"},
+		Urgency:       map[string]string{"critical": "1", "warning": "2", "info": "3"},
+		Impact:        map[string]string{"critical": "1", "warning": "2", "info": "3"},
+		CloseCode:     "Solution provided",
+		CloseNotes:    "The incident has ended.",
+		ReopenState:   stateInProgress,
+		Timeout:       model.Duration(30 * time.Second),
 		// The table is read from the database it was written to, but a request that timed
 		// out here may still be at work there.
 		SearchLag: model.Duration(30 * time.Second),
@@ -106,6 +119,7 @@ func (c *Config) Validate() error {
 			}
 		}
 	}
+	errs = append(errs, c.validateMode())
 	// A ^ begins the next term of a query.
 	if strings.ContainsAny(c.AssignmentGroup, "^\r\n") {
 		add("assignment_group", errors.New("must not hold ^"))
@@ -132,6 +146,31 @@ func (c *Config) Validate() error {
 	}
 	if c.SearchLag < 0 || c.SearchLag > model.Duration(time.Hour) {
 		add("search_lag", errors.New("must be 0s to 1h"))
+	}
+	return errors.Join(errs...)
+}
+
+// validateMode reports what the mode does not know.
+func (c *Config) validateMode() error {
+	var errs []error
+	add := func(key string, err error) { errs = append(errs, web.Invalid(key, err)) }
+	switch c.Mode {
+	case ModeIncident:
+	case ModeEvents:
+		for key, given := range map[string]bool{
+			"assignment_group": c.AssignmentGroup != "", "caller_id": c.CallerID != "", "category": c.Category != "", "fields": len(c.Fields) > 0,
+		} {
+			if given {
+				add(key, errors.New("belongs to mode incident: events have no such column"))
+			}
+		}
+	default:
+		add("mode", fmt.Errorf("%.100q: want incident or events", c.Mode))
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.EventSeverity)) {
+		if v := c.EventSeverity[k]; len(v) != 1 || v < "1" || v > "5" {
+			add("event_severity."+k, fmt.Errorf("%.20q: want 1 (critical) to 5 (info)", v))
+		}
 	}
 	return errors.Join(errs...)
 }

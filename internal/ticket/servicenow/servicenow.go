@@ -1,4 +1,5 @@
-// Package servicenow files incidents in ServiceNow through its Table API.
+// Package servicenow files incidents in ServiceNow through its Table API, or sends
+// events to its Event Management.
 //
 // ServiceNow gives a create no idempotency key, and a query it does not
 // understand returns every incident there is. One incident per key rests on the
@@ -75,6 +76,7 @@ var _ ticket.Tracker = (*Tracker)(nil)
 const (
 	opChoices = "read choices"
 	opCreate  = "create incident"
+	opEvent   = "send event"
 	opGroup   = "read group"
 	opNotes   = "read work notes"
 	opRead    = "read incident"
@@ -94,7 +96,7 @@ func New(o Options) (*Tracker, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	observe, err := ticketrest.NewRequests(o.Registerer, "servicenow", "ServiceNow", opCreate, opNotes, opRead, opSearch, opUpdate)
+	observe, err := ticketrest.NewRequests(o.Registerer, "servicenow", "ServiceNow", opCreate, opEvent, opNotes, opRead, opSearch, opUpdate)
 	if err != nil {
 		return nil, err
 	}
@@ -125,13 +127,21 @@ func New(o Options) (*Tracker, error) {
 }
 
 // SearchLag is how long Find may miss an incident that exists.
-func (t *Tracker) SearchLag() time.Duration { return time.Duration(t.cfg.SearchLag) }
+func (t *Tracker) SearchLag() time.Duration {
+	if t.cfg.Mode == ModeEvents {
+		return 0 // there is nothing to wait for: an event is sent again
+	}
+	return time.Duration(t.cfg.SearchLag)
+}
 
 // Create files the draft. It looks for the key before and after: an incident that
 // is there is returned, and of two that were made at the same time the older one.
 func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, error) {
 	if err := d.Validate(); err != nil {
 		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
+	}
+	if t.cfg.Mode == ModeEvents {
+		return t.open(ctx, d)
 	}
 	found, err := t.Find(ctx, d.Key)
 	if err == nil || !errors.Is(err, ticket.ErrNotFound) {
@@ -174,6 +184,9 @@ func (t *Tracker) Find(ctx context.Context, key string) (ticket.Ticket, error) {
 	if err := ticket.CheckKey(key); err != nil {
 		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
 	}
+	if t.cfg.Mode == ModeEvents {
+		return ticket.Ticket{}, notFound("events cannot be looked for; sent again they change nothing")
+	}
 	rows, err := t.rows(ctx, key)
 	if err != nil {
 		return ticket.Ticket{}, err
@@ -189,6 +202,9 @@ func (t *Tracker) Find(ctx context.Context, key string) (ticket.Ticket, error) {
 // Get returns the incident as it is now. One that was cancelled as a duplicate or
 // closed is followed to the one in its place, so the Ref may differ from r.
 func (t *Tracker) Get(ctx context.Context, r ticket.Ref) (ticket.Ticket, error) {
+	if t.cfg.Mode == ModeEvents {
+		return ticket.Ticket{}, notFound("an event has no state to be read")
+	}
 	i, err := t.read(ctx, r)
 	if err != nil {
 		return ticket.Ticket{}, err

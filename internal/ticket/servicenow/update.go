@@ -24,6 +24,9 @@ func (t *Tracker) Update(ctx context.Context, r ticket.Ref, u ticket.Update) err
 	if err := u.Validate(); err != nil {
 		return &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
 	}
+	if t.cfg.Mode == ModeEvents {
+		return t.follow(ctx, r, u)
+	}
 	i, err := t.read(ctx, r)
 	if err != nil {
 		return err

@@ -36,6 +36,7 @@ const (
 	OpUpdate  = "update"
 	OpChoices = "choices"
 	OpGroups  = "groups"
+	OpEvent   = "event"
 )
 
 // Incident is a row. Columns that are not there are empty.
@@ -43,6 +44,9 @@ type Incident struct {
 	Columns map[string]string
 	Notes   []string
 }
+
+// Event is a row of em_event.
+type Event map[string]string
 
 // Server is an instance. Its fields are set before it is used. It is safe for
 // concurrent use.
@@ -62,6 +66,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	rows     []*Incident
+	events   []Event
 	onCreate func()
 }
 
@@ -132,6 +137,8 @@ func (s *Server) route(r *http.Request, contract *spectest.Contract) (doubletest
 	}
 	name, id, one := strings.Cut(strings.TrimPrefix(r.URL.Path, table), "/")
 	switch {
+	case r.URL.Path == "/api/global/em/jsonv2" && r.Method == http.MethodPost:
+		rt.Op, rt.Write, rt.Handle = OpEvent, true, locked(s.event)
 	case name == "sys_choice" && !one:
 		rt.Op, rt.Handle = OpChoices, locked(s.choices)
 	case name == "sys_user_group" && !one:
@@ -368,4 +375,30 @@ func (s *Server) Copy(number, by string) string {
 	i.Columns["state"] = "1"
 	s.rows = append(s.rows, &Incident{Columns: i.Columns})
 	return i.Columns["number"]
+}
+
+func (s *Server) event(_ *http.Request, body []byte) doubletest.Answer {
+	var sent struct{ Records []Event }
+	if err := json.Unmarshal(body, &sent); err != nil {
+		return failure(http.StatusBadRequest, "Exception while reading request", err.Error())
+	}
+	s.events = append(s.events, sent.Records...)
+	return doubletest.Answer{Status: http.StatusOK, Body: map[string]any{"Default Bulk Endpoint": strconv.Itoa(len(sent.Records)) + " events were inserted"}}
+}
+
+// Events returns the events that were sent, in order.
+func (s *Server) Events() []Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events)
+}
+
+// Alerts are what Event Management makes of them: of those with one source and
+// message_key the last counts.
+func (s *Server) Alerts() map[string]Event {
+	out := map[string]Event{}
+	for _, e := range s.Events() {
+		out[e["source"]+"/"+e["message_key"]] = e
+	}
+	return out
 }
