@@ -16,9 +16,9 @@ import (
 // everybody depends on, as a name server, so ties nobody.
 const (
 	linkedShare = 0.5
-	// smallSite is the least number of entities that a site is taken to have: a file that names six
+	// smallSite is the least number of services, or pods, that a site is taken to have: a file that names six
 	// dependencies is not about a site of six things.
-	smallSite = 100
+	smallSite = 40
 	// maxTie and maxTie2 bound the evidence of a link, and of one through another entity. A text that names the other gives
 	// 2.2 and more when both began together: a catalogue tells that a failure can travel, not that this one did.
 	maxTie, maxTie2 = 2.2, 1.3
@@ -214,7 +214,8 @@ func (e *Engine) needsOf(signs []sign) (below []float64, above []bool) {
 			}
 		})
 		for i := range reached {
-			if r := e.topology.Relate(s.anchors, signs[i].anchors); i != j && r.Below > 0 && !sameThing(s.anchors, signs[i].anchors) {
+			r := e.topology.Relate(s.anchors, signs[i].anchors)
+			if w := strength(r) / maxTie; i != j && r.Below > 0 && w > 0.2 && !sameThing(s.anchors, signs[i].anchors) {
 				below[i]++
 				above[j] = true
 			}

@@ -28,9 +28,12 @@ func withTopology(build func(b *topology.Builder)) *Engine {
 
 func plain() *Engine { return New(Options{SkipLabels: []string{"cluster"}}) }
 
-// onNode puts n pods of different services on a node; their names say nothing of it.
+// onNode puts n pods of different services on a node, of ten; their names say nothing of it.
 func onNode(node string, n int) func(b *topology.Builder) {
 	return func(b *topology.Builder) {
+		for i := range 9 * n {
+			b.Depends(topology.Entity{Kind: topology.Pod, Cluster: "a", Namespace: "others", Name: fmt.Sprintf("other-%d", i)}, machine(fmt.Sprintf("worker-%d", i%9)))
+		}
 		for i := range n {
 			pod := topology.Entity{Kind: topology.Pod, Cluster: "a", Namespace: fmt.Sprintf("team%d", i), Name: fmt.Sprintf("w%d-7d9f8b6c5-x2x4z", i)}
 			b.PartOf(pod, svc(pod.Namespace, fmt.Sprintf("w%d", i)))

@@ -15,9 +15,9 @@ type Limits struct {
 	Out int
 }
 
-// maxHosts bounds the nodes, and the volumes, that a workload is said to need by its pods. What runs on more of them, as a
-// daemon set does, does not fail with one.
-const maxHosts = 8
+// maxHosts bounds the nodes, and the volumes, that a workload is said to need by its pods. With more
+// of them it does not fail with one.
+const maxHosts = 3
 
 // A Builder collects links. The zero value is not usable; it is not safe for concurrent use.
 type Builder struct {
@@ -115,8 +115,8 @@ func (b *Builder) Alias(name string, of Entity) {
 func (b *Builder) Build() *Topology {
 	n := len(b.entities)
 	t := &Topology{
-		entities: b.entities, ids: b.ids, sole: map[Entity]ID{}, sizes: map[string]int{},
-		calls: make([][]ID, n), hosts: make([][]ID, n), owners: make([][]ID, n), users: make([]int32, n), far: make([]int32, n),
+		entities: b.entities, ids: b.ids, sole: map[Entity]ID{}, sizes: map[string]*tally{},
+		calls: make([][]ID, n), hosts: make([][]ID, n), owners: make([][]ID, n), users: make([]tally, n), far: make([]tally, n),
 	}
 	same := b.unify(t)
 	for p := range b.links {
@@ -133,6 +133,7 @@ func (b *Builder) Build() *Topology {
 			t.ids[also] = t.ids[of.folded()]
 		}
 	}
+	t.spread()
 	for id := range n {
 		t.calls[id], t.owners[id] = tidy(t.calls[id]), tidy(t.owners[id])
 		t.links += len(t.calls[id])
@@ -172,6 +173,26 @@ func (b *Builder) unify(t *Topology) (same func(ID) ID) {
 	}
 }
 
+// spread gives what is said of a thing in all clusters to that thing in each of them, and the other way round: what it needs in
+// one cluster can only be met by alerts of that one.
+func (t *Topology) spread() {
+	general := map[ID][]ID{}
+	for id, e := range t.entities {
+		k := e.folded()
+		k.Cluster = ""
+		if all, ok := t.ids[k]; ok && all != ID(id) { //nolint:gosec // bounded by the limit
+			general[all] = append(general[all], ID(id)) //nolint:gosec // as above
+		}
+	}
+	for all, each := range general {
+		own := t.calls[all]
+		for _, id := range each {
+			t.calls[all] = append(slices.Clip(t.calls[all]), t.calls[id]...)
+			t.calls[id] = append(t.calls[id], own...)
+		}
+	}
+}
+
 func tidy(ids []ID) []ID {
 	slices.Sort(ids)
 	return slices.Compact(ids)
@@ -201,18 +222,22 @@ func (t *Topology) host() {
 // count finds how much depends on each, and how large each cluster is.
 func (t *Topology) count() {
 	for id, e := range t.entities {
-		t.sizes[fold(e.Cluster)]++
-		for _, x := range t.calls[id] {
-			t.users[x]++
+		c := fold(e.Cluster)
+		if t.sizes[c] == nil {
+			t.sizes[c] = &tally{}
 		}
-		for _, x := range t.hosts[id] {
-			t.users[x]++
+		t.sizes[c].add(e.Kind, 1)
+		for _, needs := range [][]ID{t.calls[id], t.hosts[id]} {
+			for _, x := range needs {
+				t.users[x].add(e.Kind, 1)
+			}
 		}
 	}
 	for id := range t.entities {
 		for _, needs := range [][]ID{t.calls[id], t.hosts[id]} {
 			for _, x := range needs {
-				t.far[x] = min(t.far[x]+t.users[id], 1<<30)
+				t.far[x].add(Pod, t.users[id].pods)
+				t.far[x].add(Service, t.users[id].others)
 			}
 		}
 	}

@@ -9,7 +9,8 @@ type Relation struct {
 	Below int
 	// From needs To. With Below 0 and two hops, both need Via.
 	From, Via, To ID
-	// Users is how many depend in this way on what is below, Size of how many entities in its cluster.
+	// Users is how many of the kind of From (pods, or all but pods) depend in this way on what is below, Size how many of that
+	// kind there are in its cluster.
 	Users, Size int
 }
 
@@ -50,7 +51,7 @@ func (t *Topology) relate(a, b Anchor) Relation {
 	switch {
 	case down && up:
 		r := t.way(1, 0, a.ID, a.ID, b.ID)
-		r.Users = int(max(t.users[a.ID], t.users[b.ID]))
+		r.Users = max(t.users[a.ID].of(Service), t.users[b.ID].of(Service))
 		return r
 	case down:
 		return t.way(1, 1, a.ID, a.ID, b.ID)
@@ -65,27 +66,24 @@ func (t *Topology) relate(a, b Anchor) Relation {
 	}
 	if x, ok := t.common(a, b); ok {
 		r := t.way(2, 0, a.ID, x, b.ID)
-		r.Users, r.Size = int(t.users[x]), t.size(x)
+		r.Users = max(t.users[x].of(t.entities[a.ID].Kind), t.users[x].of(t.entities[b.ID].Kind))
 		return r
 	}
 	return Relation{}
 }
 
 func (t *Topology) way(hops, below int, from, via, to ID) Relation {
-	users := t.users[to]
+	k := t.entities[from].Kind
+	users := t.users[to].of(k)
 	if hops == 2 {
-		users += t.far[to]
+		users += t.far[to].of(k)
 	}
-	return Relation{Hops: hops, Below: below, From: from, Via: via, To: to, Users: int(users), Size: t.size(to)}
-}
-
-func (t *Topology) size(id ID) int {
-	c := fold(t.entities[id].Cluster)
-	n := t.sizes[c]
-	if c != "" {
-		n += t.sizes[""]
+	c := fold(t.entities[from].Cluster)
+	size := t.sizes[c].of(k)
+	if none := t.sizes[""]; c != "" && none != nil {
+		size += none.of(k)
 	}
-	return n
+	return Relation{Hops: hops, Below: below, From: from, Via: via, To: to, Users: users, Size: size}
 }
 
 // through finds what a needs and that needs b: the one that fewest others need.
@@ -93,7 +91,7 @@ func (t *Topology) through(a Anchor, b ID) (best ID, ok bool) {
 	calls, hosts := t.needs(a)
 	for _, first := range [][]ID{calls, hosts} {
 		for _, x := range first {
-			if (holds(t.calls[x], b) || holds(t.hosts[x], b)) && (!ok || t.users[x] < t.users[best]) {
+			if (holds(t.calls[x], b) || holds(t.hosts[x], b)) && (!ok || t.users[x].total() < t.users[best].total()) {
 				best, ok = x, true
 			}
 		}
@@ -106,7 +104,7 @@ func (t *Topology) common(a, b Anchor) (best ID, ok bool) {
 	calls, hosts := t.needs(a)
 	for _, first := range [][]ID{calls, hosts} {
 		for _, x := range first {
-			if t.needsDirectly(b, x) && (!ok || t.users[x] < t.users[best]) {
+			if t.needsDirectly(b, x) && (!ok || t.users[x].total() < t.users[best].total()) {
 				best, ok = x, true
 			}
 		}
@@ -114,12 +112,13 @@ func (t *Topology) common(a, b Anchor) (best ID, ok bool) {
 	return best, ok
 }
 
-// Words says a relation to people.
+// Words says a relation to people; nothing when there is none.
 func (t *Topology) Words(r Relation) string {
+	if r.Hops == 0 {
+		return ""
+	}
 	from, to := t.entities[r.From], t.entities[r.To]
 	switch {
-	case r.Hops == 0:
-		return ""
 	case r.Hops == 1 && r.Below == 0:
 		return from.String() + " and " + to.String() + " depend on each other"
 	case r.Hops == 1:
