@@ -301,14 +301,16 @@ func isRoutine(j *allowance.Judge, labels []ingest.Label, o detect.Output) bool 
 	return !o.Missing && j.Routine(labels, o.T, o.Value-o.Expected)
 }
 
-// learnRoutines notes what is anomalous now, whatever is allowed.
-func (x *allowances) learnRoutines(each forEach, now int64) {
-	each(func(labels []ingest.Label, o detect.Output) bool {
-		if o.Ready && o.Score > 1 && !o.Missing {
-			x.book.Anomalous(labels, now, o.Value-o.Expected)
-		}
-		return true
-	})
+// learning returns a visitor of the same series, in whose pass it is noted what is anomalous at now, whatever is allowed.
+func (x *allowances) learning(each forEach, now int64) forEach {
+	return func(f func([]ingest.Label, detect.Output) bool) {
+		each(func(labels []ingest.Label, o detect.Output) bool {
+			if o.Ready && o.Score > 1 && !o.Missing {
+				x.book.Anomalous(labels, now, o.Value-o.Expected)
+			}
+			return f(labels, o)
+		})
+	}
 }
 
 // eased returns what a series shows when its bar is so many times as high. The value lies outside the band exactly if the

@@ -267,8 +267,7 @@ func TestNightlyJobIsRoutine(t *testing.T) {
 		app.Append(labels, 0, []ingest.Sample{{T: at.UnixMilli(), V: v}})
 		app.Commit()
 		e.SetNow(at.UnixMilli())
-		a.allow.learnRoutines(e.ForEach, at.UnixMilli())
-		a.allow.adjust(e.ForEach, at.UnixMilli())(func(_ []ingest.Label, o detect.Output) bool {
+		a.allow.adjust(a.allow.learning(e.ForEach, at.UnixMilli()), at.UnixMilli())(func(_ []ingest.Label, o detect.Output) bool {
 			if o.Score > 1 {
 				told[i/1440*24+i%1440/60] = true
 			}

@@ -96,6 +96,7 @@ type anomaliesView struct {
 	judge    *allowance.Judge
 	groups   *group.Watch
 	limits   *limits
+	loads    *loads
 	actions  *analyze.Actions
 	class    func(detect.Output) detect.Class
 	detector string
@@ -140,10 +141,7 @@ var errTooManyScrapes = errors.New("too many scrapes at one time")
 func (v *anomaliesView) worst(match *selection, limit int) anomalies {
 	var top lowest
 	total, held := 0, 0
-	v.each(func(labels []ingest.Label, o detect.Output) bool {
-		if !o.Ready {
-			return true
-		}
+	v.unquiet(func(labels []ingest.Label, o detect.Output) bool {
 		raw := o
 		o, _ = v.show(labels, o)
 		if raw.Score <= 1 && o.Score <= 1 || !match.takes(labels) {
@@ -193,6 +191,17 @@ func (v *anomaliesView) worst(match *selection, limit int) anomalies {
 	}
 	out.Groups = v.anomalousGroups(limit)
 	return out
+}
+
+// unquiet visits the series that have a score and may show one above 1: of a million that are normal hardly any is looked at closer.
+func (v *anomaliesView) unquiet(f func([]ingest.Label, detect.Output) bool) {
+	quiet := v.judge.Least()
+	v.each(func(labels []ingest.Label, o detect.Output) bool {
+		if !o.Ready || o.Score <= quiet && (v.groups == nil || !v.groups.MayRaise(labels)) {
+			return true
+		}
+		return f(labels, o)
+	})
 }
 
 // kindContext is the reason of a score that is held back since what the series depends on moved with it.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/portent-dev/portent/internal/analyze"
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/ingest"
 )
 
 func TestWorst(t *testing.T) {
@@ -51,8 +52,10 @@ func viewOf(series []testSeries) *anomaliesView {
 	if err != nil {
 		panic(err)
 	}
+	l := newLoads()
+	l.during(each(series))(func([]ingest.Label, detect.Output) bool { return true })
 	return &anomaliesView{
-		each: each(series), detector: "combined", actions: actions, limits: newLimits(),
+		each: each(series), detector: "combined", actions: actions, limits: newLimits(), loads: l,
 		class: func(detect.Output) detect.Class { return detect.Class{} },
 	}
 }

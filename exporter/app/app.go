@@ -45,6 +45,7 @@ type App struct {
 	allow    *allowances // what raises the bar of which series
 	groups   *groups
 	limits   *limits
+	loads    *loads
 	logs     *logs
 	state    *state // nil when nothing is kept
 	reloader *web.Reloader[Config]
@@ -163,7 +164,7 @@ func (a *App) registerMetrics() {
 	a.reg.MustRegister(a.unselected, a.clockJumps)
 	a.analyses = newAnalysisMetrics(a.reg)
 	a.openAllowances()
-	a.groups, a.limits = newGroups(a.reg), newLimits()
+	a.groups, a.limits, a.loads = newGroups(a.reg), newLimits(), newLoads()
 }
 
 func (a *App) openEngine(o detect.Options) error {
@@ -259,7 +260,7 @@ func (a *App) openServer() (err error) {
 		e, p := a.gate.engine.Load(), a.parts.Load()
 		return anomaliesView{
 			each: e.ForEach, judge: a.allow.book.At(time.Now().UnixMilli()), groups: a.groups.watch.Load(),
-			limits: a.limits, class: e.Class, actions: p.analysis.actions, detector: p.config.Detection.Detector,
+			limits: a.limits, loads: a.loads, class: e.Class, actions: p.analysis.actions, detector: p.config.Detection.Detector,
 		}
 	}))
 	a.routeLogs(mux)

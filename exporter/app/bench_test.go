@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -16,6 +17,9 @@ import (
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/portent-dev/portent/internal/allowance"
+	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/detect/group"
 	"github.com/portent-dev/portent/internal/ingest"
 )
 
@@ -174,11 +178,15 @@ func BenchmarkAnomalies(b *testing.B) {
 				}
 			}
 			match := &selection{}
+			v := viewOf(series)
+			begin, rounds := cpuTime(), 0
 			for b.Loop() {
-				if got := viewOf(series).worst(match, 100); got.Total != n/100 {
+				if got := v.worst(match, 100); got.Total != n/100 {
 					b.Fatal(got.Total)
 				}
+				rounds++
 			}
+			b.ReportMetric(float64(cpuTime()-begin)/1e6/float64(rounds), "cpu-ms/op")
 		})
 	}
 }
@@ -202,4 +210,77 @@ func BenchmarkSnapshot(b *testing.B) {
 		b.SetBytes(int64(buf.Len()))
 	}
 	b.ReportMetric(float64(buf.Len())/100_000, "bytes/series")
+}
+
+// busyBook is a book of allowances in which everything is known that can be: verdicts, open windows, rollouts, routines.
+func busyBook(b *testing.B, now int64) *allowances {
+	b.Helper()
+	x := &allowances{book: allowance.New(allowance.Defaults()), metrics: &allowanceMetrics{}}
+	for i := range 20 {
+		_, err := x.book.Tell(allowance.Feedback{ID: strconv.Itoa(i), At: now, Verdict: allowance.Confirmed, Labels: map[string]string{
+			"__name__": "container_memory_working_set_bytes", "cluster": "production-eu-1", "namespace": "team-" + strconv.Itoa(i), "job": "kubelet",
+			"pod": "checkout-service-7c9f8d6b5-00001", "container": "checkout",
+		}})
+		require.NoError(b, err)
+	}
+	var windows []allowance.Window
+	for i := range 10 {
+		w := allowance.Window{ID: strconv.Itoa(i), Match: []string{fmt.Sprintf(`{namespace="team-%d"}`, i)}, Start: now - 1000, End: now + 1000}
+		require.NoError(b, w.Prepare())
+		windows = append(windows, w)
+	}
+	x.book.Plan(windows)
+	x.book.RolledOut(map[string]string{"__name__": "x", "namespace": "team-30", "deployment": "checkout-service"}, now, "")
+	for i := range 100 {
+		x.book.Anomalous(benchSeries(100)[i].labels, now-24*3_600_000, 5)
+	}
+	return x
+}
+
+// oddWatch is a watch of the series as peers, of which one is unlike its siblings.
+func oddWatch(b *testing.B, series []testSeries, now int64) *groups {
+	b.Helper()
+	w, err := group.New(group.Options{Rules: []group.Rule{{Name: "peers", Kind: group.Peers, By: []string{"job"}}}})
+	require.NoError(b, err)
+	odd := slices.Clone(series)
+	for i := range 400 {
+		for k := range odd {
+			odd[k].out.Value = 100 + float64((i*31+k*17)%23)
+		}
+		if i > 395 {
+			odd[3].out.Value = 1e6
+		}
+		w.Tick(now+int64(i-400)*15_000, each(odd))
+	}
+	g := &groups{}
+	g.watch.Store(w)
+	require.True(b, w.Judge(odd[3].labels, detect.Output{Ready: true}).Peer)
+	return g
+}
+
+// BenchmarkMetricsJudged is BenchmarkMetrics with everything on that stands between the engine and the scores: a busy book of allowances, and
+// groups with a member unlike its siblings.
+func BenchmarkMetricsJudged(b *testing.B) {
+	series := benchSeries(20_000)
+	now := time.Now().UnixMilli()
+	x, g := busyBook(b, now), oddWatch(b, series, now)
+	for _, encoding := range []string{"none", "identity", "gzip"} {
+		b.Run(encoding, func(b *testing.B) {
+			scores := func() forEach { return g.judge(x.adjust(each(series), now)) }
+			e, _ := newTestExposition(published{maxSeries: 20_000, families: families[:]})
+			e.current = func() published { return published{forEach: scores(), maxSeries: 20_000, families: families[:]} }
+			b.ReportAllocs()
+			begin := cpuTime()
+			n := 0
+			for b.Loop() {
+				if encoding == "none" { // what stands between alone
+					scores()(func([]ingest.Label, detect.Output) bool { return true })
+				} else {
+					scrape(e, "Accept-Encoding", encoding)
+				}
+				n++
+			}
+			b.ReportMetric(float64(cpuTime()-begin)/1e6/float64(n), "cpu-ms/op")
+		})
+	}
 }

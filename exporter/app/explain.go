@@ -35,10 +35,9 @@ type shownLimit struct {
 
 // Bounds of what is said of one place.
 const (
-	mostMoved   = 50 // movements that are remembered
-	shownMoved  = 10 // and listed
-	toldMoved   = 3  // and told in the sentence
-	mostTraffic = 20
+	mostMoved  = 50 // movements that are remembered
+	shownMoved = 10 // and listed
+	toldMoved  = 3  // and told in the sentence
 )
 
 // place is where a series belongs: its workload, or else its machine.
@@ -59,8 +58,10 @@ func placeOf(labels []ingest.Label) allowance.Workload {
 
 // surroundings are what is known of the series of one place.
 type surroundings struct {
-	moved   []scored
-	traffic []scored
+	moved []scored
+	told  []movement // the first of moved, as they are told of each other
+	load  string     // a metric of its load that is as usual, "" if none is known
+	risen *scored    // the first of moved that is load
 }
 
 // look finds what is around the anomalies.
@@ -68,42 +69,39 @@ func (v *anomaliesView) look(top []scored) map[allowance.Workload]*surroundings 
 	around := map[allowance.Workload]*surroundings{}
 	for _, s := range top {
 		if p := placeOf(s.labels); p.Name != "" {
-			around[p] = &surroundings{}
+			around[p] = &surroundings{load: v.loads.unchanged(p)}
 		}
 	}
 	if len(around) == 0 {
 		return around
 	}
-	loads := map[string]bool{} // a regular expression for each name, not for each of a million series
-	v.each(func(labels []ingest.Label, o detect.Output) bool {
-		if !o.Ready {
-			return true
-		}
-		o, _ = v.show(labels, o)
-		name := metricNameOf(labels)
-		load, known := loads[name]
-		if !known {
-			load = analyze.IsLoad(name)
-			loads[name] = load
-		}
-		load = load && o.Score <= 1
-		if o.Score <= 1 && !load {
-			return true
-		}
-		p := around[placeOf(labels)]
-		switch {
-		case p == nil:
-		case load && len(p.traffic) < mostTraffic:
-			p.traffic = append(p.traffic, scored{slices.Clone(labels), o})
-		case !load && len(p.moved) < mostMoved:
-			p.moved = append(p.moved, scored{slices.Clone(labels), o})
+	v.unquiet(func(labels []ingest.Label, o detect.Output) bool {
+		if o, _ = v.show(labels, o); o.Score > 1 {
+			if p := around[placeOf(labels)]; p != nil && len(p.moved) < mostMoved {
+				p.moved = append(p.moved, scored{slices.Clone(labels), o})
+			}
 		}
 		return true
 	})
+	names := map[string]bool{} // whether it is load
 	for _, p := range around {
 		slices.SortFunc(p.moved, func(a, b scored) int {
 			return cmp.Or(cmp.Compare(a.out.Since, b.out.Since), cmp.Compare(b.out.Score, a.out.Score), slices.CompareFunc(a.labels, b.labels, compareLabels))
 		})
+		for i := range p.moved {
+			if i <= shownMoved { // one of them is the one that is explained
+				p.told = append(p.told, v.movement(p.moved[i]))
+			}
+			name := metricNameOf(p.moved[i].labels)
+			load, known := names[name]
+			if !known {
+				load = analyze.IsLoad(name)
+				names[name] = load
+			}
+			if load && p.risen == nil {
+				p.risen = &p.moved[i]
+			}
+		}
 	}
 	return around
 }
@@ -209,18 +207,13 @@ func clockOf(t, now time.Time) string {
 
 // load says whether the load of the same place moved too.
 func (v *anomaliesView) load(s scored, around *surroundings) string {
-	if analyze.IsLoad(metricNameOf(s.labels)) {
+	if around.risen == nil && around.load == "" || analyze.IsLoad(metricNameOf(s.labels)) {
 		return ""
 	}
-	for _, m := range around.moved {
-		if name := metricNameOf(m.labels); analyze.IsLoad(name) {
-			return fmt.Sprintf("; %s is %s what is usual too", analyze.LoadName(name), sideOf(m.out))
-		}
+	if m := around.risen; m != nil {
+		return fmt.Sprintf("; %s is %s what is usual too", analyze.LoadName(metricNameOf(m.labels)), sideOf(m.out))
 	}
-	if len(around.traffic) > 0 {
-		return "; " + analyze.LoadName(metricNameOf(around.traffic[0].labels)) + " is unchanged"
-	}
-	return ""
+	return "; " + analyze.LoadName(around.load) + " is unchanged"
 }
 
 func sideOf(o detect.Output) string {
@@ -240,11 +233,11 @@ func (v *anomaliesView) addMoved(a *anomaly, s scored, around *surroundings, b *
 	}
 	a.First = slices.EqualFunc(around.moved[0].labels, s.labels, func(x, y ingest.Label) bool { return x == y })
 	var told []string
-	for i, m := range around.moved {
+	for i, x := range around.told {
+		m := &around.moved[i]
 		if slices.Equal(m.labels, s.labels) {
 			continue
 		}
-		x := v.movement(m)
 		x.First = i == 0
 		if len(a.MovedWith) < shownMoved {
 			a.MovedWith = append(a.MovedWith, x)
@@ -257,7 +250,7 @@ func (v *anomaliesView) addMoved(a *anomaly, s scored, around *surroundings, b *
 		told = append(told, fmt.Sprintf("%d more", more))
 	}
 	fmt.Fprintf(b, " In %s moved as well: %s.", a.Place, strings.Join(told, ", "))
-	first := v.movement(around.moved[0])
+	first := around.told[0]
 	switch {
 	case a.First:
 		b.WriteString(" It was the first.")

@@ -76,10 +76,9 @@ func (a *App) tickGroups(now time.Time) {
 	if a.learning.Load() {
 		return
 	}
-	each := a.allow.adjust(a.gate.engine.Load().ForEach, now.UnixMilli())
-	a.allow.learnRoutines(a.gate.engine.Load().ForEach, now.UnixMilli())
-	a.groups.watch.Load().Tick(now.UnixMilli(), each)
-	a.limits.look(each, a.gate.engine.Load().Class)
+	e := a.gate.engine.Load()
+	a.groups.watch.Load().Tick(now.UnixMilli(), a.allow.adjust(a.allow.learning(e.ForEach, now.UnixMilli()), now.UnixMilli()))
+	a.limits.look(a.loads.during(a.allow.adjust(e.ForEach, now.UnixMilli())), e.Class)
 }
 
 // judge returns a visitor of the same series with what their groups add.

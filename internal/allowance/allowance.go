@@ -164,6 +164,20 @@ func (j *Judge) Factor(labels []ingest.Label) (factor float64, most Kind) {
 	return factor, most
 }
 
+// Least returns the lowest factor that any series can have, at most 1: a score up to it stays at 1
+// or below.
+func (j *Judge) Least() float64 {
+	if j == nil {
+		return 1
+	}
+	j.book.mu.RLock()
+	defer j.book.mu.RUnlock()
+	if len(j.book.classes) == 0 {
+		return 1
+	}
+	return min(1, j.book.opts.Least)
+}
+
 // Explain returns the allowance of a series with its reasons.
 func (j *Judge) Explain(labels []ingest.Label) Allowance {
 	factor, _ := j.Factor(labels)

@@ -110,9 +110,9 @@ type Watch struct {
 	opts     Options
 	periodMs float64
 
-	// odd is how many members were unlike their peers at the last tick: while there is
-	// none, nothing is to be looked up for a series that is normal itself.
-	odd atomic.Int32
+	// odd names the metrics with a member that was unlike its peers at the last tick, nil
+	// for none: a series of another, normal itself, need not be looked up.
+	odd atomic.Pointer[map[string]struct{}]
 
 	mu       sync.RWMutex
 	groups   map[uint64]*state
@@ -340,8 +340,7 @@ func (r *Rule) shared(labels []ingest.Label) (shared []ingest.Label, ok bool) {
 
 // judge brings all groups up to date.
 func (w *Watch) judge(now int64, stepMs float64) {
-	odd := int32(0)
-	defer func() { w.odd.Store(odd) }()
+	var odd map[string]struct{}
 	for _, g := range w.order {
 		g.present = 0
 		for _, m := range g.members {
@@ -358,10 +357,20 @@ func (w *Watch) judge(now int64, stepMs float64) {
 		if g.rule.Kind == Joint {
 			g.judgeJoint(w, now, stepMs)
 		} else {
-			odd += g.judgePeers(w, now, stepMs)
+			if g.judgePeers(w, now, stepMs) > 0 {
+				if odd == nil {
+					odd = map[string]struct{}{}
+				}
+				odd[value(g.labels, ingest.MetricName)] = struct{}{}
+			}
 		}
 		g.settle(now)
 	}
+	if odd == nil {
+		w.odd.Store(nil)
+		return
+	}
+	w.odd.Store(&odd)
 }
 
 // settle keeps Score and Since in their bounds.
@@ -448,10 +457,10 @@ func (w *Watch) Results(f func(Result) bool) {
 }
 
 // Judge says what groups add to the output of one series, as of the last tick. It is
-// cheap while the series is normal and no member of any group is unlike its peers.
+// cheap while the series is normal and no series of its metric is unlike its peers.
 func (w *Watch) Judge(labels []ingest.Label, o detect.Output) Verdict {
 	v := Verdict{Score: o.Score}
-	if w.odd.Load() == 0 && (o.Score <= 1 || len(w.opts.Contexts) == 0) {
+	if (o.Score <= 1 || len(w.opts.Contexts) == 0) && !w.MayRaise(labels) {
 		return v
 	}
 	var buf [512]byte
@@ -470,6 +479,17 @@ func (w *Watch) Judge(labels []ingest.Label, o detect.Output) Verdict {
 		}
 	}
 	return v
+}
+
+// MayRaise reports whether Judge may show more than the score of a series itself, as of the
+// last tick: some series of its metric is unlike its peers. It costs a few nanoseconds.
+func (w *Watch) MayRaise(labels []ingest.Label) bool {
+	odd := w.odd.Load()
+	if odd == nil {
+		return false
+	}
+	_, ok := (*odd)[value(labels, ingest.MetricName)]
+	return ok
 }
 
 // Stats returns the counts now.
