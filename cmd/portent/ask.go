@@ -59,6 +59,7 @@ type askJSON struct {
 	Alternatives []readingJSON `json:"alternatives"`
 	Warnings     []string      `json:"warnings,omitempty"`
 	Translator   string        `json:"translator"`
+	Parts        []partJSON    `json:"parts,omitempty"` // of "what is wrong with X"; query is the first finding's
 }
 
 type rangeJSON struct {
@@ -109,7 +110,10 @@ func (a *askCmd) run(std stdio) error {
 		return err
 	}
 	out := bufio.NewWriter(std.out)
-	err = a.reply(ctx, out, servers, translator, gate, now)
+	done, err := a.bundle(ctx, out, servers, rules, gate, now)
+	if !done && err == nil {
+		err = a.reply(ctx, out, servers, translator, gate, now)
+	}
 	if flushErr := out.Flush(); err == nil {
 		err = flushErr
 	}

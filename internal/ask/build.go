@@ -32,6 +32,7 @@ type builder struct {
 
 func (b *builder) build() (Translation, error) {
 	c := b.m.c
+	b.spans()
 	b.dimensions()
 	e := b.value()
 	if b.err == nil {
@@ -58,40 +59,64 @@ func (b *builder) build() (Translation, error) {
 	return tr, nil
 }
 
+// spans takes "over 3h" of a thing that is not measured in time for what it is: the
+// time to look at. "without consumers" of a plain value is a bound.
+func (b *builder) spans() {
+	c := b.m.c
+	if th := b.in.threshold; th != nil && th.unit != "" && b.when.window == 0 && c.Counter != "" && c.Unit != "seconds" && c.Per == "" {
+		if d := units[strings.TrimSuffix(th.unit, "s")]; d > 0 && th.op == ">" {
+			b.when.window, b.in.threshold = time.Duration(th.value*float64(d)), nil
+		}
+	}
+	if m := reNone.FindStringSubmatch(b.text); m != nil && b.in.threshold == nil && c.Gauge != "" && c.Per == "" && strings.Contains(strings.ToLower(c.Gauge), stem(m[1])) {
+		b.in.threshold = &threshold{op: "==", value: 0}
+	}
+}
+
+// reWhere asks for the places.
+var reWhere = regexp.MustCompile(`\bwhere\b`)
+
+// reNone finds what there is none of.
+var reNone = regexp.MustCompile(`\b(?:no|zero|without(?: any)?|have no|has no) ([a-z]+)`)
+
 // dimensions finds the labels that the answer is wanted by.
 func (b *builder) dimensions() {
 	for i, w := range b.words {
-		ls, ok := kindWords[w.stem]
-		if !ok || slices.ContainsFunc(b.m.names, func(n name) bool { return n.at == i }) {
+		if _, kind := kindWords[w.stem]; slices.ContainsFunc(b.m.names, func(n name) bool { return n.at == i }) || !kind && !b.introduced(i) {
 			continue
 		}
-		l := b.labelFor(ls)
+		l := b.labelOf(w)
 		if l == "" {
 			continue
 		}
 		if b.introduced(i) {
 			b.explicit = true
+			if i+1 < len(b.words) && b.words[i+1].start == w.end+1 && b.introduced(i+1) && b.labelOf(b.words[i+1]) != "" {
+				continue // "per ingress host": of two nouns the last says what they are
+			}
 			if !slices.Contains(b.dims, l) {
 				b.dims = append(b.dims, l)
 			}
 		}
 	}
-	if b.explicit || b.wantsOne() || b.in.count && b.in.threshold == nil && b.in.rank == 0 {
+	if b.explicit || b.wantsOne() || b.in.count && !reWhere.MatchString(b.text) && b.in.threshold == nil && b.in.rank == 0 {
 		return
 	}
 	// "which pods", "top 5 nodes": what tells these things apart
 	for i, w := range b.words {
-		ls, ok := kindWords[w.stem]
-		if !ok || b.isHint(i) {
+		if _, kind := kindWords[w.stem]; !kind && !b.chosen(i) || b.isHint(i) {
 			continue
 		}
-		if l := b.labelFor(ls); l != "" {
+		if l := b.labelOf(w); l != "" {
 			b.dims = b.identity(l)
 			return
 		}
 	}
+	if b.m.c.unlisted && reShare.MatchString(b.text) {
+		return // one share
+	}
 	below := b.in.threshold != nil && b.in.threshold.op[0] == '<' && b.m.c.Histogram != ""
-	if b.in.list || b.in.rank != 0 || b.in.threshold != nil && !below {
+	if b.in.list || b.in.rank != 0 || reWhere.MatchString(b.text) || b.in.threshold != nil && !below {
 		b.dims = b.known(b.m.c.By)
 	}
 }
@@ -118,6 +143,9 @@ func (b *builder) introduced(i int) bool {
 			continue
 		default:
 			if _, ok := kindWords[stem(w)]; ok && k < 4 {
+				continue
+			}
+			if k == 1 && units[stem(w)] == 0 && len(before) > 1 && !stopWords[w] { // "per redis db"
 				continue
 			}
 			return false
@@ -151,20 +179,57 @@ func (b *builder) labelFor(ls []string) string {
 	return ""
 }
 
+// labelOf returns the label of the metrics that a word stands for: the label of that very name,
+// one that the noun is known for, or one whose name ends in it; "" if there is none.
+func (b *builder) labelOf(w word) string {
+	var has []string
+	for _, m := range b.m.c.metrics {
+		ls, err := b.t.catalog.LabelsOf(b.ctx, m)
+		if err != nil {
+			b.err = err
+			return ""
+		}
+		has = append(has, ls...)
+	}
+	ls := kindWords[w.stem]
+	if slices.Contains(has, w.stem) && len(ls) == 0 {
+		return w.stem
+	}
+	if l := b.labelFor(ls); l != "" {
+		return l
+	}
+	return labelNamed(w, has)
+}
+
+// chosen reports whether word i is what is looked for: "which campaigns".
+func (b *builder) chosen(i int) bool {
+	if i == 0 || b.words[i].text == b.words[i].stem {
+		return false
+	}
+	switch b.words[i-1].text {
+	case "which", "what", "top", "worst", "busiest", "slowest":
+		return true
+	}
+	return false
+}
+
 // identity returns the labels that tell things of label l apart.
 func (b *builder) identity(l string) []string {
 	by := b.m.c.By
-	if i := slices.Index(by, l); i >= 0 {
-		return b.known(by[:i+1])
+	for i, have := range by {
+		if have == l || slices.Contains(alikeTo(have), l) && b.labelFor([]string{have}) == "" {
+			return b.known(by[:i+1])
+		}
 	}
-	return b.known([]string{"cluster", l})
+	return b.known(append(slices.Clone(by), l))
 }
 
-// known keeps the labels that the concept's metrics have.
+// known keeps the labels that the concept's metrics have, under the names that they
+// have for them.
 func (b *builder) known(ls []string) []string {
 	var out []string
 	for _, l := range ls {
-		if b.labelFor([]string{l}) != "" {
+		if l = b.labelFor(alikeTo(l)); l != "" && !slices.Contains(out, l) {
 			out = append(out, l)
 		}
 	}
@@ -180,6 +245,7 @@ func (b *builder) parse(s string) parser.Expr {
 		return number(0)
 	}
 	selectors(e, func(v *parser.VectorSelector) {
+		b.fit(v)
 		for _, n := range b.m.names {
 			m, err := b.t.catalog.matcher(b.ctx, n, v.Name, b.m.c.Prefer)
 			if err != nil {
@@ -367,7 +433,7 @@ func (b *builder) events() bool {
 		strings.Contains(b.text, "/s") {
 		return false
 	}
-	return b.m.c.Event || b.in.count && b.when.window > 0
+	return b.m.c.Event || (b.in.count || b.m.c.unlisted && b.m.c.Unit == "") && b.when.window > 0 || b.m.c.unlisted && b.in.count
 }
 
 func (b *builder) ratio() parser.Expr {
@@ -387,7 +453,7 @@ func (b *builder) ratio() parser.Expr {
 		l, r = over("rate", lv, b.window(defaultRate)), over("rate", rv, b.window(defaultRate))
 	}
 	// A name that only the numerator should have ("what share of X is Y").
-	if b.dims == nil && len(b.m.names) == 0 && len(c.By) > 0 && b.in.agg != "avg" && b.in.agg != "sum" {
+	if b.dims == nil && len(b.m.names) == 0 && len(c.By) > 0 && b.in.agg != "avg" && b.in.agg != "sum" && !c.unlisted {
 		b.dims = b.known(c.By)
 	}
 	if b.dims == nil && c.Rank {
@@ -551,7 +617,7 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 	}
 	ratio := c.Unit == "ratio" || c.Per != "" && c.Unit == ""
 	th := b.in.threshold
-	if th == nil && c.Above != 0 && (b.in.list || c.Event && !b.in.count) && b.in.rank == 0 && !b.when.compare && !b.explicit {
+	if th == nil && c.Above != 0 && (b.when.ahead == 0 || c.Free == "") && (b.in.list || c.Event && !b.in.count) && b.in.rank == 0 && !b.when.compare && !b.explicit {
 		th = &threshold{op: ">", value: c.Above}
 		if c.Until != "" {
 			th.op = "<"

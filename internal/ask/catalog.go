@@ -59,7 +59,8 @@ type snapshot struct {
 	values  map[string]named    // lower-case value to what has it
 	known   map[string][]string // label to its values
 	parts   map[string][]string // part of a cluster's name to the clusters
-	words   map[string][]string // word of a metric's name to the metrics
+	words   map[string][]string // word of a metric's name, and its root, to the metrics
+	systems map[string]int      // first word of names of metrics to how many there are
 }
 
 // named is a label value: its spelling and the labels that have it.

@@ -215,7 +215,7 @@ func TestUnlisted(t *testing.T) {
 	}
 	ok("grain moisture", `avg by (namespace) (silo_grain_moisture_ratio)`)
 	ok("average grain moisture by namespace", `avg by (namespace) (silo_grain_moisture_ratio)`)
-	ok("bags filled per namespace in the last 2h", `sum by (namespace) (rate(mill_bags_filled[2h]))`)
+	ok("bags filled per namespace in the last 2h", `sum by (namespace) (increase(mill_bags_filled[2h]))`)
 	ok("p95 oven bake time", `histogram_quantile(0.95, sum by (namespace, service, le) (rate(oven_bake_time_seconds_bucket[5m])))`)
 	ok("mill_bags_filled", `sum by (namespace) (rate(mill_bags_filled[5m]))`)
 	for _, q := range []string{"grain price", "moisture of the moon", "oven colour"} {

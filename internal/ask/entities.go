@@ -23,7 +23,7 @@ type name struct {
 var (
 	reStatus   = regexp.MustCompile(`^([1-5])xx(?:s|es)?$`)
 	reCode     = regexp.MustCompile(`^([1-5]\d\d)s?$`)
-	statusKeys = []string{"code", "status", "status_code", "response_code", "http_status", "rcode"}
+	statusKeys = []string{"code", "status", "status_code", "response_code", "http_status", "http_status_code", "http_response_status_code", "rcode"}
 )
 
 // negations are the words before a name that keep it out.
@@ -165,19 +165,20 @@ func (c *Catalog) matcher(ctx context.Context, n name, metric string, prefer []s
 
 // prefixMatcher takes the name of a workload for its pods.
 func (c *Catalog) prefixMatcher(ctx context.Context, n name, metric string, has []string, re labels.MatchType) (*labels.Matcher, error) {
-	if n.regex != "" || !slices.Contains(has, "pod") {
+	pod := slices.IndexFunc(has, func(l string) bool { return slices.Contains(alikeTo("pod"), l) })
+	if n.regex != "" || pod < 0 {
 		return nil, nil
 	}
 	if n.hint != "" && n.hint != "pod" && n.hint != "service" && n.hint != "app" && n.hint != "deployment" && n.hint != "workload" {
 		return nil, nil
 	}
-	pods, err := c.ValuesOf(ctx, metric, "pod")
+	pods, err := c.ValuesOf(ctx, metric, has[pod])
 	if err != nil {
 		return nil, err
 	}
 	for p := range pods {
 		if strings.HasPrefix(p, n.value+"-") {
-			return labels.NewMatcher(re, "pod", regexp.QuoteMeta(n.value)+"-.*")
+			return labels.NewMatcher(re, has[pod], regexp.QuoteMeta(n.value)+"-.*")
 		}
 	}
 	return nil, nil

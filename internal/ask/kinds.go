@@ -2,7 +2,7 @@ package ask
 
 // kindWords are the nouns for things that labels tell apart, with the labels that
 // may do so, the likeliest first.
-var kindWords = map[string][]string{
+var kindWords = widened(map[string][]string{
 	"node": {"node", "instance", "nodename", "kubernetes_node"}, "worker": {"node", "instance"}, "machine": {"node", "instance"}, "host": {"host", "node", "instance"},
 	"server": {"node", "instance", "server"}, "box": {"node", "instance"},
 	"pod":       {"pod", "pod_name", "kubernetes_pod_name"},
@@ -15,7 +15,7 @@ var kindWords = map[string][]string{
 	"replicaset": {"replicaset"}, "job": {"job_name", "job"}, "cronjob": {"cronjob"}, "hpa": {"horizontalpodautoscaler"}, "autoscaler": {"horizontalpodautoscaler"},
 	"horizontalpodautoscaler": {"horizontalpodautoscaler"}, "pdb": {"poddisruptionbudget"}, "poddisruptionbudget": {"poddisruptionbudget"},
 	"ingress": {"ingress"}, "pvc": {"persistentvolumeclaim"}, "volume": {"persistentvolumeclaim", "persistentvolume", "volume"}, "persistentvolumeclaim": {"persistentvolumeclaim"},
-	"claim": {"persistentvolumeclaim"}, "pv": {"persistentvolume"}, "quota": {"namespace", "resourcequota"}, "certificate": {"name", "secret_name"}, "cert": {"name", "secret_name"},
+	"claim": {"persistentvolumeclaim"}, "pv": {"persistentvolume"}, "certificate": {"name", "secret_name"}, "cert": {"name", "secret_name"},
 	"filesystem": {"mountpoint", "device"}, "mountpoint": {"mountpoint"}, "disk": {"device", "mountpoint"}, "device": {"device"}, "interface": {"device", "interface"},
 	"queue": {"queue", "queue_name"}, "topic": {"topic"}, "group": {"consumergroup", "group"}, "consumergroup": {"consumergroup"}, "partition": {"partition"},
 	"database": {"datname", "db", "database"}, "db": {"datname", "db", "database"}, "endpoint": {"handler", "path", "route", "uri", "endpoint"}, "handler": {"handler", "path"},
@@ -24,7 +24,15 @@ var kindWords = map[string][]string{
 	"target": {"instance"}, "zone": {"zone", "topology_zone"}, "user": {"user", "username", "user_id"}, "resource": {"resource"}, "phase": {"phase"}, "state": {"state", "phase"},
 	"term": {"q", "term", "query"}, "level": {"level", "severity", "detected_level"}, "unit": {"unit"}, "core": {"cpu"}, "cpu": {"cpu"}, "mode": {"mode"}, "instance": {"instance", "pod"},
 	"process": {"pod", "instance"}, "api": {"handler", "path"}, "rule": {"rule_group", "alertname"}, "secret": {"secret_name", "secret"}, "ip": {"ip", "remote_addr", "client_ip"},
-	"tablespace": {"tablespace"}, "shard": {"shard"}, "broker": {"broker"},
+	"tablespace": {"tablespace"}, "shard": {"shard"}, "broker": {"broker"}, "uri": {"uri", "path", "handler"}, "backend": {"backend", "proxy", "envoy_cluster_name"},
+	"member": {"member", "instance", "pod", "name"}, "table": {"table", "relname"}, "website": {"instance", "target"}, "site": {"instance", "target"},
+})
+
+func widened(kinds map[string][]string) map[string][]string {
+	for k, ls := range kinds {
+		kinds[k] = widen(ls)
+	}
+	return kinds
 }
 
 // labelOrder is the order in which the label of a name is chosen where the question

@@ -60,8 +60,9 @@ type concept struct {
 	// Rank asks for the highest even where the question does not say so.
 	Rank bool `yaml:"rank"`
 
-	phrases [][][]string // Say, cut: phrase, word, alternatives
-	metrics []string
+	unlisted bool         // made of a metric's name: no file says it
+	phrases  [][][]string // Say, cut: phrase, word, alternatives
+	metrics  []string
 }
 
 // knowledge is all concepts, with the weight of each word: rare words say more.

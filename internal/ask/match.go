@@ -28,7 +28,7 @@ func (t *Rules) match(ctx context.Context, words []word, in intent) ([]candidate
 		if score == 0 || !t.available(c) {
 			continue
 		}
-		out = append(out, candidate{c: c, score: score + t.kindScore(c, words, taken) - t.uncovered(words, taken), taken: taken})
+		out = append(out, candidate{c: c, score: score + t.kindScore(c, words, taken) - t.uncovered(words, taken) - t.elsewhere(c, words, taken), taken: taken})
 	}
 	slices.SortStableFunc(out, byScore)
 	if len(out) > maxCandidates {
@@ -71,7 +71,7 @@ func onlyGroups(words []word, taken []int) bool {
 }
 
 // maxCandidates is how many concepts are looked at closely: each may cost calls.
-const maxCandidates = 6
+const maxCandidates = 16
 
 func byScore(a, b candidate) int {
 	switch {
@@ -92,6 +92,9 @@ func (t *Rules) available(c *concept) bool {
 	return true
 }
 
+// machines are what people call nodes.
+var machines = set("host machine server worker box vm")
+
 // kindWeight is what a noun for a kind of thing weighs in a phrase: it tells less
 // than what is said of the things.
 const kindWeight = 0.8
@@ -103,7 +106,9 @@ func (t *Rules) phraseScore(c *concept, words []word) (best float64, taken []int
 		var at []int
 		score := 0.0
 		for _, alt := range phrase {
-			i := slices.IndexFunc(words, func(w word) bool { return slices.Contains(alt, w.stem) || slices.Contains(alt, w.text) })
+			i := slices.IndexFunc(words, func(w word) bool {
+				return slices.Contains(alt, w.stem) || slices.Contains(alt, w.text) || machines[w.stem] && slices.Contains(alt, "node")
+			})
 			if i < 0 {
 				at = nil
 				break
@@ -124,6 +129,7 @@ func (t *Rules) phraseScore(c *concept, words []word) (best float64, taken []int
 			continue
 		}
 		slices.Sort(at)
+		score += 0.2 * float64(len(at)-1) // what says more is meant more likely
 		if span := at[len(at)-1] - at[0] + 1; span == len(at) {
 			score += 0.3
 		}
@@ -139,10 +145,27 @@ func (t *Rules) phraseScore(c *concept, words []word) (best float64, taken []int
 func (t *Rules) uncovered(words []word, taken []int) float64 {
 	s := 0.0
 	for i, w := range words {
-		if _, kind := kindWords[w.stem]; kind || slices.Contains(taken, i) || stopWords[w.text] || t.catalog.isValue(w.text) {
+		if _, kind := kindWords[w.stem]; kind || slices.Contains(taken, i) || stopWords[w.text] || t.catalog.isValue(w.text) || reStatus.MatchString(w.text) {
 			continue
 		}
 		s += 0.6 * t.know.weight[w.stem]
+	}
+	return s
+}
+
+// elsewhere weighs the systems that the question names and the concept is not of: the hit ratio
+// of coredns is not that of redis. A system is what the names of several metrics
+// begin with.
+func (t *Rules) elsewhere(c *concept, words []word, taken []int) float64 {
+	systems := t.catalog.now.Load().systems
+	s := 0.0
+	for i, w := range words {
+		if slices.Contains(taken, i) || stopWords[w.text] || systems[w.stem] < 2 || kindWords[w.stem] != nil || t.catalog.isValue(w.text) {
+			continue
+		}
+		if !slices.ContainsFunc(c.metrics, func(m string) bool { return strings.Contains(strings.ToLower(m), w.stem) }) {
+			s += 2
+		}
 	}
 	return s
 }
@@ -161,7 +184,7 @@ func (t *Rules) kindScore(c *concept, words []word, taken []int) float64 {
 		case slices.ContainsFunc(ls, func(l string) bool { return slices.Contains(c.By, l) }):
 			s += 0.6
 		default:
-			s -= 0.4
+			s -= 0.5
 		}
 	}
 	return s
@@ -186,7 +209,7 @@ func (t *Rules) placeNames(ctx context.Context, m *candidate, names []name) erro
 			m.score += 0.8
 		} else {
 			m.missed = append(m.missed, n)
-			m.score -= 2.5
+			m.score -= 3.5
 		}
 	}
 	return nil

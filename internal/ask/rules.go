@@ -112,10 +112,10 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 		refusal = t.refuse(words, nil)
 	} else {
 		t.join(ctx, words, &found[0])
-		refusal = t.foreign(words, found[0])
+		refusal = t.foreign(ctx, words, found[0])
 	}
 	if refusal != nil || t.outright(words) {
-		other, err := t.unlisted(ctx, words)
+		other, err := t.unlisted(ctx, words, in)
 		if err != nil {
 			return Translation{}, err
 		}
@@ -152,19 +152,26 @@ func (t *Rules) outright(words []word) bool {
 
 // unlisted finds a metric that no file of the knowledge names; nil if none is like
 // the question.
-func (t *Rules) unlisted(ctx context.Context, words []word) (*candidate, error) {
-	c, taken := t.byName(ctx, words)
-	if c == nil {
-		return nil, nil //nolint:nilnil // nothing found is no error
+func (t *Rules) unlisted(ctx context.Context, words []word, in intent) (*candidate, error) {
+	concepts, taken := t.byName(ctx, words, in)
+	var best *candidate
+	for i, c := range concepts {
+		if c == nil {
+			continue
+		}
+		m := candidate{c: c, score: 1 - 0.3*float64(i), taken: taken}
+		names := slices.DeleteFunc(t.catalog.findNames(words), func(n name) bool { // that name the metric
+			return slices.ContainsFunc(nameWords(c.metrics[0]), func(o string) bool { return sameWord(words[n.at].stem, o) }) && n.regex == ""
+		})
+		m.taken = slices.DeleteFunc(slices.Clone(taken), func(at int) bool { return slices.ContainsFunc(names, func(n name) bool { return n.at == at }) })
+		if err := t.placeNames(ctx, &m, names); err != nil {
+			return nil, err
+		}
+		if t.foreign(ctx, words, m) == nil && (best == nil || m.score > best.score) {
+			best = &m
+		}
 	}
-	m := candidate{c: c, score: 1, taken: taken}
-	if err := t.placeNames(ctx, &m, t.catalog.findNames(words)); err != nil {
-		return nil, err
-	}
-	if t.foreign(words, m) != nil {
-		return nil, nil //nolint:nilnil,nilerr // it does not know what the question names
-	}
-	return &m, nil
+	return best, nil
 }
 
 // podInfo says on which node a pod runs: by it a concept about pods can be asked for
@@ -194,12 +201,13 @@ func (t *Rules) knows(w string) bool {
 		return true
 	}
 	_, ok := t.know.weight[w]
-	return ok || stopWords[w] || t.catalog.isValue(w)
+	return ok || stopWords[w] || t.catalog.isValue(w) || len(t.catalog.now.Load().words[w]) > 0
 }
 
 // foreign refuses a question whose words name things that neither the knowledge nor
 // the server has: an answer to the rest of it would be an answer to another question.
-func (t *Rules) foreign(words []word, m candidate) *Refusal {
+func (t *Rules) foreign(ctx context.Context, words []word, m candidate) *Refusal {
+	has := t.labelNames(ctx, m.c)
 	for _, n := range m.missed {
 		if _, ok := t.know.weight[words[n.at].stem]; !ok && n.regex == "" {
 			return t.refuse(words, []string{words[n.at].text})
@@ -219,12 +227,26 @@ func (t *Rules) foreign(words []word, m candidate) *Refusal {
 		if _, ok := t.know.weight[w.stem]; ok {
 			continue
 		}
+		if labelNamed(w, has) != "" {
+			continue
+		}
 		odd = append(odd, w.text)
 	}
 	if len(odd) == 0 {
 		return nil
 	}
 	return t.refuse(words, odd)
+}
+
+// labelNames returns the names of the labels of the concept's metrics.
+func (t *Rules) labelNames(ctx context.Context, c *concept) []string {
+	var out []string
+	for _, m := range c.metrics {
+		if ls, err := t.catalog.LabelsOf(ctx, m); err == nil {
+			out = append(out, ls...)
+		}
+	}
+	return out
 }
 
 func isNumber(w string) bool { return strings.Trim(w, "0123456789.:%") == "" }

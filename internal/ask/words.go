@@ -18,7 +18,7 @@ type word struct {
 var rewrites = strings.NewReplacer(
 	"what's", "what is", "whats", "what is", "who's", "who is", "where's", "where is", "how's", "how is",
 	"don't", "not", "doesn't", "not", "haven't", "not", "hasn't", "not", "isn't", "not", "aren't", "not",
-	"didn't", "not", "can't", "cannot", "won't", "not", "“", "\"", "”", "\"", "’", "'",
+	"utilisation", "utilization", "authorisation", "authorization", "didn't", "not", "can't", "cannot", "won't", "not", "“", "\"", "”", "\"", "’", "'",
 )
 
 // normalize lowers a question and folds its white space.
@@ -97,7 +97,7 @@ var stopWords = set(`a an the of on in at to for from with by per and or is are 
 	highest lowest biggest largest worst busiest slowest fastest smallest avg average mean max maximum min minimum cannot table mb gb kb tb ms mib gib
 	mb/s kb/s gb/s bytes/s bytes byte per-second top bottom first non without except excluding exclude ignoring ignore besides minus leave leaving omit
 	skip out-of anyone anybody somebody nothing none others other kinda sorted sort ordered order descending ascending ranked rank grouped group broken
-	since-midnight ok okay fine correct back new old`)
+	far return returns returning emit emits emitting spend spends spending held hold holds since-midnight ok okay fine correct back new old`)
 
 func set(words string) map[string]bool {
 	m := map[string]bool{}
