@@ -77,7 +77,7 @@ func (e *Engine) explain(n, m *node) string {
 	} else if w := e.rarest(n, m.mentions); w != "" {
 		add("the text of %s names %s", m.Name, w)
 	}
-	if r := e.topology.Relate(n.anchors, m.anchors); strength(r) > 0 {
+	if r := e.topology.Relate(n.anchors, m.anchors); e.strength(r) > 0 {
 		add("%s (%s)", e.topology.Words(r), m.Name)
 	}
 	for _, k := range sortedKeys(n.Labels) {
