@@ -120,6 +120,35 @@ func TestAskForPeople(t *testing.T) {
 	require.Contains(t, out, "None: the series are there")
 }
 
+// TestAskWhatIsWrong: the first finding is the query, and the rest are parts.
+func TestAskWhatIsWrong(t *testing.T) {
+	prom, loki := fakeServers(t)
+	args := []string{"--prometheus", prom, "--loki", loki, "--cost", "warn", "what is wrong with grinder?"}
+	code, out, errs := runAsk(t, append([]string{"--json"}, args...)...)
+	require.Zero(t, code, errs)
+	var got askJSON
+	require.NoError(t, json.Unmarshal([]byte(out), &got))
+	require.Equal(t, "Grinder: 1 finding. Error logs – 1 line, from 02:40:00 to 02:40:00 UTC.", got.Answer)
+	require.Len(t, got.Parts, 1)
+	require.True(t, *got.Parts[0].Found)
+	require.Equal(t, `{app="grinder"} | detected_level=~"error|critical|fatal"`, got.Query)
+	require.Equal(t, got.Query, got.Parts[0].Query)
+	require.Len(t, got.Result, 1)
+
+	code, out, errs = runAsk(t, args...)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "! error logs: logql: {")
+
+	code, out, errs = runAsk(t, "--prometheus", prom, "--loki", loki, "--json", "what is wrong with grinder?") // enforced: it reads too much
+	require.Zero(t, code, errs)
+	require.Contains(t, out, `"refused":true`)
+	require.Contains(t, out, "error logs: the query may not run")
+
+	code, out, errs = runAsk(t, "--prometheus", prom, "--json", "what is wrong with frobnicator?")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "nothing here is known about")
+}
+
 func TestAskExitCodes(t *testing.T) {
 	prom, _ := fakeServers(t)
 	f := func(want int, args ...string) {
