@@ -79,7 +79,6 @@ func TestDataCenterClosesASecondTicketAndFindsOverPages(t *testing.T) {
 	for range 60 {
 		r.site.Clone(first.Key) // by people, with our label
 	}
-	second := create(t, r, "portent-1")
 	r.settle()
 	found, err := r.Find(t.Context(), "portent-1")
 	require.NoError(t, err)
@@ -88,7 +87,8 @@ func TestDataCenterClosesASecondTicketAndFindsOverPages(t *testing.T) {
 	require.NoError(t, r.Update(t.Context(), first.Ref, ticket.Update{Key: "portent-1-1", Comment: tickettest.Note("still there")}))
 
 	r = newDCRig(t, false, nil)
-	first, second = create(t, r, "portent-2"), create(t, r, "portent-2")
+	first = create(t, r, "portent-2")
+	second := create(t, r, "portent-2")
 	r.settle()
 	found, err = r.Find(t.Context(), "portent-2")
 	require.NoError(t, err)

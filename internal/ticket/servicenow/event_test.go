@@ -112,8 +112,8 @@ func TestEventsOfAnyText(t *testing.T) {
 func TestModeOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*servicenow.Config){
-		`mode: "tables": want incident or events`:            func(c *servicenow.Config) { c.Mode = "tables" },
-		"category: belongs to mode incident":                 func(c *servicenow.Config) { c.Mode, c.Category = servicenow.ModeEvents, "x" },
+		`mode: "tables": want incident or events`:             func(c *servicenow.Config) { c.Mode = "tables" },
+		"category: belongs to mode incident":                  func(c *servicenow.Config) { c.Mode, c.Category = servicenow.ModeEvents, "x" },
 		`event_severity.info: "0": want 1 (critical) to 5`:    func(c *servicenow.Config) { c.EventSeverity["info"] = "0" },
 		`event_severity.info: "high": want 1 (critical) to 5`: func(c *servicenow.Config) { c.EventSeverity["info"] = "high" },
 	} {

@@ -62,7 +62,7 @@ const maxRemembered = 2000
 const (
 	opPost    = "chat.postMessage"
 	opUpdate  = "chat.update"
-	opWhisper = "chat.postEphemeral"
+	opWhisper = "chat.postEphemeral" //nolint:gosec // the name of a method, no secret
 )
 
 // New returns a tracker. It sends nothing.

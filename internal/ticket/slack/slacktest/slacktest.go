@@ -23,7 +23,7 @@ const (
 const (
 	OpPost    = "chat.postMessage"
 	OpUpdate  = "chat.update"
-	OpWhisper = "chat.postEphemeral"
+	OpWhisper = "chat.postEphemeral" //nolint:gosec // the name of a method, no secret
 )
 
 // Message is a message as people see it.
