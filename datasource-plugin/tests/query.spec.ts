@@ -28,7 +28,10 @@ test('fills in an anomalies query', async ({ page, open, seen }) => {
   await page.getByRole('option', { name: 'instance' }).click();
   await matcher.getByLabel('Operator').click();
   await page.getByRole('option', { name: /fits the pattern/ }).click();
+  // What is typed before the values are there would give up asking for them.
+  const listed = page.waitForRequest((request) => new URL(request.url()).pathname.endsWith('/label-values'));
   await matcher.getByLabel('Value').click();
+  await listed;
   await matcher.getByLabel('Value').fill('web-.*');
   await page.getByRole('option', { name: /web-\.\*/ }).click();
 
