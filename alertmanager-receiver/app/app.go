@@ -331,6 +331,7 @@ func (a *App) Reload() error {
 	}{
 		{"store", a.opts.Store == "" && c.Store != old.Store},
 		{"retention", c.Retention != old.Retention},
+		{"noise", !reflect.DeepEqual(c.Noise, old.Noise)},
 		{"reconcile", !reflect.DeepEqual(c.Reconcile, old.Reconcile)},
 		{"max_store_bytes", c.MaxStoreBytes != old.MaxStoreBytes},
 	} {
@@ -411,6 +412,7 @@ func (a *App) Run(ctx context.Context) error {
 		"reconcile":   a.reconcile,
 		"topology":    a.keepTopology,
 		"follow_up":   a.followUp,
+		"event_files": a.readEventFiles,
 		"asker":       a.ask,
 		"whispers":    a.server.asker.runWhispers,
 	} {

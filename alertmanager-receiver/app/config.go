@@ -42,6 +42,8 @@ type Config struct {
 	Routing  RoutingConfig   `yaml:"routing"`
 
 	FollowUp FollowUpConfig `yaml:"follow_up"`
+	// Noise is what else tells about noise.
+	Noise NoiseConfig `yaml:"noise"`
 	// Templates override words of tickets.
 	Templates report.TemplatesConfig `yaml:"templates"`
 	// Reconcile finds what no notice told.
@@ -172,6 +174,7 @@ func DefaultConfig() Config {
 		Routing:  RoutingConfig{Routes: []RouteConfig{}},
 		// A person who closes a ticket looks at it for longer than that.
 		FollowUp:  FollowUpConfig{Interval: model.Duration(2 * time.Minute)},
+		Noise:     NoiseConfig{EventFiles: []string{}},
 		Templates: report.TemplatesConfig{Files: []string{}, Labels: []string{}},
 		Reconcile: DefaultReconcileConfig(),
 		Evidence:  EvidenceConfig{Timeout: model.Duration(enrich.DefaultTimeout), Links: []enrich.LinkTemplate{}},
@@ -213,6 +216,7 @@ func (c *Config) Validate() error {
 		c.validateApprovers(),
 		web.Invalid("routing", c.Routing.validate(c.Trackers)),
 		web.Invalid("follow_up", c.FollowUp.validate()),
+		web.Invalid("noise", c.Noise.validate()),
 		web.Invalid("templates", c.Templates.Validate()),
 		web.Invalid("reconcile", c.Reconcile.validate()),
 		web.Invalid("evidence", c.Evidence.validate()),

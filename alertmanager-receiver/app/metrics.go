@@ -23,6 +23,7 @@ type metrics struct {
 	putSeconds prometheus.Histogram
 	denied     *prometheus.CounterVec
 	events     *prometheus.CounterVec
+	amEvents   *prometheus.CounterVec
 	callbacks  *prometheus.CounterVec
 	decisions  *prometheus.CounterVec
 }
@@ -59,6 +60,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "portent_receiver_kubernetes_events_total",
 			Help: "Events of Kubernetes received, by outcome. Their sender does not send again: all but accepted are lost.",
 		}, []string{"outcome"}),
+		amEvents: newAMEvents(reg),
 		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "portent_receiver_callbacks_total",
 			Help: "Webhooks of trackers and of Palette received, by sender and outcome; foreign ones are about tickets that are not ours.",

@@ -11,9 +11,12 @@ import (
 	"github.com/portent-dev/portent/internal/web"
 )
 
-// noiseLog returns what was counted from the day of since on.
+// noiseLog returns what was counted from the day of since on, by us and by Alertmanager, and keeps what that records; the same
+// again is not counted again.
 type noiseLog interface {
 	Noise(ctx context.Context, since time.Time) ([]noise.Count, error)
+	Recorded(ctx context.Context, since time.Time) ([]noise.RecordedCount, error)
+	PutRecorded(ctx context.Context, rs []noise.Recorded) error
 }
 
 // maxNoiseRows bounds each list of a report: beyond it nobody reads.
@@ -38,7 +41,8 @@ func noiseReport(ctx context.Context, log noiseLog, since time.Time) (incidentap
 			(*l.to)[i] = noiseRow(row)
 		}
 	}
-	return out, nil
+	out.Alertmanager, err = alertmanagerNoise(ctx, log, since)
+	return out, err
 }
 
 func noiseRow(r noise.Row) incidentapi.Noise {

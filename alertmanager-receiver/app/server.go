@@ -136,6 +136,7 @@ func (s *server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/v1/webhook/alertmanager", s.serveWebhook)
 
 	mux.HandleFunc("POST /api/v1/webhook/kubernetes", s.serveKubernetes)
+	mux.HandleFunc("POST /api/v1/webhook/alertmanager-events", s.serveAMEvents)
 	for name := range callbacks {
 		mux.HandleFunc("POST /api/v1/webhook/"+name, s.serveCallback)
 	}
@@ -153,6 +154,7 @@ func (s *server) routes(mux *http.ServeMux) {
 	mux.Handle("GET /api/v1/alerts", s.need(RoleViewer, s.serveAlerts))
 	mux.Handle("GET /api/v1/audit", s.need(RoleViewer, s.unscoped(s.serveAudit)))
 	mux.Handle("GET /api/v1/noise", s.need(RoleViewer, s.unscoped(s.serveNoise)))
+	mux.Handle("GET /api/v1/triage/preview", s.need(RoleViewer, s.servePreview))
 	mux.Handle("GET /api/v1/outbox", s.need(RoleViewer, s.unscoped(s.serveTasks)))
 	mux.Handle("POST /api/v1/outbox/{id}/replay", s.need(RoleApprover, s.unscoped(s.serveReplay)))
 	mux.Handle("GET /api/v1/aside", s.need(RoleAdmin, s.unscoped(s.serveAside)))

@@ -15,6 +15,28 @@ type NoiseReport struct {
 	KeptOut       []Noise    `json:"keptOut"` // by the rule, or window of maintenance, that kept alerts out
 	Weeks         []Noise    `json:"weeks"`   // as 2026-W47, by time
 	Cut           int        `json:"cut,omitempty"`
+	// Alertmanager is what it did itself, as its event recorder tells; null when it tells nothing.
+	Alertmanager *AlertmanagerNoise `json:"alertmanager"`
+}
+
+// AlertmanagerNoise says which alerts Alertmanager heard of, which of them it did not tell because of a silence or another
+// alert, each counted once a day, and how many notifications it sent, to us and others. Rows with the most come first.
+type AlertmanagerNoise struct {
+	Total       Before   `json:"total"`
+	Rules       []Before `json:"rules"`       // by alert name
+	Silences    []Before `json:"silences"`    // by comment and author
+	Inhibitions []Before `json:"inhibitions"` // by rule
+	Receivers   []Before `json:"receivers"`   // as receiver/integration
+	Cut         int      `json:"cut,omitempty"`
+}
+
+// Before is what happened in Alertmanager, before us.
+type Before struct {
+	Name      string `json:"name,omitempty"`
+	Created   int64  `json:"created"`
+	Silenced  int64  `json:"silenced"`
+	Inhibited int64  `json:"inhibited"`
+	Delivered int64  `json:"delivered"`
 }
 
 // Noise is what one rule, team or week did. Notices are mentions of alerts in notifications, alerts are firings. An incident

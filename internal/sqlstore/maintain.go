@@ -37,6 +37,9 @@ var retained = []retention{
 	{"object_events", func(Options) time.Duration { return keepObjectEvents }, []string{
 		`DELETE FROM object_events WHERE uid IN (SELECT uid FROM object_events WHERE at < $1 LIMIT $2)`,
 	}},
+	{"recorded", func(Options) time.Duration { return keepRecorded }, []string{
+		`DELETE FROM recorded WHERE day IN (SELECT DISTINCT day FROM recorded WHERE day < $1 ORDER BY day LIMIT $2)`,
+	}},
 	{"noise", func(o Options) time.Duration { return o.KeepIncidents }, []string{
 		`DELETE FROM noise WHERE day IN (SELECT DISTINCT day FROM noise WHERE day < $1 ORDER BY day LIMIT $2)`,
 	}},
@@ -98,6 +101,9 @@ func (s *Store) Maintain(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if err := s.dropObjectEvents(ctx); err != nil {
+		return err
+	}
+	if err := s.dropRecorded(ctx); err != nil {
 		return err
 	}
 	var size float64
