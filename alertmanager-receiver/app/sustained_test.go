@@ -18,12 +18,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fleet is the nth notification of a fleet in trouble: five alerts of one namespace of eight clusters, every fourth one
-// tells that those of the third before it are over. Each alert is another one, so nothing is cheap for being a repeat.
+// fleet is the nth notification of a fleet in trouble: five alerts of one namespace of eight clusters, every second one
+// tells that those of a thousand before are over. Each alert is another one, so nothing is cheap for being a repeat; some
+// thousand fire at a time, as what fires for ever must be kept for ever.
 func fleet(n int64, now time.Time) []byte {
 	id, end := n, ""
-	if n%4 == 3 {
-		id, end = n-3, now.UTC().Format(time.RFC3339Nano)
+	if n%2 == 1 && n > 1000 {
+		id, end = n-1001, now.UTC().Format(time.RFC3339Nano)
 	}
 	var b bytes.Buffer
 	cluster, ns := fmt.Sprintf("prod-%d", id/4%8), fmt.Sprintf("ns-%d", id%160)
