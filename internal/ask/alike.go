@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -12,8 +13,10 @@ import (
 // written with the first; a metric that lacks it is asked by the next one that it has.
 var alike = [][]string{
 	{"cluster", "cluster_name", "k8s_cluster_name", "kubernetes_cluster", "k8s_cluster"},
-	{"namespace", "exported_namespace", "kubernetes_namespace", "kubernetes_namespace_name", "k8s_namespace_name", "namespace_name", "pod_namespace",
-		"k8s_namespace", "service_namespace", "destination_service_namespace", "destination_workload_namespace"},
+	{
+		"namespace", "exported_namespace", "kubernetes_namespace", "kubernetes_namespace_name", "k8s_namespace_name", "namespace_name", "pod_namespace",
+		"k8s_namespace", "service_namespace", "destination_service_namespace", "destination_workload_namespace",
+	},
 	{"pod", "exported_pod", "pod_name", "kubernetes_pod_name", "kubernetes_pod", "k8s_pod_name", "k8s_pod"},
 	{"container", "exported_container", "container_name", "kubernetes_container_name", "k8s_container_name"},
 	{"node", "exported_node", "node_name", "nodename", "kubernetes_node", "kubernetes_node_name", "k8s_node_name"},
@@ -73,7 +76,7 @@ func widen(ls []string) []string {
 	return out
 }
 
-// named returns the label, of those that has holds, that a word of the question is
+// labelNamed returns the label, of those that has holds, that a word of the question is
 // for: "campaign", "methods" for grpc_method, "host" for Hostname. "" is none.
 func labelNamed(w word, has []string) string {
 	for _, text := range [...]string{w.text, w.stem, strings.ReplaceAll(w.stem, "-", "_")} {
@@ -105,7 +108,7 @@ func (b *builder) fit(v *parser.VectorSelector) {
 		return
 	}
 	v.LabelMatchers = slices.DeleteFunc(v.LabelMatchers, func(m *labels.Matcher) bool {
-		if m.Name == labels.MetricName || slices.Contains(has, m.Name) {
+		if m.Name == model.MetricNameLabel || slices.Contains(has, m.Name) {
 			return false
 		}
 		for _, l := range alikeTo(m.Name) {
