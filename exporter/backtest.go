@@ -49,6 +49,7 @@ func runBacktest(args []string, out, errs io.Writer) int {
 	k.Flag("sensitivity", "low, medium or high; by default that of the configuration.").
 		EnumVar(&f.sensitivity, "", string(detect.Low), string(detect.Medium), string(detect.High))
 	k.Flag("for", "How long the score must stay above 1, as `for` of an alert rule.").Default("1m").StringVar(&f.hold)
+	k.Flag("routine", "Hold back what a series did at this time on 3 of the last 8 days, or weeks, as the exporter does.").BoolVar(&f.options.Routine)
 	k.Flag("name", "What to call results that have no metric name.").Default("query").StringVar(&f.options.Name)
 	k.Flag("max-series", "Most series that the query may give.").Default("1000").IntVar(&f.options.MaxSeries)
 	k.Flag("timeout", "Of one query.").Default("2m").StringVar(&f.timeout)

@@ -170,8 +170,13 @@ func equalFold(a, b string) bool {
 
 // allowed returns the options of the book. The configuration is valid.
 func (c *Config) allowed() (allowance.Options, []allowance.Window, error) {
+	location, err := time.LoadLocation(c.Detection.TimeZone)
+	if err != nil {
+		return allowance.Options{}, nil, fmt.Errorf("time zone: %w", err)
+	}
 	o := allowance.Options{
-		Step: c.Feedback.Step, Most: c.Feedback.Most, Least: c.Feedback.Least, HalfLifeMs: time.Duration(c.Feedback.HalfLife).Milliseconds(),
+		Location: location,
+		Step:     c.Feedback.Step, Most: c.Feedback.Most, Least: c.Feedback.Least, HalfLifeMs: time.Duration(c.Feedback.HalfLife).Milliseconds(),
 		Maintenance: c.Maintenance.Factor, Rollout: c.Rollouts.Factor, RolloutMs: time.Duration(c.Rollouts.Lasts).Milliseconds(),
 	}
 	var windows []allowance.Window

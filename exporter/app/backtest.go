@@ -28,6 +28,7 @@ type BacktestOptions struct {
 	From, To    time.Time
 	Step        time.Duration
 	Hold        time.Duration      // how long a score must stay above 1
+	Routine     bool               // hold back what comes at its time, as the exporter does
 	Sensitivity detect.Sensitivity // "" = that of the configuration
 	MaxSeries   int                // of the answer; more are refused and said
 	Timeout     time.Duration      // of one query
@@ -66,7 +67,7 @@ func Backtest(ctx context.Context, o BacktestOptions) (replay.Report, error) {
 	d.MaxSeries = o.MaxSeries
 	d.StaleAfter = max(d.StaleAfter, 3*o.Step) // a coarse step is no gap
 	d.ExpireAfter = max(d.ExpireAfter, d.StaleAfter)
-	past, err := replay.New(replay.Options{Detect: d, HoldMs: o.Hold.Milliseconds()})
+	past, err := replay.New(replay.Options{Detect: d, HoldMs: o.Hold.Milliseconds(), Routine: o.Routine})
 	if err != nil {
 		return replay.Report{}, err
 	}

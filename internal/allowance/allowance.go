@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/portent-dev/portent/internal/ingest"
 )
@@ -41,6 +42,8 @@ type Options struct {
 	Maintenance, Rollout float64
 	// RolloutMs is for how long a rollout explains what its workload does.
 	RolloutMs int64
+	// Location is the time zone in which a routine comes at the same time; nil = UTC.
+	Location *time.Location
 }
 
 // Defaults returns options by which three dismissals double the bar, and half of that is forgotten

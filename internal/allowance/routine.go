@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"time"
 
 	"github.com/portent-dev/portent/internal/ingest"
 )
@@ -93,7 +94,8 @@ func (b *Book) forgetRoutines(now int64) {
 
 // Routine reports whether a deviation at now is one that the series has shown at this time
 // before, on three of the last eight days, or on this day of three of the last five weeks:
-// to the same side, and about as far. Times are those of UTC.
+// to the same side, and about as far. Days are those of Options.Location: a job of three in the
+// morning stays one when the clocks change.
 func (j *Judge) Routine(labels []ingest.Label, now int64, deviation float64) bool {
 	if j == nil {
 		return false
@@ -118,7 +120,7 @@ func (j *Judge) Routine(labels []ingest.Label, now int64, deviation float64) boo
 			continue
 		}
 		// The same time of that day lies within the episode, or near.
-		if then := now - ago*dayMs; then < e.Start-aroundMs || then > e.End+aroundMs {
+		if then := j.book.opts.daysBefore(now, int(ago)); then < e.Start-aroundMs || then > e.End+aroundMs {
 			continue
 		}
 		if ago <= 8 {
@@ -129,6 +131,14 @@ func (j *Judge) Routine(labels []ingest.Label, now int64, deviation float64) boo
 		}
 	}
 	return ones(days) >= sameTimes || ones(weeks) >= sameTimes
+}
+
+// daysBefore returns the same time of the day so many days before.
+func (o *Options) daysBefore(now int64, days int) int64 {
+	if o.Location == nil {
+		return now - int64(days)*dayMs
+	}
+	return time.UnixMilli(now).In(o.Location).AddDate(0, 0, -days).UnixMilli()
 }
 
 func ones(bits uint64) (n int) {

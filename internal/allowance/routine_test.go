@@ -3,6 +3,7 @@ package allowance_test
 import (
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,6 +54,26 @@ func TestRoutine(t *testing.T) {
 	f("three Tuesdays", 3, 7, true)
 	f("every fifth day", 6, 5, false)
 	f("a month of nights", 30, 1, true)
+}
+
+// A job at its local time is routine over a change of the clocks; in UTC it comes an hour early.
+func TestRoutineFollowsLocalTime(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	series := labels("__name__", "cpu", "pod", "batch")
+	o := allowance.Defaults()
+	for _, zone := range []*time.Location{nil, berlin} {
+		o.Location = zone
+		b := allowance.New(o)
+		for d := 24; d < 29; d++ { // the clocks change on 29 March 2026
+			at := time.Date(2026, 3, d, 3, 30, 0, 0, berlin).UnixMilli()
+			for s := range 20 {
+				b.Anomalous(series, at+int64(s)*minute, 300)
+			}
+		}
+		next := time.Date(2026, 3, 30, 3, 35, 0, 0, berlin).UnixMilli()
+		require.Equal(t, zone != nil, b.At(next).Routine(series, next, 300))
+	}
 }
 
 func TestRoutinesAreBounded(t *testing.T) {

@@ -24,6 +24,8 @@ type Series struct {
 type Options struct {
 	Detect detect.Options
 	HoldMs int64 // how long a score must stay above Threshold, as `for` of a rule
+	// Routine holds back what a series has done at this time before, as the exporter does.
+	Routine bool
 }
 
 // Run runs the past through an engine. Make it with New. It is not safe for concurrent use. It takes
@@ -32,6 +34,7 @@ type Options struct {
 type Run struct {
 	opts     Options
 	engine   *detect.Engine
+	routine  *Routine // nil without
 	recorded map[string]*recorded
 	order    []*recorded // as they came
 	expired  int64
@@ -50,7 +53,11 @@ func New(o Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Run{opts: o, engine: e, recorded: map[string]*recorded{}}, nil
+	r := &Run{opts: o, engine: e, recorded: map[string]*recorded{}}
+	if o.Routine {
+		r.routine = NewRoutine(o.Detect.Location)
+	}
+	return r, nil
 }
 
 // expireEveryMs is how often the engine forgets what ended, in the time of the data.
@@ -115,6 +122,9 @@ func (r *Run) look(t int64) {
 			}
 			r.recorded[string(key)] = rec
 			r.order = append(r.order, rec)
+		}
+		if r.routine != nil {
+			o = r.routine.Show(labels, o)
 		}
 		rec.Add(o)
 		return true
