@@ -55,7 +55,7 @@ func (b *Builder) id(e Entity) (ID, bool) {
 		if len(b.entities) >= b.limits.Entities {
 			return 0, false
 		}
-		id = ID(len(b.entities)) //nolint:gosec // bounded by the limit
+		id = ID(len(b.entities))
 		b.entities = append(b.entities, e)
 		b.ids[k] = id
 	}
@@ -180,8 +180,8 @@ func (t *Topology) spread() {
 	for id, e := range t.entities {
 		k := e.folded()
 		k.Cluster = ""
-		if all, ok := t.ids[k]; ok && all != ID(id) { //nolint:gosec // bounded by the limit
-			general[all] = append(general[all], ID(id)) //nolint:gosec // as above
+		if all, ok := t.ids[k]; ok && all != ID(id) {
+			general[all] = append(general[all], ID(id))
 		}
 	}
 	for all, each := range general {

@@ -2,6 +2,7 @@ package topology_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -125,9 +126,9 @@ func TestAPodIsNotOnTheNodesOfItsSiblings(t *testing.T) {
 func TestLimitsHold(t *testing.T) {
 	b := topology.NewBuilder(topology.Limits{Entities: 10, Links: 6, Out: 4})
 	for i := range 20 {
-		b.Depends(svc("a", "hub"), svc("a", fmt.Sprint(i)))
-		b.Depends(svc("a", fmt.Sprint(i)), svc("a", "hub"))
-		b.PartOf(named(topology.Pod, fmt.Sprint(i)), svc("a", "hub"))
+		b.Depends(svc("a", "hub"), svc("a", strconv.Itoa(i)))
+		b.Depends(svc("a", strconv.Itoa(i)), svc("a", "hub"))
+		b.PartOf(named(topology.Pod, strconv.Itoa(i)), svc("a", "hub"))
 		b.Alias(fmt.Sprint("x", i), svc("a", "hub"))
 	}
 	b.Depends(svc("a", "hub"), svc("a", string(make([]byte, 1000))))
@@ -144,7 +145,7 @@ func TestBelowIsBounded(t *testing.T) {
 	topo := build(func(b *topology.Builder) {
 		for i := range 200 {
 			for j := range 200 {
-				b.Depends(svc("a", fmt.Sprint(i)), svc("a", fmt.Sprint(j)))
+				b.Depends(svc("a", strconv.Itoa(i)), svc("a", strconv.Itoa(j)))
 			}
 		}
 	})
@@ -157,7 +158,7 @@ func BenchmarkRelate(b *testing.B) {
 	topo := build(func(b *topology.Builder) {
 		for i := range 2000 {
 			for j := range 10 {
-				b.Depends(svc("a", fmt.Sprint(i)), svc("a", fmt.Sprint((i*7+j*13)%2000)))
+				b.Depends(svc("a", strconv.Itoa(i)), svc("a", strconv.Itoa((i*7+j*13)%2000)))
 			}
 		}
 	})

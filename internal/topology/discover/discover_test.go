@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,14 +24,14 @@ import (
 // answers is a Prometheus by metric.
 type answers struct {
 	vectors map[string]model.Vector
-	err     error
-	asked   int
+	away    atomic.Bool
+	asked   atomic.Int64
 }
 
 func (a *answers) Query(_ context.Context, expr string, _ time.Time, limit int) (promapi.Answer, error) {
-	a.asked++
-	if a.err != nil {
-		return promapi.Answer{}, a.err
+	a.asked.Add(1)
+	if a.away.Load() {
+		return promapi.Answer{}, errors.New("away")
 	}
 	for metric, v := range a.vectors {
 		if strings.Contains(expr, metric) {
@@ -48,12 +49,12 @@ func row(pairs ...string) *model.Sample {
 	return &model.Sample{Metric: m, Value: 1}
 }
 
-// worker returns one that keeps what it last handed on in *used.
-func worker(t *testing.T, used **topology.Topology) (*Worker, *prometheus.Registry) {
+// worker returns one that keeps what it last handed on in used.
+func worker(t *testing.T, used *atomic.Pointer[topology.Topology]) (*Worker, *prometheus.Registry) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	return NewWorker(WorkerOptions{
-		Use: func(topo *topology.Topology, _ string) { *used = topo }, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Registerer: reg,
+		Use: func(topo *topology.Topology, _ string) { used.Store(topo) }, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Registerer: reg,
 	}), reg
 }
 
@@ -71,39 +72,39 @@ func TestLinksAreKeptForAWhile(t *testing.T) {
 		prom := &answers{vectors: map[string]model.Vector{"istio_requests_total": {
 			row("source_workload", "checkout", "source_workload_namespace", "shop", "destination_workload", "orders", "destination_workload_namespace", "shop"),
 		}}}
-		var used *topology.Topology
+		var used atomic.Pointer[topology.Topology]
 		w, reg := worker(t, &used)
 		w.Set(Settings{Config: DefaultConfig(), Prometheus: prom})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
 		synctest.Wait()
-		require.Equal(t, "shop/checkout depends on shop/orders", services(used, "shop/checkout", "shop/orders"))
+		require.Equal(t, "shop/checkout depends on shop/orders", services(used.Load(), "shop/checkout", "shop/orders"))
 
-		prom.err = errors.New("away")
-		time.Sleep(2*time.Hour + time.Minute)
+		prom.away.Store(true)
+		virtual(2*time.Hour + time.Minute)
 		synctest.Wait()
-		require.NotEmpty(t, services(used, "shop/checkout", "shop/orders"))
-		time.Sleep(70 * time.Minute)
+		require.NotEmpty(t, services(used.Load(), "shop/checkout", "shop/orders"))
+		virtual(70 * time.Minute)
 		synctest.Wait()
-		require.Empty(t, services(used, "shop/checkout", "shop/orders"))
+		require.Empty(t, services(used.Load(), "shop/checkout", "shop/orders"))
 		n, err := testutil.GatherAndCount(reg, "portent_receiver_topology_last_success_timestamp_seconds")
 		require.NoError(t, err)
 		require.Equal(t, 4, n)
 		require.InDelta(t, 1, testutil.ToFloat64(w.metrics.rounds.WithLabelValues("istio", "ok")), 0)
 		require.Greater(t, testutil.ToFloat64(w.metrics.rounds.WithLabelValues("istio", "failed")), 30.0)
 
-		prom.err = nil
-		time.Sleep(5 * time.Minute)
+		prom.away.Store(false)
+		virtual(5 * time.Minute)
 		synctest.Wait()
-		require.NotEmpty(t, services(used, "shop/checkout", "shop/orders"))
+		require.NotEmpty(t, services(used.Load(), "shop/checkout", "shop/orders"))
 
 		w.Set(Settings{Config: DefaultConfig()}) // neither Prometheus nor a file
 		synctest.Wait()
-		require.Nil(t, used)
-		before := prom.asked
-		time.Sleep(70 * time.Minute)
-		require.Equal(t, before, prom.asked)
+		require.Nil(t, used.Load())
+		before := prom.asked.Load()
+		virtual(70 * time.Minute)
+		require.Equal(t, before, prom.asked.Load())
 		cancel()
 		require.NoError(t, <-done)
 	})
@@ -114,23 +115,23 @@ func TestAnAnswerIsBounded(t *testing.T) {
 	for i := range 50 {
 		v = append(v, row("source_workload", fmt.Sprint("w", i), "destination_workload", strings.Repeat("x", 100*(i%5))))
 	}
-	var used *topology.Topology
+	var used atomic.Pointer[topology.Topology]
 	w, _ := worker(t, &used)
 	c := DefaultConfig()
 	c.MaxSeries, c.Sources = 20, []Source{Istio}
 	w.Set(Settings{Config: c, Prometheus: &answers{vectors: map[string]model.Vector{"istio_requests_total": v}}})
 	w.round(t.Context())
-	require.Equal(t, 8, used.Links(), "of twenty, those whose names can be some")
+	require.Equal(t, 8, used.Load().Links(), "of twenty, those whose names can be some")
 	require.InDelta(t, 1, testutil.ToFloat64(w.metrics.truncated), 0)
 }
 
 func TestLinksWithoutAPrometheusAreTheFiles(t *testing.T) {
-	var used *topology.Topology
+	var used atomic.Pointer[topology.Topology]
 	w, _ := worker(t, &used)
 	f := File{Dependencies: []Dependency{{Service: "a", Calls: []string{"b"}}}}
 	w.Set(Settings{Config: DefaultConfig(), File: f})
 	w.round(t.Context())
-	require.Equal(t, "a depends on b", services(used, "a", "b"))
+	require.Equal(t, "a depends on b", services(used.Load(), "a", "b"))
 }
 
 func TestPodsBelongToWhatPeopleKnow(t *testing.T) {
@@ -142,19 +143,20 @@ func TestPodsBelongToWhatPeopleKnow(t *testing.T) {
 		"kube_job_owner":        {row("namespace", "shop", "job_name", "nightly-1", "owner_kind", "CronJob", "owner_name", "nightly")},
 		"kube_node_info":        {row("node", "n1.example.com", "internal_ip", "10.0.0.1")},
 	}}
-	var used *topology.Topology
+	var used atomic.Pointer[topology.Topology]
 	w, _ := worker(t, &used)
 	w.Set(Settings{Config: DefaultConfig(), Prometheus: prom})
 	w.round(t.Context())
-	node := used.Find(nil, topology.Node, "", "", "10.0.0.1:9100")
+	topo := used.Load()
+	node := topo.Find(nil, topology.Node, "", "", "10.0.0.1:9100")
 	require.Len(t, node, 1)
-	require.Equal(t, node, used.Find(nil, topology.Node, "", "", "n1"))
+	require.Equal(t, node, topo.Find(nil, topology.Node, "", "", "n1"))
 	for _, name := range []string{"web", "nightly"} {
-		require.Equal(t, "shop/"+name+" runs on n1.example.com", used.Words(used.Relate(used.Find(nil, topology.Service, "", "shop", name), node)))
+		require.Equal(t, "shop/"+name+" runs on n1.example.com", topo.Words(topo.Relate(topo.Find(nil, topology.Service, "", "shop", name), node)))
 	}
-	require.Len(t, used.Find(nil, topology.Pod, "", "shop", "web-odd"), 2, "the pod and its deployment")
-	for id := range used.Len() {
-		require.NotContains(t, used.Entity(topology.ID(id)).Name, ownerPrefix)
+	require.Len(t, topo.Find(nil, topology.Pod, "", "shop", "web-odd"), 2, "the pod and its deployment")
+	for id := range topo.Len() {
+		require.NotContains(t, topo.Entity(topology.ID(id)).Name, ownerPrefix)
 	}
 }
 

@@ -56,7 +56,7 @@ func TestRealPrometheus(t *testing.T) {
 	b.WriteString("# EOF\n")
 	file := filepath.Join(dir, "metrics.om")
 	require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o600))
-	out, err := exec.CommandContext(t.Context(), servertest.Binary(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", file, filepath.Join(dir, "data")).CombinedOutput() //nolint:gosec // a test
+	out, err := exec.CommandContext(t.Context(), servertest.Binary(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", file, filepath.Join(dir, "data")).CombinedOutput()
 	require.NoError(t, err, string(out))
 	server := servertest.Prometheus(t, servertest.Config{Dir: dir})
 	client, err := promapi.New(promapi.Options{URL: server.URL})

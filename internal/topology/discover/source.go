@@ -124,7 +124,7 @@ var istioLabels = []string{
 // expr is the query: one series for each set of the labels. It reads the newest sample of each, which costs little, and does not
 // ask for a rate: who may call whom is told by counters that stand still too.
 func (q query) expr(clusterLabel string) string {
-	ms := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, q.metric)}
+	ms := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, q.metric)}
 	for l, v := range q.matches {
 		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, l, v))
 	}
