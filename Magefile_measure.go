@@ -103,11 +103,13 @@ func Quality(ctx context.Context) error {
 		return err
 	}
 	whole := replaceSection(page.Bytes(), logs)
-	if _, incidents, ok := bytes.Cut(old, []byte("\n## Incidents\n")); ok { // storms writes that one
-		if i := bytes.Index(incidents, []byte("\n## ")); i >= 0 {
-			incidents = incidents[:i]
+	for _, heading := range []string{"## Incidents\n", "## Replicas that are killed\n"} { // storms writes those
+		if _, kept, ok := bytes.Cut(old, []byte("\n"+heading)); ok {
+			if i := bytes.Index(kept, []byte("\n## ")); i >= 0 {
+				kept = kept[:i]
+			}
+			whole = replaceSection(whole, append([]byte(heading), kept...))
 		}
-		whole = replaceSection(whole, append([]byte("## Incidents\n"), incidents...))
 	}
 	return os.WriteFile(file, whole, 0o644)
 }

@@ -46,6 +46,12 @@ func Storms(ctx context.Context, load *string) error {
 	if err := putSection(filepath.Join("docs", "quality.md"), section); err != nil {
 		return err
 	}
+	if section, err = replicasSection(ctx, filepath.Join(bench, "storms"), dir); err != nil {
+		return err
+	}
+	if err := putSection(filepath.Join("docs", "quality.md"), section); err != nil {
+		return err
+	}
 	length := "10m"
 	if load != nil {
 		length = *load

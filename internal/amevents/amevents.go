@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/portent-dev/portent/internal/noise"
@@ -138,14 +139,12 @@ func (r inhibitRule) String() string {
 	if r.Name != "" {
 		return r.Name
 	}
-	text := func(ms []matcher) (out string) {
+	text := func(ms []matcher) string {
+		all := make([]string, len(ms))
 		for i, m := range ms {
-			if i > 0 {
-				out += ", "
-			}
-			out += m.Rendered
+			all[i] = m.Rendered
 		}
-		return out
+		return strings.Join(all, ", ")
 	}
 	return text(r.SourceMatchers) + " inhibits " + text(r.TargetMatchers)
 }

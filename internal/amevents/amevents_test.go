@@ -2,10 +2,10 @@ package amevents_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -110,7 +110,7 @@ func TestTail(t *testing.T) {
 			require.NoError(t, <-done)
 		}
 		wait := func() {
-			time.Sleep(3 * time.Second)
+			<-time.After(3 * time.Second) // of synctest
 			synctest.Wait()
 		}
 		run(func() {
@@ -123,7 +123,7 @@ func TestTail(t *testing.T) {
 			require.Len(t, s.got, 2)
 		})
 		for i := range 1200 {
-			add(strings.Replace(mutedBy, "18446744073709551615", fmt.Sprint(i), 1) + "\n")
+			add(strings.Replace(mutedBy, "18446744073709551615", strconv.Itoa(i), 1) + "\n")
 		}
 		run(wait)
 		require.Len(t, s.got, 1202, "what was read before the restart is not read again")
