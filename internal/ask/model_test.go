@@ -21,7 +21,7 @@ import (
 // model is a Model over the rules of f that asks d.
 func model(t testing.TB, f fleet, d *openaitest.Double, forced ...*labels.Matcher) (*ask.Model, *[]llm.Reason) {
 	t.Helper()
-	client, err := openai.New(openai.Options{URL: d.URL, Model: "small", Key: openaitest.Key, Timeout: 500 * time.Millisecond})
+	client, err := openai.New(openai.Options{URL: d.URL, Model: "small", Key: openaitest.Key, Timeout: modelTimeout})
 	require.NoError(t, err)
 	var failed []llm.Reason
 	m, err := ask.NewModel(ask.ModelOptions{
@@ -42,6 +42,9 @@ func says(t testing.TB, query string, change ...func(map[string]any)) string {
 	require.NoError(t, err)
 	return string(text)
 }
+
+// modelTimeout is long enough for a busy machine; one test waits for it.
+const modelTimeout = 3 * time.Second
 
 const memoryQuestion = "which namespace uses the most memory?"
 
