@@ -22,21 +22,26 @@ type evidence struct {
 // all is always of the same kind.
 //
 // Scores are joined as the sixth root of the sum of sixth powers: near their
-// maximum, and two that say 0.9 each say 1 together.
+// maximum, and two that say 0.9 each say 1 together. What is held back joins none:
+// it was told.
 func judge(out *Output, e *env, h *habit, c *clock, all ...*evidence) {
 	if c.age(out.T) < e.class.warmUpMs {
 		return
 	}
-	sum := 0.0
+	sum, least := 0.0, 0.0
 	var best *evidence
 	for k, x := range all {
 		if !x.ready {
 			continue
 		}
 		e.class.filter(out.Value, x)
-		x.score = h.hold(k, min(MaxScore, x.score), cmp.Or(x.rest, rest), c)
-		cube := x.score * x.score * x.score
-		sum += cube * cube
+		var told bool
+		if x.score, told = h.hold(k, min(MaxScore, x.score), cmp.Or(x.rest, rest), c); told {
+			least = held
+		} else {
+			cube := x.score * x.score * x.score
+			sum += cube * cube
+		}
 		if best == nil || x.score > max(1, best.score) {
 			best = x
 		}
@@ -50,7 +55,7 @@ func judge(out *Output, e *env, h *habit, c *clock, all ...*evidence) {
 			out.Lower, out.Upper = max(out.Lower, x.lower), min(out.Upper, x.upper)
 		}
 	}
-	out.Score = min(MaxScore, math.Cbrt(math.Sqrt(sum)))
+	out.Score = min(MaxScore, max(least, math.Cbrt(math.Sqrt(sum))))
 	if out.Score > 1 && !e.class.passes(out.Value, best) {
 		out.Score = held
 	}

@@ -31,17 +31,29 @@ const (
 	// held is the score of an anomaly that is not news: above the threshold at which
 	// the alert rules let go.
 	held = 0.85
+	// aftermath is by how much a score up to 1 must exceed what was told to be told.
+	aftermath = 1.1
 )
 
 // hold takes the score of the kth evidence, and in what time (ms) it is to be
-// forgotten, and returns the score to report.
-func (h *habit) hold(k int, score, rest float64, c *clock) float64 {
+// forgotten, and returns the score to report, and whether it is held back as told.
+//
+// What nearly is an anomaly is told once as well, for rules whose threshold is lower
+// than 1: then only if it becomes worse by aftermath. It raises no bar above 1, so
+// that what grows into an anomaly is one.
+func (h *habit) hold(k int, score, rest float64, c *clock) (news float64, told bool) {
 	bar := float64(h.Bar[k])
 	if score <= 1 {
 		// The first terms of 1/e^x: a bar need not fall exactly.
 		x := max(float64(c.Step)/hour, 1.0/restSamples) * (hour / rest)
 		h.Bar[k], h.Run[k] = float32(bar/(1+x*(1+x/2))), 0
-		return score
+		if score > held {
+			if score < aftermath*bar {
+				return held, true
+			}
+			h.Bar[k] = max(h.Bar[k], float32(score))
+		}
+		return score, false
 	}
 	switch run := float64(h.Run[k]); {
 	case run > 0 && run < min(math.MaxInt16, c.samples(reportFor, 1)):
@@ -49,12 +61,12 @@ func (h *habit) hold(k int, score, rest float64, c *clock) float64 {
 	case score > bar:
 		h.Run[k] = 1
 	default:
-		return held
+		return held, true
 	}
 	for j := k; j < len(h.Bar); j++ {
 		h.Bar[j] = max(h.Bar[j], float32(growth*score))
 	}
-	return score
+	return score, false
 }
 
 func (h *habit) whole() bool {
