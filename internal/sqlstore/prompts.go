@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/outbox"
@@ -21,14 +22,14 @@ const (
 // Unasked returns drafts that nobody was asked about.
 func (s *Store) Unasked(ctx context.Context, messenger string, except []string, n int) ([]outbox.Asked, error) {
 	args := []any{text(messenger)}
-	but := ""
+	but := []string{"$1"}
 	for _, e := range except {
 		args = append(args, text(e))
-		but += ", $" + strconv.Itoa(len(args))
+		but = append(but, "$"+strconv.Itoa(len(args)))
 	}
 	args = append(args, limit(n))
 	return s.asked(ctx, `SELECT o.id, '', '', 0, 0, `+promptApprovals+`, 1 FROM outbox o JOIN incidents i ON i.id = o.incident_id
-		WHERE o.state IN ('held', 'recorded') AND o.kind = 'create' AND `+promptWaits+` = 1 AND o.tracker NOT IN ($1`+but+`)
+		WHERE o.state IN ('held', 'recorded') AND o.kind = 'create' AND `+promptWaits+` = 1 AND o.tracker NOT IN (`+strings.Join(but, ", ")+`)
 		AND EXISTS (SELECT 1 FROM outbox m WHERE m.incident_id = o.incident_id AND m.tracker = $1 AND m.kind = 'create')
 		AND NOT EXISTS (SELECT 1 FROM prompts p WHERE p.task_id = o.id AND p.messenger = $1)
 		ORDER BY o.id LIMIT $`+strconv.Itoa(len(args)), messenger, args...)
@@ -45,7 +46,7 @@ func (s *Store) OutdatedPrompts(ctx context.Context, messenger string, n int) ([
 // asked reads the drafts that a query finds.
 func (s *Store) asked(ctx context.Context, query, messenger string, args ...any) ([]outbox.Asked, error) {
 	var out []outbox.Asked
-	rows, err := s.r.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // eachRow closes them
+	rows, err := s.r.QueryContext(ctx, query, args...)
 	err = eachRow(rows, err, func() error {
 		var a outbox.Asked
 		var shown, waits int
@@ -59,7 +60,6 @@ func (s *Store) asked(ctx context.Context, query, messenger string, args ...any)
 			break
 		}
 		var ts []outbox.Task
-		//nolint:sqlclosecheck // scanTasks closes them
 		rows, qerr := s.r.QueryContext(ctx, `SELECT `+taskColumns+taskTables+` WHERE o.id = $1`, out[k].Prompt.TaskID)
 		if ts, err = scanTasks(rows, qerr); err == nil && len(ts) == 1 {
 			out[k].Task, out[k].Prompt.IncidentID = ts[0], ts[0].IncidentID
