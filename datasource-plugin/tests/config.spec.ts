@@ -78,7 +78,10 @@ test('each address keeps its own credentials', async ({ page, open, seen }) => {
     },
   });
   await page.getByRole('region', { name: 'Portent receiver' }).getByLabel('Token').fill('for the receiver');
-  await page.getByRole('region', { name: 'Language model' }).getByRole('textbox', { name: 'Token' }).fill('for the model');
+  await page
+    .getByRole('region', { name: 'Language model' })
+    .getByRole('textbox', { name: 'Token' })
+    .fill('for the model');
   await page
     .getByRole('region', { name: 'Language model' })
     .getByRole('textbox', { name: /^Model/ })
