@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,7 @@ type world struct {
 	tasks  []outbox.Task
 	ticket ticket.Ticket
 	err    error // of the tracker
-	gets   int
+	gets   atomic.Int32
 	said   []string // what was decided
 }
 
@@ -46,7 +47,7 @@ func (w *world) watch() *followup.Watch {
 }
 
 func (w *world) Get(context.Context, ticket.Ref) (ticket.Ticket, error) {
-	w.gets++
+	w.gets.Add(1)
 	return w.ticket, w.err
 }
 
@@ -128,7 +129,7 @@ func TestATrackerThatFailsIsLetAlone(t *testing.T) {
 	w := newWorld()
 	w.err = errors.New("502")
 	require.ErrorContains(t, w.watch().Round(t.Context()), "ticket OPS-1 in jira: 502")
-	require.Equal(t, 1, w.gets)
+	require.EqualValues(t, 1, w.gets.Load())
 	w.err = ticket.ErrNotFound
 	require.NoError(t, w.watch().Round(t.Context()))
 	require.Empty(t, w.said, "a ticket that was deleted says nothing about the incident")
@@ -136,7 +137,7 @@ func TestATrackerThatFailsIsLetAlone(t *testing.T) {
 	require.NoError(t, w.watch().Round(t.Context()))
 	w.inc.Tickets[0] = incident.Ticket{Tracker: "jira"} // not filed yet
 	require.NoError(t, w.watch().Round(t.Context()))
-	require.Equal(t, 2, w.gets)
+	require.EqualValues(t, 2, w.gets.Load())
 }
 
 func TestHintsAndRounds(t *testing.T) {
@@ -148,10 +149,10 @@ func TestHintsAndRounds(t *testing.T) {
 		go func() { done <- watch.Run(ctx) }()
 		watch.Hint("01")
 		synctest.Wait()
-		require.Equal(t, 1, w.gets, "at once")
+		require.EqualValues(t, 1, w.gets.Load(), "at once")
 		pass(time.Minute)
 		synctest.Wait()
-		require.Equal(t, 2, w.gets)
+		require.EqualValues(t, 2, w.gets.Load())
 		for range 1000 { // never waits, whatever a stranger sends
 			watch.Hint("01")
 		}
