@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// axe, the checker of accessibility, finds nothing of any impact on any page. It is npm's axe-core, which CI installs;
+// axe, the checker of accessibility, finds nothing of any impact on any page. It is npm's axe-core, which is not installed by default:
 // PORTENT_AXE names its axe.min.js. TestPagesInABrowser checks the most of it without.
 func TestAxeFindsNothing(t *testing.T) {
 	path := os.Getenv("PORTENT_AXE")
@@ -19,7 +19,7 @@ func TestAxeFindsNothing(t *testing.T) {
 	}
 	axe, err := os.ReadFile(path)
 	if err != nil {
-		t.Skip("axe-core is not installed: npm install in datasource-plugin, or PORTENT_AXE=/path/to/axe.min.js")
+		t.Skip("axe-core is not installed: npm install --no-save axe-core in datasource-plugin, or PORTENT_AXE=/path/to/axe.min.js")
 	}
 	ts := newTestServer(t, nil)
 	fill(t, ts)
