@@ -27,8 +27,9 @@ type gater struct {
 	store  gateStore
 	log    *slog.Logger
 	policy atomic.Pointer[policy.Policy]
-	// action is what sending something to a tracker is.
-	action func(tracker string) policy.Action
+	// action is what sending something to a tracker is, and what it does besides filing a text, for whoever approves
+	// it; "" for nothing.
+	action func(tracker string) (action policy.Action, does string)
 
 	mu sync.Mutex
 	// sent is what was decided since the start under rules with a bound: the store knows it only when the batch
@@ -38,7 +39,7 @@ type gater struct {
 
 func newGater(store gateStore, log *slog.Logger) *gater {
 	return &gater{
-		store: store, log: log, sent: map[string]map[string]time.Time{}, action: func(string) policy.Action { return policy.Ticket },
+		store: store, log: log, sent: map[string]map[string]time.Time{}, action: func(string) (policy.Action, string) { return policy.Ticket, "" },
 	}
 }
 
@@ -54,8 +55,9 @@ func (g *gater) gate(now time.Time, inc incident.Incident, tracker string) incid
 	p := g.policy.Load()
 	key := inc.ID + "/" + tracker
 	value := incidentValue(inc)
+	action, does := g.action(tracker)
 	in := policy.Input{
-		Action: g.action(tracker), At: now, Killed: g.killed(ctx),
+		Action: action, At: now, Killed: g.killed(ctx),
 		Value: func(name string) string {
 			if name == "tracker" {
 				return tracker
@@ -70,6 +72,9 @@ func (g *gater) gate(now time.Time, inc incident.Incident, tracker string) incid
 		g.log.Error("confidence_unknown", "err", err, "hint", "the ticket waits for somebody")
 	}
 	d := p.Decide(in)
+	if does != "" {
+		d.Why = append([]string{"it would " + does}, d.Why...)
+	}
 	out := incident.Gate{Phase: string(d.Phase), Rule: d.Rule, Policy: d.Version, Why: d.Why, DecidedAt: now}
 	switch d.Outcome {
 	case policy.Send:

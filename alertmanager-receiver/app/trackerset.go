@@ -210,18 +210,19 @@ func (c *collected) collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// action is what sending something to the tracker in use by that name is, for the policy.
-func (s *trackerSet) action(name string) policy.Action {
+// action is what sending something to the tracker in use by that name is, for the policy, and what a remedy would do,
+// for whoever approves it.
+func (s *trackerSet) action(name string) (action policy.Action, does string) {
 	b := (*s.active.Load())[name]
 	switch {
 	case b == nil:
-		return policy.Ticket
+		return policy.Ticket, ""
 	case b.config.Type == TrackerRemedy:
-		return policy.Remedy
+		return policy.Remedy, b.config.Remedy.Says()
 	case slices.Contains(messengers, b.config.Type):
-		return policy.Message
+		return policy.Message, ""
 	}
-	return policy.Ticket
+	return policy.Ticket, ""
 }
 
 // targets are the trackers in use, by name.

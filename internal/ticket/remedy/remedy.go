@@ -264,6 +264,3 @@ func (t *Tracker) Update(_ context.Context, _ ticket.Ref, u ticket.Update) error
 	}
 	return nil
 }
-
-// Says is what the remedy does, for people.
-func (t *Tracker) Says() string { return t.cfg.Says() }
