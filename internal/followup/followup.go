@@ -209,7 +209,7 @@ func (w *Watch) follow(ctx context.Context, inc incident.Incident, was incident.
 		w.checks.WithLabelValues(outcomeSame).Inc()
 		return nil
 	}
-	busy, err := w.busy(ctx, inc.ID, was.Tracker)
+	busy, givenUp, err := w.ours(ctx, inc.ID, was.Tracker)
 	if err != nil || busy {
 		return err
 	}
@@ -223,7 +223,7 @@ func (w *Watch) follow(ctx context.Context, inc incident.Incident, was incident.
 	case inc.Status == incident.StatusOpen && now.State == ticket.Resolved:
 		_, err = w.o.Actions.Dismiss(ctx, inc.ID, actor, why)
 		w.count(changeClosed, err)
-	case inc.Status != incident.StatusOpen && now.State == ticket.Open:
+	case inc.Status != incident.StatusOpen && now.State == ticket.Open && !givenUp:
 		_, err = w.o.Actions.Reopen(ctx, inc.ID, actor, why)
 		w.count(changeReopened, err)
 	}
@@ -239,16 +239,18 @@ func (w *Watch) count(change string, err error) {
 	}
 }
 
-// busy reports whether something of ours is on its way to the ticket.
-func (w *Watch) busy(ctx context.Context, id, tracker string) (bool, error) {
+// ours reports whether something of ours is on its way to the ticket, and whether something was given up: the ticket of an
+// incident that ended may then never have been closed, so that it is open tells nothing.
+func (w *Watch) ours(ctx context.Context, id, tracker string) (busy, givenUp bool, err error) {
 	tasks, _, err := w.o.Store.ListTasks(ctx, outbox.Query{IncidentID: id, Limit: incident.MaxLimit})
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	for _, t := range tasks {
-		if t.Tracker == tracker && (t.State == outbox.StatePending || t.State == outbox.StateInflight) {
-			return true, nil
+		if t.Tracker == tracker {
+			busy = busy || t.State == outbox.StatePending || t.State == outbox.StateInflight
+			givenUp = givenUp || t.State == outbox.StateDead
 		}
 	}
-	return false, nil
+	return busy, givenUp, nil
 }

@@ -125,6 +125,16 @@ func TestWhatIsOnItsWayIsNotAPersons(t *testing.T) {
 	require.NotEmpty(t, w.said, "another tracker's does not matter")
 }
 
+// Somebody works on a ticket that we failed to close: that opens nothing.
+func TestATicketThatWasNeverClosedOpensNothing(t *testing.T) {
+	w := newWorld()
+	w.inc.Status = incident.StatusResolved
+	w.ticket.Status = "In Progress"
+	w.tasks = []outbox.Task{{Task: incident.Task{Tracker: "jira", Kind: incident.TaskResolve}, State: outbox.StateDead}}
+	require.NoError(t, w.watch().Round(t.Context()))
+	require.Equal(t, []string{"noted jira In Progress"}, w.said)
+}
+
 func TestATrackerThatFailsIsLetAlone(t *testing.T) {
 	w := newWorld()
 	w.err = errors.New("502")
