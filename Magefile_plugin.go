@@ -40,7 +40,7 @@ func (Plugin) Test(ctx context.Context) error {
 	if err := errors.Join(frontEndTest(ctx, os.Stderr), backend(ctx, os.Stderr)); err != nil {
 		return err
 	}
-	return gotestsum(ctx, os.Stderr, testTimeout, "./"+pluginDir+"/...")
+	return gotestsum(ctx, os.Stderr, "./"+pluginDir+"/...")
 }
 
 // Validate builds the plugin and holds its dist/ to the rules of Grafana's plugin validator, by the validator where it can be had.
