@@ -101,6 +101,7 @@ func TestRealLoki(t *testing.T) {
 type server struct {
 	mu       sync.Mutex
 	messages chan string
+	ended    chan struct{} // one for each connection that is over
 	stored   string // answer of query_range
 	starts   []string
 }
@@ -117,7 +118,7 @@ func (s *server) serve(t *testing.T) string {
 		if err != nil {
 			return
 		}
-		defer c.CloseNow()
+		defer func() { _ = c.CloseNow(); s.ended <- struct{}{} }()
 		ctx := c.CloseRead(r.Context())
 		for {
 			select {
@@ -148,7 +149,7 @@ func TestDropped(t *testing.T) {
 	now := time.Now().UnixNano()
 	stream := func(values string) string { return `{"stream":{"app":"web","level":"warn"},"values":[` + values + `]}` }
 	one, two := fmt.Sprintf(`["%d","one"]`, now), fmt.Sprintf(`["%d","two"]`, now+1)
-	s := &server{messages: make(chan string)}
+	s := &server{messages: make(chan string), ended: make(chan struct{}, 8)}
 	target := &linetest.Target{}
 	reg := start(t, s.serve(t), `{app="web"}`, target)
 	s.messages <- `{"streams":[` + stream(one+`,["x","bad"],["1"],[1,2]`) + `]}`
@@ -165,6 +166,7 @@ func TestDropped(t *testing.T) {
 	require.InDelta(t, 1, value(t, reg, "lines_repeated_total"), 0)
 	s.messages <- "no JSON"
 	require.Eventually(t, func() bool { return value(t, reg, "reconnects_total") == 1 }, 10*time.Second, 10*time.Millisecond)
+	<-s.ended // nobody but the next connection can take what follows
 	s.messages <- ""
 	require.Eventually(t, func() bool { return value(t, reg, "reconnects_total") == 2 }, 10*time.Second, 10*time.Millisecond)
 }
