@@ -388,9 +388,6 @@ func (a *App) teller() *teller {
 // reloadTimeout bounds asking the trackers whether they accept the new configuration.
 const reloadTimeout = 30 * time.Second
 
-// Handler returns everything that is served, for tests in process.
-func (a *App) Handler() http.Handler { return a.web.Handler() }
-
 // Addrs returns the addresses that are listened on.
 func (a *App) Addrs() []net.Addr { return a.web.Addrs() }
 

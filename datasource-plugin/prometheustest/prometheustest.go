@@ -37,9 +37,6 @@ type Series struct {
 	Values []float64
 }
 
-// Stale is the value with which a series ends.
-func Stale() float64 { return math.Float64frombits(value.StaleNaN) }
-
 // Server is one running server. Its zero value is not usable.
 type Server struct {
 	URL    string
@@ -47,7 +44,6 @@ type Server struct {
 
 	mu      sync.Mutex
 	headers []http.Header
-	queries []string
 }
 
 // Serve starts a server with these series. It ends with the test.
@@ -99,13 +95,6 @@ func OpenMetrics(all ...Series) string {
 	return b.String() + "# EOF\n"
 }
 
-// Queries returns what was asked so far, in order of the alphabet: requests come side by side.
-func (s *Server) Queries() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Sorted(slices.Values(s.queries))
-}
-
 // Headers returns those of all requests so far.
 func (s *Server) Headers() []http.Header {
 	s.mu.Lock()
@@ -125,9 +114,6 @@ func (s *Server) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.headers = append(s.headers, r.Header.Clone())
-		if q := r.FormValue("query"); q != "" {
-			s.queries = append(s.queries, q)
-		}
 		s.mu.Unlock()
 		mux.ServeHTTP(w, r)
 	})

@@ -188,12 +188,3 @@ func (s *Server) Restart() {
 	s.Stop()
 	s.start()
 }
-
-// Log is the end of what the server wrote.
-func (s *Server) Log() string { return serverkit.Tail(s.spec.LogFile, 200) }
-
-// Configure replaces the main configuration file. The server does not read it before it is told to.
-func (s *Server) Configure(yaml string) {
-	s.t.Helper()
-	require.NoError(s.t, os.WriteFile(s.config(), []byte(yaml), 0o600))
-}

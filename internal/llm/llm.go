@@ -72,13 +72,6 @@ const (
 	ReasonServer    Reason = "server" // it failed
 )
 
-// Reasons returns all reasons.
-func Reasons() []Reason {
-	return []Reason{
-		ReasonAddress, ReasonAccess, ReasonRateLimit, ReasonTimeout, ReasonRefused, ReasonCut, ReasonBadAnswer, ReasonBudget, ReasonPrompt, ReasonServer,
-	}
-}
-
 // Error is why there is no answer. Its text holds no secret and no part of a prompt.
 type Error struct {
 	Reason Reason

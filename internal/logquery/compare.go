@@ -18,9 +18,6 @@ const (
 	Same   Change = "same"
 )
 
-// Changes lists them in the order in which a person wants to read them.
-func Changes() []Change { return []Change{New, Grown, Gone, Shrunk, Same} }
-
 const (
 	// falseShare is how many of the changes that are called significant may be chance.
 	falseShare = 0.05

@@ -78,9 +78,6 @@ const (
 	Answered    Stage = "answered"
 )
 
-// Stages returns the stages in order.
-func Stages() []Stage { return []Stage{Translating, Checking, Running, Answered} }
-
 // NotStoredError is a question without a stored query where only a stored one may run.
 type NotStoredError struct{ Question string }
 

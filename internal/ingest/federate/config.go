@@ -3,9 +3,7 @@ package federate
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -60,9 +58,6 @@ const (
 	defaultMaxSeries = 100_000
 	defaultMaxBytes  = 64 << 20
 )
-
-// minInterval keeps a mistyped unit from asking a server without pause.
-const minInterval = model.Duration(time.Second)
 
 // DefaultTarget returns a target with every default in place but Name and Timeout,
 // which follow URL and Interval.
@@ -119,8 +114,8 @@ func (t *Target) validate() (errs []error) {
 	if t.Name == "" {
 		add("name: must not be empty")
 	}
-	if u, err := url.Parse(t.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		add("url: must be an address such as http://localhost:9090")
+	if err := ingest.CheckServer(t.URL); err != nil {
+		errs = append(errs, err)
 	}
 	if err := t.HTTPClient.Validate(); err != nil {
 		add("http_client: %w", err)
@@ -133,26 +128,9 @@ func (t *Target) validate() (errs []error) {
 			add("match[%d]: %w", i, err)
 		}
 	}
-	if t.Interval < minInterval {
-		add("interval: must be at least %s, is %s", minInterval, t.Interval)
-	}
-	if t.Timeout <= 0 || t.Timeout > t.Interval {
-		add("timeout: must be above 0s and at most the interval (%s), is %s", t.Interval, t.Timeout)
-	}
-	if t.MaxSeries < 1 {
-		add("max_series: must be above 0, is %d", t.MaxSeries)
-	}
+	errs = append(errs, ingest.CheckPolling(t.Interval, t.Timeout, t.MaxSeries)...)
 	if t.MaxBytes < 1 {
 		add("max_bytes: must be above 0, is %d", t.MaxBytes)
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.Labels)) {
-		value := t.Labels[name]
-		switch {
-		case !model.UTF8Validation.IsValidLabelName(name), name == ingest.MetricName:
-			add("labels.%s: cannot be a label", name)
-		case value == "" || !model.LabelValue(value).IsValid():
-			add("labels.%s: must have a value of UTF-8 text", name)
-		}
-	}
-	return errs
+	return append(errs, ingest.CheckLabels(t.Labels)...)
 }

@@ -102,7 +102,7 @@ type server struct {
 	mu       sync.Mutex
 	messages chan string
 	ended    chan struct{} // one for each connection that is over
-	stored   string // answer of query_range
+	stored   string        // answer of query_range
 	starts   []string
 }
 

@@ -3,9 +3,6 @@ package promquery
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"net/url"
-	"slices"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -81,9 +78,6 @@ const (
 	defaultMaxBytes      = 64 << 20
 )
 
-// minInterval keeps a mistyped unit from asking a server without pause.
-const minInterval = model.Duration(time.Second)
-
 // DefaultServer returns a server with every default in place.
 func DefaultServer() Server {
 	return Server{HTTPClient: config.DefaultHTTPClientConfig, MaxConcurrent: defaultMaxConcurrent, MaxBytes: defaultMaxBytes}
@@ -146,9 +140,8 @@ func (c *Config) Validate() error {
 }
 
 func (s *Server) validate() (errs []error) {
-	u, err := url.Parse(s.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		errs = append(errs, errors.New("url: must be an address such as http://localhost:9090"))
+	if err := ingest.CheckServer(s.URL); err != nil {
+		errs = append(errs, err)
 	}
 	if err := s.HTTPClient.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("http_client: %w", err))
@@ -159,15 +152,7 @@ func (s *Server) validate() (errs []error) {
 	if s.MaxBytes < 1 {
 		errs = append(errs, fmt.Errorf("max_bytes: must be above 0, is %d", s.MaxBytes))
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
-		value := s.Labels[name]
-		switch {
-		case !model.UTF8Validation.IsValidLabelName(name), name == ingest.MetricName:
-			errs = append(errs, fmt.Errorf("labels.%s: cannot be a label", name))
-		case value == "" || !model.LabelValue(value).IsValid():
-			errs = append(errs, fmt.Errorf("labels.%s: must have a value of UTF-8 text", name))
-		}
-	}
+	errs = append(errs, ingest.CheckLabels(s.Labels)...)
 	if len(s.Queries) == 0 {
 		errs = append(errs, errors.New("queries: must hold at least one"))
 	}
@@ -185,18 +170,10 @@ func (q *Query) validate() (errs []error) {
 	if err := checkExpr(q.Expr); err != nil {
 		add("expr: %w", err)
 	}
-	if q.Interval < minInterval {
-		add("interval: must be at least %s, is %s", minInterval, q.Interval)
-	}
 	if q.Offset < 0 {
 		add("offset: must not be negative")
 	}
-	if q.Timeout <= 0 || q.Timeout > q.Interval {
-		add("timeout: must be above 0s and at most the interval (%s), is %s", q.Interval, q.Timeout)
-	}
-	if q.MaxSeries < 1 {
-		add("max_series: must be above 0, is %d", q.MaxSeries)
-	}
+	errs = append(errs, ingest.CheckPolling(q.Interval, q.Timeout, q.MaxSeries)...)
 	switch q.Kind {
 	case KindAuto, KindGauge, KindCounter:
 	default:
