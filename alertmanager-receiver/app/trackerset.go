@@ -169,9 +169,8 @@ func ask(ctx context.Context, t checked, log *slog.Logger) error {
 		log.Warn("tracker accepts the configuration with less", "warning", w)
 	}
 	var wrong *ticketrest.CheckError
-	var wrongJira *jira.CheckError
 	switch {
-	case errors.As(err, &wrong), errors.As(err, &wrongJira):
+	case errors.As(err, &wrong):
 		return err
 	case err != nil:
 		log.Warn("tracker cannot be asked now; tickets wait in the outbox until it can", "err", err)

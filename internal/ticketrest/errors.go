@@ -92,7 +92,7 @@ func (c *Client) message(resp *http.Response, body []byte) string {
 	if !json.Valid(body) {
 		return ": " + describe(resp.Header.Get("Content-Type"), body)
 	}
-	s := ticket.OneLine(c.Message(body), maxMessage)
+	s := ticket.OneLine(c.Message(resp.Header, body), maxMessage)
 	if s == "" {
 		return ""
 	}

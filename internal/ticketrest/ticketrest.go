@@ -42,8 +42,9 @@ type Client struct {
 	HTTP    *http.Client
 	Timeout time.Duration // of one request
 	Now     func() time.Time
-	// Message reads what a JSON answer of failure says; it is cut and cleaned.
-	Message func(body []byte) string
+	// Message reads what a JSON answer of failure says; it is cut and cleaned. Some vendors tell in a header which of
+	// their limits was hit.
+	Message func(h http.Header, body []byte) string
 	// RetryAfter reads from an answer of 429 or 5xx how long to wait, 0 when it does
 	// not say. A 503 that says so is taken to have had no effect.
 	RetryAfter func(resp *http.Response, now time.Time) time.Duration
@@ -68,6 +69,8 @@ type Call struct {
 	// AnyAnswer says that the status alone tells success: the body may be anything, and goes into out only where it is
 	// JSON that fits.
 	AnyAnswer bool
+	// Empty says that an answer of success may have no body.
+	Empty bool
 	// Effect says that the request changes something: a failure after it was sent is
 	// then ambiguous.
 	Effect bool
@@ -121,6 +124,8 @@ func (c *Client) send(ctx context.Context, q Call, out any) error {
 		return BadAnswer(q.Effect, fmt.Errorf("answer is over %d bytes", maxAnswer))
 	case !q.succeeds(resp.StatusCode):
 		return BadAnswer(q.Effect, fmt.Errorf("%s, which this request never has: %s", resp.Status, describe(contentType, body)))
+	case q.Empty && len(body) == 0:
+		return nil
 	case out == nil:
 		out = new(json.RawMessage)
 	}

@@ -21,7 +21,7 @@ func client(t *testing.T, base string) *ticketrest.Client {
 	t.Cleanup(c.CloseIdleConnections)
 	return &ticketrest.Client{
 		Vendor: "x", Base: base, HTTP: c, Timeout: 5 * time.Second, Now: func() time.Time { return now },
-		Message:    func([]byte) string { return "said" },
+		Message:    func(http.Header, []byte) string { return "said" },
 		RetryAfter: func(r *http.Response, now time.Time) time.Duration { return ticketrest.RetryAfter(r.Header, now) },
 		Observe:    func(string, string) {},
 	}

@@ -11,21 +11,15 @@ import (
 	"strings"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticketrest"
 )
-
-// CheckError lists what in the configuration does not fit the site. Other errors
-// of Check mean that the site could not be asked.
-type CheckError struct{ Problems []string }
-
-func (e *CheckError) Error() string {
-	return "jira configuration does not fit the site: " + strings.Join(e.Problems, "; ")
-}
 
 // Check holds the configuration to the site's own metadata: credentials,
 // projects, issue type, create screen, priorities, permissions, workflow and
-// search. It changes nothing. Warnings are what works with less; a *CheckError
-// is what would make tickets fail. Any other error, a *ticket.Error, means that
-// the site could not be asked: a start should go on and say so.
+// search. It changes nothing. Warnings are what works with less; a
+// *ticketrest.CheckError is what would make tickets fail. Any other error, a
+// *ticket.Error, means that the site could not be asked: a start should go on
+// and say so.
 func (t *Tracker) Check(ctx context.Context) (warnings []string, err error) {
 	var c checker
 	for _, step := range []func(context.Context, *checker) error{
@@ -39,7 +33,7 @@ func (t *Tracker) Check(ctx context.Context) (warnings []string, err error) {
 		}
 	}
 	if len(c.problems) > 0 {
-		return c.warnings, &CheckError{Problems: c.problems}
+		return c.warnings, &ticketrest.CheckError{Vendor: "jira", Problems: c.problems}
 	}
 	return c.warnings, nil
 }
@@ -89,7 +83,7 @@ func (t *Tracker) checkProjects(ctx context.Context, c *checker) error {
 			Archived bool   `json:"archived"`
 			Deleted  bool   `json:"deleted"`
 		}
-		err := t.c.do(ctx, call{op: opProject, method: http.MethodGet, path: "/project/" + url.PathEscape(key)}, &p)
+		err := t.c.Do(ctx, ticketrest.Call{Op: opProject, Method: http.MethodGet, Path: "/project/" + url.PathEscape(key)}, &p)
 		setting := "project"
 		if i > 0 {
 			setting = "other_projects"
@@ -198,7 +192,7 @@ func (t *Tracker) checkPermissions(ctx context.Context, c *checker) error {
 	if t.cfg.Deployment == Cloud { // Data Center tells all
 		query.Set("permissions", strings.Join(keys, ","))
 	}
-	err := t.c.do(ctx, call{op: opPermissions, method: http.MethodGet, path: "/mypermissions", query: query}, &answer)
+	err := t.c.Do(ctx, ticketrest.Call{Op: opPermissions, Method: http.MethodGet, Path: "/mypermissions", Query: query}, &answer)
 	if err != nil {
 		return c.unreadable(err, "permissions")
 	}
@@ -230,7 +224,7 @@ func (t *Tracker) checkWorkflow(ctx context.Context, c *checker) error {
 		Name     string   `json:"name"`
 		Statuses []status `json:"statuses"`
 	}
-	err := t.c.do(ctx, call{op: opProject, method: http.MethodGet, path: "/project/" + url.PathEscape(t.cfg.Project) + "/statuses"}, &types)
+	err := t.c.Do(ctx, ticketrest.Call{Op: opProject, Method: http.MethodGet, Path: "/project/" + url.PathEscape(t.cfg.Project) + "/statuses"}, &types)
 	if err != nil {
 		return c.unreadable(err, "statuses")
 	}

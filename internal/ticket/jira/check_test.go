@@ -10,6 +10,7 @@ import (
 	"github.com/portent-dev/portent/internal/ticket"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/jira/jiratest"
+	"github.com/portent-dev/portent/internal/ticketrest"
 )
 
 func TestCheck(t *testing.T) {
@@ -64,7 +65,7 @@ func TestCheck(t *testing.T) {
 			if len(tc.problems) == 0 {
 				require.NoError(t, err)
 			} else {
-				ce, ok := errors.AsType[*jira.CheckError](err)
+				ce, ok := errors.AsType[*ticketrest.CheckError](err)
 				require.True(t, ok, "%v", err)
 				require.NotContains(t, err.Error(), jiratest.Token)
 				for _, want := range tc.problems {
@@ -91,7 +92,7 @@ func TestCheckOfASiteThatIsDown(t *testing.T) {
 		r := newRig(t, nil)
 		r.site.Fail(jiratest.Fault{Op: op, Kind: jiratest.Status, Status: 502})
 		_, err := r.Check(t.Context())
-		_, wrong := errors.AsType[*jira.CheckError](err)
+		_, wrong := errors.AsType[*ticketrest.CheckError](err)
 		require.False(t, wrong, op)
 		require.Equal(t, ticket.ReasonUnavailable, ticket.AsError(err).Reason, op)
 		_, err = r.Check(t.Context())

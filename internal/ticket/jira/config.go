@@ -3,7 +3,7 @@ package jira
 import (
 	"errors"
 	"fmt"
-	"net"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/portent-dev/portent/internal/ticketrest"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -131,12 +132,10 @@ func (c *Config) Validate() error {
 func (c *Config) validateAccess() error {
 	var errs []error
 	add := func(key string, err error) { errs = append(errs, web.Invalid(key, err)) }
-	u, err := checkURL(c.URL)
-	add("url", err)
+	add("url", ticketrest.CheckURL(c.URL))
 	if c.SiteURL != "" {
-		_, err := checkURL(c.SiteURL)
-		add("site_url", err)
-	} else if u != nil && u.Host == "api.atlassian.com" {
+		add("site_url", ticketrest.CheckURL(c.SiteURL))
+	} else if u, err := url.Parse(c.URL); err == nil && u.Host == "api.atlassian.com" {
 		add("site_url", errors.New("is needed with api.atlassian.com, for the links to tickets"))
 	}
 	switch {
@@ -164,30 +163,6 @@ func (c *Config) validateAccess() error {
 		add("email", fmt.Errorf("%q is not an e-mail address", c.Email))
 	}
 	return errors.Join(errs...)
-}
-
-func checkURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	switch {
-	case s == "":
-		return nil, errors.New("is missing")
-	case err != nil:
-		return nil, errors.New("is not a URL") // the error of url.Parse repeats the URL
-	case u.User != nil:
-		return nil, errors.New("must not hold credentials: use email and token")
-	case u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return nil, errors.New("must begin with https://")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return nil, errors.New("must begin with https://: the token would travel in the clear")
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("must not have a query or fragment")
-	}
-	return u, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (c *Config) validateContent() error {
@@ -246,6 +221,9 @@ func (c *Config) Secret() (web.Secret, error) {
 	}
 	return s, nil
 }
+
+// HTTPClient returns the client that Options wants.
+func (c *Config) HTTPClient() (*http.Client, error) { return ticketrest.HTTPClient(c.CAFile) }
 
 // api is the path of the API.
 func (c *Config) api() string {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticketrest"
 )
 
 // What Data Center does otherwise than Cloud, besides its markup.
@@ -18,7 +19,7 @@ func (t *Tracker) searchDC(ctx context.Context, key string) ([]issue, error) {
 	var hits []issue
 	for range maxSearchPages {
 		var p searchPageDC
-		if err := t.c.do(ctx, call{op: opSearch, method: http.MethodPost, path: "/search", body: body}, &p); err != nil {
+		if err := t.c.Do(ctx, ticketrest.Call{Op: opSearch, Method: http.MethodPost, Path: "/search", Body: body}, &p); err != nil {
 			return nil, err
 		}
 		hits = appendHits(hits, p.Issues, key)
@@ -33,7 +34,7 @@ func (t *Tracker) searchDC(ctx context.Context, key string) ([]issue, error) {
 // of the list of transitions has none, and without one it tells no fields.
 func (t *Tracker) transitionsDC(ctx context.Context, i issue) ([]transition, error) {
 	var out issue
-	err := t.c.do(ctx, call{op: opTransitions, method: http.MethodGet, path: issuePath(i.ID), query: url.Values{
+	err := t.c.Do(ctx, ticketrest.Call{Op: opTransitions, Method: http.MethodGet, Path: issuePath(i.ID), Query: url.Values{
 		"expand": {"transitions,transitions.fields"}, "fields": {"status"},
 	}}, &out)
 	return out.Transitions, err
@@ -52,7 +53,7 @@ func (t *Tracker) unseenFields(to ticket.State, resolution string) map[string]an
 // assumedScreen is the create screen of a site that does not tell it: versions
 // before 8.4. What is not on the real one is refused by name.
 func (t *Tracker) assumedScreen() *screen {
-	s := &screen{typeName: t.cfg.IssueType, assumed: true, fields: map[string]fieldDescriptor{}, readAt: t.c.now()}
+	s := &screen{typeName: t.cfg.IssueType, assumed: true, fields: map[string]fieldDescriptor{}, readAt: t.c.Now()}
 	for _, name := range ours {
 		s.fields[name] = fieldDescriptor{FieldID: name}
 	}

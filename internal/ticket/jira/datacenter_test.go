@@ -13,6 +13,7 @@ import (
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/jira/jiratest"
 	"github.com/portent-dev/portent/internal/ticket/tickettest"
+	"github.com/portent-dev/portent/internal/ticketrest"
 )
 
 // newDCRig serves a Data Center and returns a tracker for it. change may be nil.
@@ -113,7 +114,7 @@ func TestDataCenterChecksItsConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, warnings, 1)
 	require.Contains(t, warnings[0], "does not tell its create screen")
-	var wrong *jira.CheckError
+	var wrong *ticketrest.CheckError
 	_, err = newDCRig(t, false, func(c *jira.Config) { c.Token = "another" }).Check(t.Context())
 	require.ErrorAs(t, err, &wrong)
 	_, err = newDCRig(t, false, func(c *jira.Config) { c.IssueType, c.Priorities["critical"] = "Epos", "Burning" }).Check(t.Context())

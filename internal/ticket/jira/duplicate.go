@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticketrest"
 )
 
 // closeDuplicates closes each of dups as a duplicate of kept. What fails is
@@ -13,7 +14,7 @@ func (t *Tracker) closeDuplicates(ctx context.Context, kept issue, dups []issue)
 	for _, d := range dups {
 		outcome, err := t.closeDuplicate(ctx, kept, d)
 		if outcome != "" {
-			t.metrics.duplicates.WithLabelValues(outcome).Inc()
+			t.duplicates.WithLabelValues(outcome).Inc()
 		}
 		if err != nil {
 			t.logger.Warn("duplicate ticket is not closed", "key", d.Key, "duplicate_of", kept.Key, "err", err)
@@ -28,9 +29,9 @@ func (t *Tracker) closeDuplicate(ctx context.Context, kept, d issue) (outcome st
 	}
 	if !marked {
 		// First, so that from now on updates go to the one that stays.
-		err := t.c.do(ctx, call{
-			op: opProperty, method: http.MethodPut, path: issuePath(d.ID, "properties", propDuplicate),
-			body: t.property(duplicateProperty{Of: kept.Key, ID: kept.ID}), want: []int{http.StatusOK, http.StatusCreated}, effect: true,
+		err := t.c.Do(ctx, ticketrest.Call{
+			Op: opProperty, Method: http.MethodPut, Path: issuePath(d.ID, "properties", propDuplicate),
+			Body: t.property(duplicateProperty{Of: kept.Key, ID: kept.ID}), Want: []int{http.StatusOK, http.StatusCreated}, Empty: true, Effect: true,
 		}, nil)
 		if err != nil {
 			return duplicateFailed, err
@@ -59,8 +60,8 @@ func (t *Tracker) explainDuplicate(ctx context.Context, kept, d issue) error {
 		// Read as: inward issue <outward description> outward issue, "d duplicates
 		// kept".
 		b.Type.Name, b.Inward.Key, b.Outward.Key = t.cfg.DuplicateLink, d.Key, kept.Key
-		err := t.c.do(ctx, call{
-			op: opLink, method: http.MethodPost, path: "/issueLink", body: b, want: []int{http.StatusCreated}, effect: true,
+		err := t.c.Do(ctx, ticketrest.Call{
+			Op: opLink, Method: http.MethodPost, Path: "/issueLink", Body: b, Want: []int{http.StatusCreated}, Empty: true, Effect: true,
 		}, nil)
 		if err != nil {
 			if e := ticket.AsError(err); e.Retry && e.Reason != ticket.ReasonPermission {

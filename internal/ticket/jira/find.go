@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticketrest"
 )
 
 const (
@@ -61,7 +62,7 @@ func (t *Tracker) ours(ctx context.Context, key string, known ...int64) ([]issue
 			return nil, err
 		}
 		if !mine {
-			t.metrics.duplicates.WithLabelValues(duplicateForeign).Inc()
+			t.duplicates.WithLabelValues(duplicateForeign).Inc()
 			continue
 		}
 		out = append(out, i)
@@ -89,7 +90,7 @@ func (t *Tracker) search(ctx context.Context, key string, known ...int64) ([]iss
 	for range maxSearchPages {
 		var p searchPage
 		// A search by POST changes nothing, so a failure is never ambiguous.
-		if err := t.c.do(ctx, call{op: opSearch, method: http.MethodPost, path: "/search/jql", body: body}, &p); err != nil {
+		if err := t.c.Do(ctx, ticketrest.Call{Op: opSearch, Method: http.MethodPost, Path: "/search/jql", Body: body}, &p); err != nil {
 			return nil, err
 		}
 		hits = appendHits(hits, p.Issues, key)
@@ -153,11 +154,11 @@ func (t *Tracker) myAccount(ctx context.Context) (string, error) {
 		return id, nil
 	}
 	var me account
-	if err := t.c.do(ctx, call{op: opAccount, method: http.MethodGet, path: "/myself"}, &me); err != nil {
+	if err := t.c.Do(ctx, ticketrest.Call{Op: opAccount, Method: http.MethodGet, Path: "/myself"}, &me); err != nil {
 		return "", err
 	}
 	if me.id() == "" {
-		return "", badAnswer(false, fmt.Errorf("jira %s: the answer names no account", opAccount))
+		return "", ticketrest.BadAnswer(false, fmt.Errorf("jira %s: the answer names no account", opAccount))
 	}
 	t.mu.Lock()
 	t.account = me.id()

@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticketrest"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -48,8 +49,6 @@ func (o *Options) validate() error {
 	switch {
 	case o.Token == "":
 		return errors.New("jira: no token")
-	case strings.ContainsFunc(o.Token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }):
-		return errors.New("jira: the token holds a character that no token has, such as a space or a line break")
 	case o.Client == nil:
 		return errors.New("jira: no HTTP client")
 	case o.Now == nil:
@@ -59,18 +58,21 @@ func (o *Options) validate() error {
 	case o.Registerer == nil:
 		return errors.New("jira: no registerer")
 	}
+	if err := ticketrest.CheckSecret(o.Token.Reveal()); err != nil {
+		return fmt.Errorf("jira: the token %w", err)
+	}
 	return nil
 }
 
 // Tracker is a Jira project as a ticket.Tracker. It is safe for concurrent
 // use.
 type Tracker struct {
-	cfg     Config
-	site    string
-	c       *client
-	screen  screenCache
-	logger  *slog.Logger
-	metrics *metrics
+	cfg        Config
+	site       string
+	c          *ticketrest.Client
+	screen     screenCache
+	logger     *slog.Logger
+	duplicates *prometheus.CounterVec
 
 	mu      sync.Mutex
 	account string // our account id, once read
@@ -84,27 +86,22 @@ func New(o Options) (*Tracker, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	m, err := newMetrics(o.Registerer)
+	observe, err := ticketrest.NewRequests(o.Registerer, "jira", "Jira", opCreate, opSearch, opRead, opComment, opTransition)
 	if err != nil {
-		return nil, fmt.Errorf("jira: register metrics: %w", err)
+		return nil, err
 	}
-	site := o.Config.SiteURL
-	if site == "" {
-		site = o.Config.URL
+	duplicates, err := newDuplicates(o.Registerer)
+	if err != nil {
+		return nil, err
 	}
 	return &Tracker{
-		cfg:  o.Config,
-		site: strings.TrimRight(site, "/"),
-		c: &client{
-			base:    strings.TrimRight(o.Config.URL, "/") + o.Config.api(),
-			auth:    authorization(cmp.Or(o.Config.Email, o.Config.Username), o.Token.Reveal()),
-			http:    o.Client,
-			timeout: time.Duration(o.Config.Timeout),
-			now:     o.Now,
-			metrics: m,
+		cfg: o.Config, site: strings.TrimRight(cmp.Or(o.Config.SiteURL, o.Config.URL), "/"), logger: o.Logger, duplicates: duplicates,
+		c: &ticketrest.Client{
+			Vendor: "jira", Base: strings.TrimRight(o.Config.URL, "/") + o.Config.api(), HTTP: o.Client, Timeout: time.Duration(o.Config.Timeout), Now: o.Now,
+			Header:  authorization(cmp.Or(o.Config.Email, o.Config.Username), o.Token.Reveal()),
+			Message: message, Observe: observe,
+			RetryAfter: func(resp *http.Response, now time.Time) time.Duration { return retryAfter(resp.Header, now) },
 		},
-		logger:  o.Logger,
-		metrics: m,
 	}, nil
 }
 
@@ -147,7 +144,7 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
 	}
 	var made createdIssue
-	err = t.c.do(ctx, call{op: opCreate, method: http.MethodPost, path: "/issue", body: body, want: []int{http.StatusCreated}, effect: true}, &made)
+	err = t.c.Do(ctx, ticketrest.Call{Op: opCreate, Method: http.MethodPost, Path: "/issue", Body: body, Want: []int{http.StatusCreated}, Effect: true}, &made)
 	if err != nil {
 		if ticket.AsError(err).Reason == ticket.ReasonInvalid {
 			t.screen.forget() // the screen may have changed since it was read
@@ -155,7 +152,7 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 		return ticket.Ticket{}, err
 	}
 	if !validRef(made.Key) || !validRef(made.ID) {
-		return ticket.Ticket{}, badAnswer(true, fmt.Errorf("jira %s: the answer names no issue: key %q, id %q", opCreate,
+		return ticket.Ticket{}, ticketrest.BadAnswer(true, fmt.Errorf("jira %s: the answer names no issue: key %q, id %q", opCreate,
 			ticket.Cut(made.Key, 40), ticket.Cut(made.ID, 40)))
 	}
 	t.mu.Lock()
@@ -204,7 +201,7 @@ func (t *Tracker) readOne(ctx context.Context, r ticket.Ref) (issue, error) {
 		return issue{}, &ticket.Error{Reason: ticket.ReasonNotFound, Err: fmt.Errorf("%q is not the key of a Jira issue", ticket.Cut(name, 40))}
 	}
 	var i issue
-	err := t.c.do(ctx, call{op: opRead, method: http.MethodGet, path: issuePath(name), query: url.Values{
+	err := t.c.Do(ctx, ticketrest.Call{Op: opRead, Method: http.MethodGet, Path: issuePath(name), Query: url.Values{
 		"fields":     {"status,labels,creator"},
 		"properties": {propIncident + "," + propDuplicate},
 	}}, &i)
@@ -212,7 +209,7 @@ func (t *Tracker) readOne(ctx context.Context, r ticket.Ref) (issue, error) {
 		return issue{}, err
 	}
 	if !validRef(i.Key) || !validRef(i.ID) {
-		return issue{}, badAnswer(false, fmt.Errorf("jira %s: the answer names no issue", opRead))
+		return issue{}, ticketrest.BadAnswer(false, fmt.Errorf("jira %s: the answer names no issue", opRead))
 	}
 	return i, nil
 }

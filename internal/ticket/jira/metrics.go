@@ -1,12 +1,10 @@
 package jira
 
 import (
+	"fmt"
+
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/portent-dev/portent/internal/ticket"
 )
-
-const outcomeOK = "ok"
 
 // The operations, as they stand in errors and in metrics.
 const (
@@ -25,11 +23,6 @@ const (
 	opTransitions = "read transitions"
 )
 
-type metrics struct {
-	requests   *prometheus.CounterVec
-	duplicates *prometheus.CounterVec
-}
-
 // What became of a duplicate.
 const (
 	duplicateClosed  = "closed"
@@ -37,32 +30,16 @@ const (
 	duplicateFailed  = "failed"
 )
 
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
-	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "portent_receiver_jira_requests_total",
-			Help: "Requests to Jira, by operation and outcome: ok, or the reason of the failure.",
-		}, []string{"operation", "outcome"}),
-		duplicates: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "portent_receiver_jira_duplicates_total",
-			Help: "Second tickets found for one incident: closed as duplicate, not_ours (a person's copy, left alone, counted at each look), or failed to close.",
-		}, []string{"outcome"}),
-	}
-	for _, op := range []string{opCreate, opSearch, opRead, opComment, opTransition} {
-		m.requests.WithLabelValues(op, outcomeOK)
-		for _, r := range ticket.Reasons() {
-			m.requests.WithLabelValues(op, string(r))
-		}
-	}
+func newDuplicates(reg prometheus.Registerer) (*prometheus.CounterVec, error) {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "portent_receiver_jira_duplicates_total",
+		Help: "Second tickets found for one incident: closed as duplicate, not_ours (a person's copy, left alone, counted at each look), or failed to close.",
+	}, []string{"outcome"})
 	for _, o := range []string{duplicateClosed, duplicateForeign, duplicateFailed} {
-		m.duplicates.WithLabelValues(o)
+		v.WithLabelValues(o)
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.duplicates} {
-		if err := reg.Register(c); err != nil {
-			return nil, err
-		}
+	if err := reg.Register(v); err != nil {
+		return nil, fmt.Errorf("jira: register metrics: %w", err)
 	}
-	return m, nil
+	return v, nil
 }
-
-func (m *metrics) request(op, outcome string) { m.requests.WithLabelValues(op, outcome).Inc() }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticketrest"
 )
 
 // screen is the create screen of the configured project and issue type. Jira
@@ -54,7 +55,7 @@ func (t *Tracker) createScreen(ctx context.Context) (*screen, error) {
 	t.screen.mu.Lock()
 	defer t.screen.mu.Unlock()
 	old := t.screen.s
-	if old != nil && t.c.now().Sub(old.readAt) < screenTTL {
+	if old != nil && t.c.Now().Sub(old.readAt) < screenTTL {
 		return old, nil
 	}
 	s, err := t.readScreen(ctx)
@@ -81,11 +82,11 @@ func (t *Tracker) readScreen(ctx context.Context) (*screen, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &screen{typeID: id, fields: map[string]fieldDescriptor{}, readAt: t.c.now()}
+	s := &screen{typeID: id, fields: map[string]fieldDescriptor{}, readAt: t.c.Now()}
 	path := "/issue/createmeta/" + t.cfg.Project + "/issuetypes/" + url.PathEscape(id)
 	err = pages(func(start int) (int, int, error) {
 		var p fieldPage
-		if err := t.c.do(ctx, call{op: opMeta, method: http.MethodGet, path: path, query: pageQuery(start)}, &p); err != nil {
+		if err := t.c.Do(ctx, ticketrest.Call{Op: opMeta, Method: http.MethodGet, Path: path, Query: pageQuery(start)}, &p); err != nil {
 			return 0, 0, err
 		}
 		list := slices.Concat(p.Fields, p.Results, p.Values)
@@ -111,7 +112,7 @@ func (t *Tracker) issueTypeID(ctx context.Context) (string, error) {
 	err := pages(func(start int) (int, int, error) {
 		var p issueTypePage
 		path := "/issue/createmeta/" + t.cfg.Project + "/issuetypes"
-		if err := t.c.do(ctx, call{op: opMeta, method: http.MethodGet, path: path, query: pageQuery(start)}, &p); err != nil {
+		if err := t.c.Do(ctx, ticketrest.Call{Op: opMeta, Method: http.MethodGet, Path: path, Query: pageQuery(start)}, &p); err != nil {
 			return 0, 0, err
 		}
 		types := append(p.IssueTypes, p.Values...)
@@ -130,7 +131,7 @@ func (t *Tracker) issueTypeID(ctx context.Context) (string, error) {
 		return "", err
 	case found == "" && len(names) == 0:
 		return "", &ticket.Error{
-			Reason: ticket.ReasonPermission, Retry: true, RetryAfter: refusedRetry,
+			Reason: ticket.ReasonPermission, Retry: true, RetryAfter: time.Minute,
 			Err: fmt.Errorf("jira %s: project %s offers no issue type to this account: it needs the permission to create issues", opMeta, t.cfg.Project),
 		}
 	case found == "":

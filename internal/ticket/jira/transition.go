@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticketrest"
 )
 
 // move brings the issue into the state through one transition of its workflow.
@@ -44,15 +45,15 @@ func (t *Tracker) transitions(ctx context.Context, i issue) ([]transition, error
 		return t.transitionsDC(ctx, i)
 	}
 	var p transitionPage
-	err := t.c.do(ctx, call{
-		op: opTransitions, method: http.MethodGet, path: issuePath(i.ID, "transitions"), query: url.Values{"expand": {"transitions.fields"}},
+	err := t.c.Do(ctx, ticketrest.Call{
+		Op: opTransitions, Method: http.MethodGet, Path: issuePath(i.ID, "transitions"), Query: url.Values{"expand": {"transitions.fields"}},
 	}, &p)
 	return p.Transitions, err
 }
 
 func (t *Tracker) transit(ctx context.Context, i issue, body transitionBody) error {
-	return t.c.do(ctx, call{
-		op: opTransition, method: http.MethodPost, path: issuePath(i.ID, "transitions"), body: body, want: []int{http.StatusNoContent}, effect: true,
+	return t.c.Do(ctx, ticketrest.Call{
+		Op: opTransition, Method: http.MethodPost, Path: issuePath(i.ID, "transitions"), Body: body, Want: []int{http.StatusNoContent}, Empty: true, Effect: true,
 	}, nil)
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticketrest"
 )
 
 // Update comments and moves the ticket. It can be repeated after any error: the
@@ -84,7 +85,7 @@ func (t *Tracker) hasComment(ctx context.Context, id, updateKey string) (bool, e
 	start := 0
 	for range maxCommentPages {
 		var p commentPage
-		err := t.c.do(ctx, call{op: opComments, method: http.MethodGet, path: issuePath(id, "comment"), query: url.Values{
+		err := t.c.Do(ctx, ticketrest.Call{Op: opComments, Method: http.MethodGet, Path: issuePath(id, "comment"), Query: url.Values{
 			"orderBy":    {"-created"},
 			"startAt":    {strconv.Itoa(start)},
 			"maxResults": {strconv.Itoa(commentPageSize)},
@@ -108,8 +109,8 @@ func (t *Tracker) hasComment(ctx context.Context, id, updateKey string) (bool, e
 // comment writes the comment of an update.
 func (t *Tracker) comment(ctx context.Context, id, updateKey string, d ticket.Doc) error {
 	body := commentBody{Body: t.markup(d, []ticket.Block{ticket.Paragraph(ticket.Mono(commentMark + updateKey))})}
-	return t.c.do(ctx, call{
-		op: opComment, method: http.MethodPost, path: issuePath(id, "comment"), body: body, want: []int{http.StatusCreated}, effect: true,
+	return t.c.Do(ctx, ticketrest.Call{
+		Op: opComment, Method: http.MethodPost, Path: issuePath(id, "comment"), Body: body, Want: []int{http.StatusCreated}, Empty: true, Effect: true,
 	}, nil)
 }
 

@@ -192,6 +192,8 @@ type fieldPage struct {
 type errorBody struct {
 	ErrorMessages []string          `json:"errorMessages"`
 	Errors        map[string]string `json:"errors"`
+	// ErrorMessage is what Service Management sends.
+	ErrorMessage string `json:"errorMessage"`
 	// Message and Detail are what gateways in front of Jira send.
 	Message string `json:"message"`
 	Detail  string `json:"detail"`

@@ -182,7 +182,7 @@ func notFound(why string) error {
 
 // message reads the errors of both APIs. The routing key is in the body of every
 // event, so an answer could repeat it.
-func (t *Tracker) message(body []byte) string {
+func (t *Tracker) message(_ http.Header, body []byte) string {
 	var b struct {
 		Message string          `json:"message"`
 		Errors  []string        `json:"errors"`

@@ -72,7 +72,7 @@ func New(o Options) (*Tracker, error) {
 	}
 	return &Tracker{cfg: o.Config, now: o.Now, api: ticketrest.Client{
 		Vendor: "remedy", Base: strings.TrimRight(o.Config.Server, "/"), HTTP: o.Client, Timeout: time.Duration(o.Config.Timeout), Now: o.Now, Observe: observe,
-		Message: func(body []byte) string {
+		Message: func(_ http.Header, body []byte) string {
 			var s struct{ Message string }
 			_ = json.Unmarshal(body, &s) // what cannot be read says nothing
 			return s.Message

@@ -224,7 +224,7 @@ func notFound(why string) error {
 }
 
 // message reads {"error":{"message","detail"}}.
-func message(body []byte) string {
+func message(_ http.Header, body []byte) string {
 	var b struct {
 		Error struct {
 			Message string `json:"message"`

@@ -82,7 +82,7 @@ func New(o Options) (*Tracker, error) {
 		api: &ticketrest.Client{
 			Vendor: "slack", Base: strings.TrimRight(o.Config.URL, "/") + "/api", HTTP: o.Client, Timeout: time.Duration(o.Config.Timeout), Now: o.Now,
 			Header:  http.Header{"Authorization": {"Bearer " + o.Token.Reveal()}},
-			Message: func(body []byte) string { return read(body).Error },
+			Message: func(_ http.Header, body []byte) string { return read(body).Error },
 			RetryAfter: func(resp *http.Response, now time.Time) time.Duration {
 				if d := ticketrest.RetryAfter(resp.Header, now); d > 0 || resp.StatusCode != http.StatusTooManyRequests {
 					return d

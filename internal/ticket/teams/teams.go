@@ -89,7 +89,7 @@ func New(o Options) (*Tracker, error) {
 const limited = 5 * time.Second
 
 // message reads what Power Automate says, without the secret that it may repeat.
-func (t *Tracker) message(body []byte) string {
+func (t *Tracker) message(_ http.Header, body []byte) string {
 	var b struct {
 		Error struct {
 			Code    string `json:"code"`

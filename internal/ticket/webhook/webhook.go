@@ -80,7 +80,7 @@ func New(o Options) (*Tracker, error) {
 	}
 	return &Tracker{&ticketrest.Client{
 		Vendor: "webhook", Base: o.Config.URL, Header: header, HTTP: &client, Timeout: time.Duration(o.Config.Timeout), Now: o.Now, Observe: observe,
-		Message: func(body []byte) string {
+		Message: func(_ http.Header, body []byte) string {
 			var b struct{ Error string }
 			_ = json.Unmarshal(body, &b) // what cannot be read says nothing
 			return b.Error
