@@ -4,10 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 
@@ -83,49 +85,85 @@ func dropsName(e parser.Expr) bool {
 	return false
 }
 
-// testdata/names holds the names that real exporters showed; its README says which.
-// Every name, and every alternative, in the presets of those exporters is among them.
+// testdata/names holds the names that exporters show; its README says which and from
+// where. Every preset has such a list, and every name, and every alternative of a pattern,
+// in it is on the list: none names what no exporter has.
 func TestNamesAreReal(t *testing.T) {
-	files, err := filepath.Glob("testdata/names/*.txt")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		require.NoError(t, err)
+	for _, name := range preset.Names() {
+		content, err := os.ReadFile(filepath.Join("testdata", "names", name+".txt"))
+		require.NoError(t, err, "every preset needs a list of names")
 		shown := strings.Fields(string(content))
-		p, err := preset.Builtin(strings.TrimSuffix(filepath.Base(file), ".txt"))
+		p, err := preset.Builtin(name)
 		require.NoError(t, err)
 		for _, e := range p[0].Entries {
-			for _, name := range names(t, e) {
-				pattern := regexp.MustCompile("^(?:" + name + ")$")
-				require.True(t, slices.ContainsFunc(shown, pattern.MatchString), "%s: no metric %s in %s", e.Name, name, file)
+			for _, pattern := range names(t, e) {
+				whole := regexp.MustCompile("^(?:" + pattern + ")$")
+				require.True(t, slices.ContainsFunc(shown, whole.MatchString), "%s: no metric %s in %s.txt", e.Name, pattern, name)
 			}
 		}
 	}
 }
 
-// names returns the names, or patterns of names, that an entry speaks of.
+// names returns the names, or patterns of names without alternatives, that an entry speaks of.
 func names(t *testing.T, e preset.Entry) (out []string) {
 	t.Helper()
-	expr, err := parser.NewParser(parser.Options{}).ParseExpr(e.Query + e.Match)
-	require.NoError(t, err)
-	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
-		v, ok := n.(*parser.VectorSelector)
-		if !ok {
-			return nil
-		}
-		for _, m := range v.LabelMatchers {
-			switch {
-			case m.Name != ingest.MetricName:
-			case strings.Contains(m.Value, "("):
-				out = append(out, m.Value)
-			default:
-				out = append(out, strings.Split(m.Value, "|")...)
+	texts := []string{e.Query + e.Match}
+	if e.Unless != nil {
+		texts = append(texts, e.Unless.Match)
+	}
+	for _, text := range texts {
+		expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)
+		require.NoError(t, err)
+		parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
+			v, ok := n.(*parser.VectorSelector)
+			if !ok {
+				return nil
 			}
-		}
-		return nil
-	})
+			for _, m := range v.LabelMatchers {
+				if m.Name == ingest.MetricName && (m.Type == labels.MatchEqual || m.Type == labels.MatchRegexp) {
+					re, err := syntax.Parse(m.Value, syntax.Perl)
+					require.NoError(t, err)
+					out = append(out, alternatives(re)...)
+				}
+			}
+			return nil
+		})
+	}
 	return out
+}
+
+// alternatives spells every branch of a regular expression out.
+func alternatives(re *syntax.Regexp) (out []string) {
+	switch re.Op {
+	case syntax.OpAlternate:
+		for _, sub := range re.Sub {
+			out = append(out, alternatives(sub)...)
+		}
+	case syntax.OpCapture:
+		return alternatives(re.Sub[0])
+	case syntax.OpQuest:
+		return append(alternatives(re.Sub[0]), "")
+	case syntax.OpConcat:
+		out = []string{""}
+		for _, sub := range re.Sub {
+			var longer []string
+			for _, head := range out {
+				for _, tail := range alternatives(sub) {
+					longer = append(longer, head+tail)
+				}
+			}
+			out = longer
+		}
+	default:
+		return []string{re.String()}
+	}
+	return out
+}
+
+func TestAlternatives(t *testing.T) {
+	re, err := syntax.Parse("cpu_(busy|disk(_read|_write)?)_total|load", syntax.Perl)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"cpu_busy_total", "cpu_disk_read_total", "cpu_disk_write_total", "cpu_disk_total", "load"}, alternatives(re))
 }
 
 func TestClassify(t *testing.T) {
