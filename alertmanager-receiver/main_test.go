@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/incidentapi"
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 	"github.com/portent-dev/portent/internal/ticket/jira/jiratest"
 )
 
@@ -211,9 +212,9 @@ func TestKilledBetweenDurableWriteAndTicket(t *testing.T) {
 	site, url := jiratest.Start(t, jiratest.Options{SearchLag: time.Second})
 	p := receiver(t, jiraConfig(url))
 	p.start()
-	site.Fail(jiratest.Fault{Op: jiratest.OpCreate, Kind: jiratest.Status, Status: 503, Times: 1000}) // no ticket can be made
+	site.Fail(doubletest.Fault{Op: jiratest.OpCreate, Kind: doubletest.Status, Status: 503, Times: 1000}) // no ticket can be made
 	require.Equal(t, 200, p.post(notice("shop", "firing")))
-	p.eventually("a first attempt", func() bool { return site.Count(jiratest.OpCreate) > 0 })
+	p.eventually("a first attempt", func() bool { return site.Sent(jiratest.OpCreate) > 0 })
 	p.kill()
 	require.Empty(t, site.Issues())
 
@@ -232,7 +233,7 @@ func TestKilledWhileJiraCreatesTheTicket(t *testing.T) {
 	site, url := jiratest.Start(t, jiratest.Options{SearchLag: time.Second})
 	p := receiver(t, jiraConfig(url))
 	p.start()
-	site.Fail(jiratest.Fault{Op: jiratest.OpCreate, Kind: jiratest.Hang}) // made, never answered
+	site.Fail(doubletest.Fault{Op: jiratest.OpCreate, Kind: doubletest.Hang}) // made, never answered
 	require.Equal(t, 200, p.post(notice("shop", "firing")))
 	p.eventually("the ticket in Jira", func() bool { return len(site.Issues()) == 1 })
 	p.kill()

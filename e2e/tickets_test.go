@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/e2e/servertest"
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 	"github.com/portent-dev/portent/internal/ticket/jira/jiratest"
 )
 
@@ -23,7 +24,7 @@ func TestReceiverKilledBeforeTheTicket(t *testing.T) {
 	t.Run("while Jira is down", func(t *testing.T) {
 		t.Parallel()
 		jira, address := jiratest.Start(t, jiratest.Options{SearchLag: 2 * time.Second})
-		jira.Fail(jiratest.Fault{Op: jiratest.OpAny, Kind: jiratest.Status, Status: http.StatusBadGateway, Times: 1 << 30})
+		jira.Fail(doubletest.Fault{Kind: doubletest.Status, Status: http.StatusBadGateway, Times: 1 << 30})
 		receiver, alertmanager := withJira(t, address, 5*time.Second)
 		fire(t, alertmanager, "DiskFull", time.Time{})
 		acknowledged(t, alertmanager)
@@ -36,7 +37,7 @@ func TestReceiverKilledBeforeTheTicket(t *testing.T) {
 	t.Run("while Jira does not answer to what it did", func(t *testing.T) {
 		t.Parallel()
 		jira, address := jiratest.Start(t, jiratest.Options{SearchLag: 2 * time.Second})
-		jira.Fail(jiratest.Fault{Op: jiratest.OpCreate, Kind: jiratest.Hang, Times: 1})
+		jira.Fail(doubletest.Fault{Op: jiratest.OpCreate, Kind: doubletest.Hang, Times: 1})
 		receiver, alertmanager := withJira(t, address, 5*time.Second)
 		fire(t, alertmanager, "DiskFull", time.Time{})
 		eventually(t, "the create", func() string {
@@ -80,7 +81,7 @@ func TestAlertmanagerPairSendsTwice(t *testing.T) {
 		}
 		return ""
 	})
-	require.Equal(t, 1, jira.Count(jiratest.OpCreate))
+	require.Equal(t, 1, jira.Sent(jiratest.OpCreate))
 }
 
 // Jira makes the issue, the connection breaks before the answer, and its search finds the issue 30 seconds late. The receiver must
@@ -89,11 +90,11 @@ func TestJiraLosesTheAnswerAndFindsLate(t *testing.T) {
 	t.Parallel()
 	const lag = 30 * time.Second
 	jira, address := jiratest.Start(t, jiratest.Options{SearchLag: lag})
-	jira.Fail(jiratest.Fault{Op: jiratest.OpCreate, Kind: jiratest.Drop, Times: 1})
+	jira.Fail(doubletest.Fault{Op: jiratest.OpCreate, Kind: doubletest.Drop, Times: 1})
 	receiver, alertmanager := withJira(t, address, lag+10*time.Second)
 	fire(t, alertmanager, "DiskFull", time.Time{})
 	oneIssue(t, jira, receiver, 15*time.Second)
-	require.Equal(t, 1, jira.Count(jiratest.OpCreate), "asked for it once, and found it")
+	require.Equal(t, 1, jira.Sent(jiratest.OpCreate), "asked for it once, and found it")
 }
 
 // withJira starts a receiver that files in a Jira whose search lags so long at most, and an Alertmanager that notifies it.

@@ -37,15 +37,16 @@ func Kinds() []Kind {
 
 // Fault is a fault of the next requests.
 type Fault struct {
-	Op         string // "" hits every operation
-	Write      bool   // hits only what changes something
-	Kind       Kind
-	Times      int // 0 means once
-	Skip       int // so many requests pass first
-	Status     int
-	Title      string
-	RetryAfter time.Duration // what RateLimit and Later ask for; 0: they do not say
-	Delay      time.Duration // the pace of Slow
+	Op         string        `json:"op"`    // "" hits every operation
+	Write      bool          `json:"write"` // hits only what changes something
+	Kind       Kind          `json:"kind"`
+	Times      int           `json:"times"` // 0 means once
+	Skip       int           `json:"skip"`  // so many requests pass first
+	Status     int           `json:"status"`
+	Title      string        `json:"title"`
+	RetryAfter time.Duration `json:"retryAfter"` // what RateLimit and Later ask for; 0: they do not say
+	OwnHeader  bool          `json:"ownHeader"`  // RateLimit says so in the vendor's own header alone
+	Delay      time.Duration `json:"delay"`      // the pace of Slow
 }
 
 // Fail adds a fault. It panics on an unknown kind.

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/jira/jiratest"
 	"github.com/portent-dev/portent/internal/ticketrest"
@@ -78,7 +79,7 @@ func TestCheck(t *testing.T) {
 			}
 			require.Empty(t, r.site.Issues(), "a check changes nothing")
 			for _, op := range []string{jiratest.OpCreate, jiratest.OpComment, jiratest.OpTransition, jiratest.OpProperty, jiratest.OpLink} {
-				require.Zero(t, r.site.Count(op))
+				require.Zero(t, r.site.Sent(op))
 			}
 		})
 	}
@@ -90,7 +91,7 @@ func TestCheckOfASiteThatIsDown(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{jiratest.OpAccount, jiratest.OpProject, jiratest.OpMeta, jiratest.OpPermissions, jiratest.OpStatuses, jiratest.OpSearch} {
 		r := newRig(t, nil)
-		r.site.Fail(jiratest.Fault{Op: op, Kind: jiratest.Status, Status: 502})
+		r.site.Fail(doubletest.Fault{Op: op, Kind: doubletest.Status, Status: 502})
 		_, err := r.Check(t.Context())
 		_, wrong := errors.AsType[*ticketrest.CheckError](err)
 		require.False(t, wrong, op)
@@ -103,10 +104,10 @@ func TestCheckOfASiteThatIsDown(t *testing.T) {
 func TestCheckOfSomethingElse(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	r.site.Fail(jiratest.Fault{Kind: jiratest.Status, Status: 404})
+	r.site.Fail(doubletest.Fault{Kind: doubletest.Status, Status: 404})
 	_, err := r.Check(t.Context())
 	require.ErrorContains(t, err, "url: no Jira answers there")
-	r.site.Fail(jiratest.Fault{Kind: jiratest.Login})
+	r.site.Fail(doubletest.Fault{Kind: doubletest.Page, Title: "Log in with Atlassian account"})
 	_, err = r.Check(t.Context())
 	require.ErrorContains(t, err, "log in with atlassian account")
 }

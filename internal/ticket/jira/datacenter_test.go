@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/jira/jiratest"
 	"github.com/portent-dev/portent/internal/ticket/tickettest"
@@ -84,7 +85,7 @@ func TestDataCenterClosesASecondTicketAndFindsOverPages(t *testing.T) {
 	found, err := r.Find(t.Context(), "portent-1")
 	require.NoError(t, err)
 	require.Equal(t, first.Key, found.Key)
-	require.Equal(t, 2, r.site.Count(jiratest.OpSearch), "two pages")
+	require.Equal(t, 2, r.site.Sent(jiratest.OpSearch), "two pages")
 	require.NoError(t, r.Update(t.Context(), first.Ref, ticket.Update{Key: "portent-1-1", Comment: tickettest.Note("still there")}))
 
 	r = newDCRig(t, false, nil)
@@ -140,14 +141,14 @@ func TestDataCenterChecksItsConfiguration(t *testing.T) {
 // Every way of failing leaves one ticket.
 func TestDataCenterFaultsLeaveOneTicket(t *testing.T) {
 	t.Parallel()
-	for _, kind := range jiratest.Kinds() {
-		if kind == jiratest.Hang || kind == jiratest.Slow {
+	for _, kind := range doubletest.Kinds() {
+		if kind == doubletest.Hang || kind == doubletest.Slow {
 			continue // as in Cloud: the same client
 		}
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			r := newDCRig(t, false, nil)
-			r.site.Fail(jiratest.Fault{Op: jiratest.OpCreate, Kind: kind, Status: 502})
+			r.site.Fail(doubletest.Fault{Op: jiratest.OpCreate, Kind: kind, Status: 502})
 			made, err := r.Create(t.Context(), tickettest.Draft("portent-1"))
 			var e *ticket.Error
 			require.ErrorAs(t, err, &e)

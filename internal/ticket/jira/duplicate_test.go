@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/jira/jiratest"
 	"github.com/portent-dev/portent/internal/ticket/tickettest"
@@ -18,7 +19,7 @@ import (
 // no answer and the search lags longer than configured.
 func twice(t *testing.T, r *rig) (older, newer string, ref ticket.Ref) {
 	t.Helper()
-	r.site.Fail(jiratest.Fault{Op: jiratest.OpCreate, Kind: jiratest.Drop})
+	r.site.Fail(doubletest.Fault{Op: jiratest.OpCreate, Kind: doubletest.Drop})
 	_, err := r.Create(t.Context(), tickettest.Draft("portent-1"))
 	require.True(t, ticket.AsError(err).Ambiguous)
 	made := create(t, r, "portent-1")
@@ -55,10 +56,10 @@ func TestFindClosesTheNewerDuplicate(t *testing.T) {
 			}
 
 			// Once is enough.
-			writes := r.site.Count(jiratest.OpComment) + r.site.Count(jiratest.OpTransition) + r.site.Count(jiratest.OpLink)
+			writes := r.site.Sent(jiratest.OpComment) + r.site.Sent(jiratest.OpTransition) + r.site.Sent(jiratest.OpLink)
 			_, err = r.Find(t.Context(), "portent-1")
 			require.NoError(t, err)
-			require.Equal(t, writes, r.site.Count(jiratest.OpComment)+r.site.Count(jiratest.OpTransition)+r.site.Count(jiratest.OpLink))
+			require.Equal(t, writes, r.site.Sent(jiratest.OpComment)+r.site.Sent(jiratest.OpTransition)+r.site.Sent(jiratest.OpLink))
 
 			// The reference that the caller kept leads to the one that stays.
 			got, err := r.Get(t.Context(), ref)
@@ -96,14 +97,14 @@ func TestResolveClosesTheNewerDuplicate(t *testing.T) {
 func TestDuplicateIsClosedInSteps(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{jiratest.OpProperty, jiratest.OpComments, jiratest.OpLink, jiratest.OpComment, jiratest.OpTransitions, jiratest.OpTransition, jiratest.OpRead, jiratest.OpAccount} {
-		for _, kind := range []jiratest.FaultKind{jiratest.Drop, jiratest.RateLimit, jiratest.Login} {
+		for _, kind := range []doubletest.Kind{doubletest.Drop, doubletest.RateLimit, doubletest.Page} {
 			t.Run(op+" "+string(kind), func(t *testing.T) {
 				t.Parallel()
 				r := newRig(t, nil)
 				older, newer, _ := twice(t, r)
 				r.settle()
 				// Twice: Go's transport repeats a read by itself on a fresh connection.
-				r.site.Fail(jiratest.Fault{Op: op, Kind: kind, Times: 2})
+				r.site.Fail(doubletest.Fault{Op: op, Kind: kind, Times: 2})
 				looks := op == jiratest.OpRead || op == jiratest.OpAccount
 				for range 4 {
 					found, err := r.Find(t.Context(), "portent-1")
@@ -184,7 +185,7 @@ func TestDuplicateWithoutPermissionOrLinkType(t *testing.T) {
 		r.settle()
 		_, err := r.Find(t.Context(), "portent-1")
 		require.NoError(t, err)
-		require.Zero(t, r.site.Count(jiratest.OpLink))
+		require.Zero(t, r.site.Sent(jiratest.OpLink))
 	})
 	t.Run("no edit permission", func(t *testing.T) {
 		t.Parallel()
@@ -227,7 +228,7 @@ func TestCommentAmongManyOfPeople(t *testing.T) {
 	r.site.Comment(made.Key, "they wrote: portent-update:u2 and so on")
 	require.NoError(t, r.Update(t.Context(), made.Ref, u))
 	require.Len(t, r.site.Issue(made.Key).Comments, 252)
-	require.Equal(t, 1+3, r.site.Count(jiratest.OpComments), "three pages are read, newest first")
+	require.Equal(t, 1+3, r.site.Sent(jiratest.OpComments), "three pages are read, newest first")
 	u.Key = "u2"
 	require.NoError(t, r.Update(t.Context(), made.Ref, u))
 	require.Len(t, r.site.Issue(made.Key).Comments, 253, "a mark amid a person's words is none")

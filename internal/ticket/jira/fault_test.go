@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/jira/jiratest"
 	"github.com/portent-dev/portent/internal/ticket/tickettest"
@@ -23,38 +24,38 @@ func TestFaultsOfCreate(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name      string
-		fault     jiratest.Fault
+		fault     doubletest.Fault
 		reason    ticket.Reason
 		retry     bool
 		ambiguous bool
 		after     time.Duration
 		exists    bool
 	}{
-		{"rate limit", jiratest.Fault{Kind: jiratest.RateLimit, RetryAfter: 5 * time.Second}, ticket.ReasonRateLimited, true, false, 5 * time.Second, false},
-		{"rate limit by reset", jiratest.Fault{Kind: jiratest.RateLimitReset, RetryAfter: 2 * time.Minute}, ticket.ReasonRateLimited, true, false, 2 * time.Minute, false},
-		{"503 with time", jiratest.Fault{Kind: jiratest.RetryLater, RetryAfter: 30 * time.Second}, ticket.ReasonUnavailable, true, false, 30 * time.Second, false},
-		{"503", jiratest.Fault{Kind: jiratest.Status, Status: 503}, ticket.ReasonUnavailable, true, true, 0, false},
-		{"500", jiratest.Fault{Kind: jiratest.Status, Status: 500}, ticket.ReasonUnavailable, true, true, 0, false},
-		{"502", jiratest.Fault{Kind: jiratest.Status, Status: 502}, ticket.ReasonUnavailable, true, true, 0, false},
-		{"504 after the effect", jiratest.Fault{Kind: jiratest.Gateway}, ticket.ReasonUnavailable, true, true, 0, true},
-		{"408", jiratest.Fault{Kind: jiratest.Status, Status: 408}, ticket.ReasonTimeout, true, true, 0, false},
-		{"401", jiratest.Fault{Kind: jiratest.Status, Status: 401}, ticket.ReasonAuth, true, false, time.Minute, false},
-		{"403", jiratest.Fault{Kind: jiratest.Status, Status: 403}, ticket.ReasonPermission, true, false, time.Minute, false},
-		{"409", jiratest.Fault{Kind: jiratest.Status, Status: 409}, ticket.ReasonUnavailable, true, false, 0, false},
-		{"413", jiratest.Fault{Kind: jiratest.Status, Status: 413}, ticket.ReasonInvalid, false, false, 0, false},
-		{"login page", jiratest.Fault{Kind: jiratest.Login}, ticket.ReasonBadAnswer, true, true, 0, false},
-		{"redirect", jiratest.Fault{Kind: jiratest.Redirect}, ticket.ReasonBadAnswer, false, false, 0, false},
-		{"connection closed", jiratest.Fault{Kind: jiratest.Refuse}, ticket.ReasonNetwork, true, true, 0, false},
-		{"connection closed after the effect", jiratest.Fault{Kind: jiratest.Drop}, ticket.ReasonNetwork, true, true, 0, true},
-		{"no answer after the effect", jiratest.Fault{Kind: jiratest.Hang}, ticket.ReasonTimeout, true, true, 0, true},
-		{"half of the JSON", jiratest.Fault{Kind: jiratest.Truncate}, ticket.ReasonBadAnswer, true, true, 0, true},
-		{"connection closed amid the answer", jiratest.Fault{Kind: jiratest.CutOff}, ticket.ReasonNetwork, true, true, 0, true},
-		{"answer without end", jiratest.Fault{Kind: jiratest.Huge}, ticket.ReasonBadAnswer, true, true, 0, true},
-		{"answer a byte at a time", jiratest.Fault{Kind: jiratest.Slow, Delay: 100 * time.Millisecond}, ticket.ReasonTimeout, true, true, 0, true},
+		{"rate limit", doubletest.Fault{Kind: doubletest.RateLimit, RetryAfter: 5 * time.Second}, ticket.ReasonRateLimited, true, false, 5 * time.Second, false},
+		{"rate limit by reset", doubletest.Fault{Kind: doubletest.RateLimit, OwnHeader: true, RetryAfter: 2 * time.Minute}, ticket.ReasonRateLimited, true, false, 2 * time.Minute, false},
+		{"503 with time", doubletest.Fault{Kind: doubletest.Later, RetryAfter: 30 * time.Second}, ticket.ReasonUnavailable, true, false, 30 * time.Second, false},
+		{"503", doubletest.Fault{Kind: doubletest.Status, Status: 503}, ticket.ReasonUnavailable, true, true, 0, false},
+		{"500", doubletest.Fault{Kind: doubletest.Status, Status: 500}, ticket.ReasonUnavailable, true, true, 0, false},
+		{"502", doubletest.Fault{Kind: doubletest.Status, Status: 502}, ticket.ReasonUnavailable, true, true, 0, false},
+		{"504 after the effect", doubletest.Fault{Kind: doubletest.Gateway}, ticket.ReasonUnavailable, true, true, 0, true},
+		{"408", doubletest.Fault{Kind: doubletest.Status, Status: 408}, ticket.ReasonTimeout, true, true, 0, false},
+		{"401", doubletest.Fault{Kind: doubletest.Status, Status: 401}, ticket.ReasonAuth, true, false, time.Minute, false},
+		{"403", doubletest.Fault{Kind: doubletest.Status, Status: 403}, ticket.ReasonPermission, true, false, time.Minute, false},
+		{"409", doubletest.Fault{Kind: doubletest.Status, Status: 409}, ticket.ReasonUnavailable, true, false, 0, false},
+		{"413", doubletest.Fault{Kind: doubletest.Status, Status: 413}, ticket.ReasonInvalid, false, false, 0, false},
+		{"login page", doubletest.Fault{Kind: doubletest.Page, Title: "Log in with Atlassian account"}, ticket.ReasonBadAnswer, true, true, 0, false},
+		{"redirect", doubletest.Fault{Kind: doubletest.Redirect}, ticket.ReasonBadAnswer, false, false, 0, false},
+		{"connection closed", doubletest.Fault{Kind: doubletest.Refuse}, ticket.ReasonNetwork, true, true, 0, false},
+		{"connection closed after the effect", doubletest.Fault{Kind: doubletest.Drop}, ticket.ReasonNetwork, true, true, 0, true},
+		{"no answer after the effect", doubletest.Fault{Kind: doubletest.Hang}, ticket.ReasonTimeout, true, true, 0, true},
+		{"half of the JSON", doubletest.Fault{Kind: doubletest.Truncate}, ticket.ReasonBadAnswer, true, true, 0, true},
+		{"connection closed amid the answer", doubletest.Fault{Kind: doubletest.CutOff}, ticket.ReasonNetwork, true, true, 0, true},
+		{"answer without end", doubletest.Fault{Kind: doubletest.Huge}, ticket.ReasonBadAnswer, true, true, 0, true},
+		{"answer a byte at a time", doubletest.Fault{Kind: doubletest.Slow, Delay: 100 * time.Millisecond}, ticket.ReasonTimeout, true, true, 0, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			waits := tc.fault.Kind == jiratest.Hang || tc.fault.Kind == jiratest.Slow
+			waits := tc.fault.Kind == doubletest.Hang || tc.fault.Kind == doubletest.Slow
 			r := newRig(t, func(c *jira.Config) {
 				if waits {
 					c.Timeout = model.Duration(2 * time.Second)
@@ -106,24 +107,24 @@ func TestNothingWasSent(t *testing.T) {
 
 func TestFaultsOfReading(t *testing.T) {
 	t.Parallel()
-	for _, kind := range jiratest.Kinds() {
+	for _, kind := range doubletest.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(c *jira.Config) {
-				if kind == jiratest.Hang || kind == jiratest.Slow {
+				if kind == doubletest.Hang || kind == doubletest.Slow {
 					c.Timeout = model.Duration(2 * time.Second)
 				}
 			})
 			made := create(t, r, "portent-1")
 			r.settle()
 			// Twice: Go's transport repeats a read by itself on a fresh connection.
-			r.site.Fail(jiratest.Fault{Kind: kind, Times: 2, Status: 500, Delay: 100 * time.Millisecond})
+			r.site.Fail(doubletest.Fault{Kind: kind, Times: 2, Status: 500, Delay: 100 * time.Millisecond})
 			_, err := r.Get(t.Context(), made.Ref)
 			require.Error(t, err)
 			require.NotErrorIs(t, err, ticket.ErrNotFound)
 			require.False(t, ticket.AsError(err).Ambiguous, "reading changes nothing")
 			r.site.Heal()
-			r.site.Fail(jiratest.Fault{Op: jiratest.OpSearch, Kind: kind, Status: 500, Delay: 100 * time.Millisecond})
+			r.site.Fail(doubletest.Fault{Op: jiratest.OpSearch, Kind: kind, Status: 500, Delay: 100 * time.Millisecond})
 			_, err = r.Find(t.Context(), "portent-1")
 			require.Error(t, err)
 			require.NotErrorIs(t, err, ticket.ErrNotFound, "not to be had is not absent: a second ticket would follow")

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 	"github.com/portent-dev/portent/internal/ticket/jira"
 	"github.com/portent-dev/portent/internal/ticket/jira/jiratest"
 	"github.com/portent-dev/portent/internal/ticket/tickettest"
@@ -64,14 +65,14 @@ func system(r *rig) tickettest.System {
 		},
 		LoseAnswer: func() {
 			r.site.Heal()
-			r.site.Fail(jiratest.Fault{Op: jiratest.OpWrite, Kind: jiratest.Drop})
+			r.site.Fail(doubletest.Fault{Write: true, Kind: doubletest.Drop})
 		},
 		Unavailable: func() {
 			r.site.Heal()
-			r.site.Fail(jiratest.Fault{Kind: jiratest.Status, Status: 503})
+			r.site.Fail(doubletest.Fault{Kind: doubletest.Status, Status: 503})
 		},
 		RateLimit: func(d time.Duration) {
-			r.site.Fail(jiratest.Fault{Op: jiratest.OpCreate, Kind: jiratest.RateLimit, RetryAfter: d})
+			r.site.Fail(doubletest.Fault{Op: jiratest.OpCreate, Kind: doubletest.RateLimit, RetryAfter: d})
 		},
 		MaxTitle: 255,
 		Secrets:  []string{jiratest.Token, base64.StdEncoding.EncodeToString([]byte(jiratest.Email + ":" + jiratest.Token))},
@@ -147,10 +148,10 @@ func TestScreenIsReadOnceAndAgainWhenItChanged(t *testing.T) {
 	p := jiratest.DefaultProject("OPS")
 	r := newRig(t, nil, p)
 	create(t, r, "portent-1")
-	reads := r.site.Count(jiratest.OpMeta)
+	reads := r.site.Sent(jiratest.OpMeta)
 	require.Equal(t, 1+2, reads, "one page of types, two of fields")
 	create(t, r, "portent-2")
-	require.Equal(t, reads, r.site.Count(jiratest.OpMeta))
+	require.Equal(t, reads, r.site.Sent(jiratest.OpMeta))
 
 	// An admin takes a field off the screen: one ticket is refused, the screen is
 	// read again, and the next is made.
@@ -159,14 +160,14 @@ func TestScreenIsReadOnceAndAgainWhenItChanged(t *testing.T) {
 	require.Equal(t, ticket.ReasonInvalid, ticket.AsError(err).Reason)
 	require.ErrorContains(t, err, "Field 'priority' cannot be set")
 	create(t, r, "portent-3")
-	require.Equal(t, 2*reads, r.site.Count(jiratest.OpMeta))
+	require.Equal(t, 2*reads, r.site.Sent(jiratest.OpMeta))
 
 	// After an hour it is read again, and an old one does while Jira is down.
 	r.clock.Advance(61 * time.Minute)
-	r.site.Fail(jiratest.Fault{Op: jiratest.OpMeta, Kind: jiratest.Status, Status: 500})
+	r.site.Fail(doubletest.Fault{Op: jiratest.OpMeta, Kind: doubletest.Status, Status: 500})
 	create(t, r, "portent-4")
 	create(t, r, "portent-5")
-	require.Greater(t, r.site.Count(jiratest.OpMeta), 2*reads)
+	require.Greater(t, r.site.Sent(jiratest.OpMeta), 2*reads)
 }
 
 func TestCreateWithoutLabelsOnTheScreenIsRefused(t *testing.T) {
@@ -192,7 +193,7 @@ func TestFindWithinLag(t *testing.T) {
 	require.Equal(t, made.Ref, found.Ref)
 
 	// What was made without an answer is found when the index has it.
-	r.site.Fail(jiratest.Fault{Op: jiratest.OpCreate, Kind: jiratest.Drop})
+	r.site.Fail(doubletest.Fault{Op: jiratest.OpCreate, Kind: doubletest.Drop})
 	_, err = r.Create(t.Context(), tickettest.Draft("portent-2"))
 	require.True(t, ticket.AsError(err).Ambiguous)
 	_, err = r.Find(t.Context(), "portent-2")
@@ -241,7 +242,7 @@ func TestFindTurnsPages(t *testing.T) {
 	found, err := r.Find(t.Context(), "portent-1")
 	require.NoError(t, err)
 	require.Equal(t, first.Ref, found.Ref)
-	require.Equal(t, 3, r.site.Count(jiratest.OpSearch))
+	require.Equal(t, 3, r.site.Sent(jiratest.OpSearch))
 	for _, i := range r.site.Issues()[1:] {
 		require.Equal(t, "new", i.Category, "a person's copy is left alone")
 	}

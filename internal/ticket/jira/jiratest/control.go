@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 )
 
 // controlIssues lists all issues and the labels that more than one carries, as
@@ -16,18 +18,18 @@ func (s *Server) controlIssues(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// controlFaults adds a Fault; kind "" heals the site.
+// controlFaults adds a fault; kind "" heals the site.
 func (s *Server) controlFaults(w http.ResponseWriter, r *http.Request) {
-	var f Fault
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&f); err != nil {
+	var f doubletest.Fault
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&f); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	switch {
 	case f.Kind == "":
 		s.Heal()
-	case !slices.Contains(Kinds(), f.Kind):
-		http.Error(w, fmt.Sprintf("unknown fault %q; known are %q", f.Kind, Kinds()), http.StatusBadRequest)
+	case !slices.Contains(doubletest.Kinds(), f.Kind):
+		http.Error(w, fmt.Sprintf("unknown fault %q; known are %q", f.Kind, doubletest.Kinds()), http.StatusBadRequest)
 		return
 	default:
 		s.Fail(f)

@@ -8,19 +8,16 @@
 package jiratest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/portent-dev/portent/internal/spectest"
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 )
 
 // Account and Person are the account ids of the client and of people.
@@ -55,19 +52,12 @@ type Options struct {
 
 // Server is a site. It is safe for concurrent use.
 type Server struct {
+	doubletest.Server
 	o Options
 
 	mu       sync.Mutex
 	projects map[string]*Project
 	issues   []*issue // by number
-	faults   []*Fault
-	requests []Request
-}
-
-// Request is a request that was received.
-type Request struct {
-	Op, Method, Path string
-	Body             []byte
 }
 
 // New returns a site without issues, as an http.Handler.
@@ -81,6 +71,13 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, projects: map[string]*Project{}}
 	for _, p := range o.Projects {
 		s.projects[p.Key] = &p
+	}
+	s.Server = doubletest.Server{
+		Report: o.Report, Find: s.route, RateLimited: s.rateLimited, Refused: unauthorized,
+		Unknown: func(error) doubletest.Answer { return refuse(http.StatusNotFound, "Not found") },
+		Invalid: func(error) doubletest.Answer {
+			return refuse(http.StatusBadRequest, "Invalid request payload. Refer to the REST API documentation and try again.")
+		},
 	}
 	return s, nil
 }
@@ -106,12 +103,7 @@ func Start(t testing.TB, o Options) (*Server, string) {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	web := httptest.NewServer(s)
-	t.Cleanup(func() {
-		web.CloseClientConnections()
-		web.Close()
-	})
-	return s, web.URL
+	return s, s.Server.Start(t)
 }
 
 // Listen serves a new site on addr (such as 127.0.0.1:0) until closing is
@@ -132,95 +124,4 @@ func Listen(addr string, o Options) (s *Server, url string, closing func(), err 
 	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = web.Serve(l) }() // ends with Close
 	return s, "http://" + l.Addr().String(), func() { _ = web.Close() }, nil
-}
-
-// Requests returns what was received so far.
-func (s *Server) Requests() []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]Request(nil), s.requests...)
-}
-
-// Count returns how many requests for an operation were received (see Op…).
-func (s *Server) Count(op string) int {
-	n := 0
-	for _, r := range s.Requests() {
-		if r.Op == op {
-			n++
-		}
-	}
-	return n
-}
-
-// maxBody bounds a request in bytes.
-const maxBody = 10 << 20
-
-// ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
-	if err != nil {
-		s.o.Report(fmt.Errorf("read request: %w", err))
-		return
-	}
-	rt, params := s.route(r)
-	s.mu.Lock()
-	s.requests = append(s.requests, Request{Op: rt.op, Method: r.Method, Path: r.URL.Path, Body: body})
-	f := s.nextFault(rt.op)
-	s.mu.Unlock()
-
-	if f != nil && f.before() {
-		f.instead(w, s.o.Now())
-		return
-	}
-	a := s.answer(r, rt, params, body)
-	if f != nil {
-		f.after(w, r, a)
-		return
-	}
-	a.write(w)
-}
-
-// answer checks the request, does what it asks, and checks the answer.
-func (s *Server) answer(r *http.Request, rt route, params []string, body []byte) answer {
-	if !authorized(r) {
-		return answer{
-			status: http.StatusUnauthorized, text: "Client must be authenticated to access this resource.",
-			header: http.Header{"Www-Authenticate": {`OAuth realm="https%3A%2F%2Fexample.atlassian.net"`}},
-		}
-	}
-	// The description of Data Center leaves out operations that it has.
-	described := !s.o.DataCenter || !rt.undescribed
-	checkedRequest := r.Clone(r.Context())
-	if s.o.DataCenter {
-		checkedRequest.URL.Path, checkedRequest.URL.RawPath = strings.TrimPrefix(r.URL.EscapedPath(), "/rest"), ""
-	}
-	if err := s.o.Contract.CheckRequest(checkedRequest, body); described && err != nil {
-		s.o.Report(fmt.Errorf("request: %w", err))
-		return refuse(http.StatusBadRequest, "Invalid request payload. Refer to the REST API documentation and try again.")
-	}
-	if rt.handle == nil {
-		s.o.Report(fmt.Errorf("request: %s %s is in the description but not played by the double", r.Method, r.URL.Path))
-		return refuse(http.StatusNotFound, "Not found")
-	}
-	s.mu.Lock()
-	a := rt.handle(s, r, params, body)
-	s.mu.Unlock()
-	var b bytes.Buffer
-	checked := a
-	if a.checked != nil {
-		checked.body = a.checked
-	}
-	checked.render(&b)
-	if !described {
-		return a
-	}
-	if err := s.o.Contract.CheckResponse(r.Method, checkedRequest.URL.EscapedPath(), a.status, a.headers(), b.Bytes()); err != nil {
-		s.o.Report(fmt.Errorf("double: %w", err))
-	}
-	return a
-}
-
-func authorized(r *http.Request) bool {
-	user, password, ok := r.BasicAuth()
-	return ok && user == Email && password == Token || r.Header.Get("Authorization") == "Bearer "+Token
 }

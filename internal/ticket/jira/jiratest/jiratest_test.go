@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/spectest"
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 	"github.com/portent-dev/portent/internal/ticket/jira/jiratest"
 )
 
@@ -164,7 +165,7 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 10, 40, 0, 0, time.UTC)
 	site, url := jiratest.Start(t, jiratest.Options{Now: func() time.Time { return now }})
-	site.Fail(jiratest.Fault{Op: jiratest.OpCreate, Kind: jiratest.RateLimit, RetryAfter: 5 * time.Second, Skip: 1})
+	site.Fail(doubletest.Fault{Op: jiratest.OpCreate, Kind: doubletest.RateLimit, RetryAfter: 5 * time.Second, Skip: 1})
 	status, _, _ := send(t, url, "POST", "/rest/api/3/issue", issue)
 	require.Equal(t, http.StatusCreated, status)
 	status, h, _ := send(t, url, "POST", "/rest/api/3/issue", issue)
@@ -173,14 +174,14 @@ func TestFaults(t *testing.T) {
 	require.Equal(t, "2026-11-22T10:40Z", h.Get("X-RateLimit-Reset"))
 	require.Equal(t, "jira-burst-based", h.Get("RateLimit-Reason"))
 	require.Len(t, site.Issues(), 1)
-	require.Equal(t, 2, site.Count(jiratest.OpCreate))
+	require.Equal(t, 2, site.Sent(jiratest.OpCreate))
 	require.Empty(t, site.Duplicates("portent-", false))
 	send(t, url, "POST", "/rest/api/3/issue", issue)
 	require.Equal(t, map[string][]string{"portent-1": {"OPS-1", "OPS-2"}}, site.Duplicates("portent-", true))
 	site.SetStatus("OPS-2", "Done")
 	require.Empty(t, site.Duplicates("portent-", true))
 	require.Len(t, site.Duplicates("portent-", false), 1)
-	require.Panics(t, func() { site.Fail(jiratest.Fault{Kind: "earthquake"}) })
+	require.Panics(t, func() { site.Fail(doubletest.Fault{Kind: "earthquake"}) })
 }
 
 // TestListen walks the double as another process sees it.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 )
 
 func self(r *http.Request, path string) string {
@@ -24,7 +26,7 @@ func (s *Server) user(id string) map[string]any {
 	return map[string]any{"accountId": id, "active": true, "displayName": id}
 }
 
-func (s *Server) myself(r *http.Request, _ []string, _ []byte) answer {
+func (s *Server) myself(r *http.Request, _ []string, _ []byte) doubletest.Answer {
 	if s.o.DataCenter {
 		return ok(s.user(Account))
 	}
@@ -33,11 +35,11 @@ func (s *Server) myself(r *http.Request, _ []string, _ []byte) answer {
 
 // noProject is Jira's answer for what does not exist and for what may not be
 // seen alike.
-func noProject(key string) answer {
+func noProject(key string) doubletest.Answer {
 	return refuse(http.StatusNotFound, "No project could be found with key '"+key+"'.")
 }
 
-func (s *Server) project(r *http.Request, params []string, _ []byte) answer {
+func (s *Server) project(r *http.Request, params []string, _ []byte) doubletest.Answer {
 	p := s.projects[params[0]]
 	if p == nil {
 		return noProject(params[0])
@@ -48,7 +50,7 @@ func (s *Server) project(r *http.Request, params []string, _ []byte) answer {
 	})
 }
 
-func (s *Server) permissions(r *http.Request, _ []string, _ []byte) answer {
+func (s *Server) permissions(r *http.Request, _ []string, _ []byte) doubletest.Answer {
 	p := s.projects[r.URL.Query().Get("projectKey")]
 	if p == nil {
 		return noProject(r.URL.Query().Get("projectKey"))
@@ -80,7 +82,7 @@ func (p *Project) typeName(v map[string]any) string {
 	return ""
 }
 
-func (s *Server) statuses(r *http.Request, params []string, _ []byte) answer {
+func (s *Server) statuses(r *http.Request, params []string, _ []byte) doubletest.Answer {
 	p := s.projects[params[0]]
 	if p == nil {
 		return noProject(params[0])
@@ -119,10 +121,10 @@ func span(r *http.Request, n, size int) (from, to int) {
 // that clients have to turn pages.
 const metaPage = 4
 
-func (s *Server) issueTypes(r *http.Request, params []string, _ []byte) answer {
+func (s *Server) issueTypes(r *http.Request, params []string, _ []byte) doubletest.Answer {
 	p := s.projects[params[0]]
 	if s.o.NoMeta {
-		return answer{status: http.StatusNotFound, text: "null for uri"}
+		return doubletest.Answer{Status: http.StatusNotFound, Text: "null for uri"}
 	}
 	if p == nil {
 		return refuse(http.StatusBadRequest, "Project not found")
@@ -137,7 +139,7 @@ func (s *Server) issueTypes(r *http.Request, params []string, _ []byte) answer {
 	return ok(map[string]any{"startAt": from, "maxResults": metaPage, "total": len(list), s.listName("issueTypes"): list[from:to]})
 }
 
-func (s *Server) createFields(r *http.Request, params []string, _ []byte) answer {
+func (s *Server) createFields(r *http.Request, params []string, _ []byte) doubletest.Answer {
 	p := s.projects[params[0]]
 	if p == nil || p.typeName(map[string]any{"id": params[1]}) == "" {
 		return refuse(http.StatusBadRequest, "Project or issue type not found")

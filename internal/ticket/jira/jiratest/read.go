@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 )
 
-func (s *Server) read(r *http.Request, params []string, _ []byte) answer {
+func (s *Server) read(r *http.Request, params []string, _ []byte) doubletest.Answer {
 	i := s.find(params[0])
 	if i == nil {
 		return noIssue()
@@ -73,7 +75,7 @@ func (s *Server) json(v view, r *http.Request, fields []string) map[string]any {
 	return out
 }
 
-func (s *Server) comments(r *http.Request, params []string, _ []byte) answer {
+func (s *Server) comments(r *http.Request, params []string, _ []byte) doubletest.Answer {
 	i := s.find(params[0])
 	if i == nil {
 		return noIssue()
@@ -90,10 +92,10 @@ func (s *Server) comments(r *http.Request, params []string, _ []byte) answer {
 	whole := func(page []any) map[string]any {
 		return map[string]any{"startAt": from, "maxResults": 100, "total": len(list), "comments": page}
 	}
-	return answer{status: http.StatusOK, body: whole(page), checked: whole(checked)}
+	return doubletest.Answer{Status: http.StatusOK, Body: whole(page), Checked: whole(checked)}
 }
 
-func (s *Server) transitions(r *http.Request, params []string, _ []byte) answer {
+func (s *Server) transitions(r *http.Request, params []string, _ []byte) doubletest.Answer {
 	i := s.find(params[0])
 	if i == nil {
 		return noIssue()
@@ -131,7 +133,7 @@ type searchRequest struct {
 	ReconcileIssues []int64  `json:"reconcileIssues"`
 }
 
-func (s *Server) search(r *http.Request, _ []string, body []byte) answer {
+func (s *Server) search(r *http.Request, _ []string, body []byte) doubletest.Answer {
 	var req searchRequest
 	must(json.Unmarshal(body, &req))
 	size := 50
@@ -174,7 +176,7 @@ func (s *Server) search(r *http.Request, _ []string, body []byte) answer {
 }
 
 // searchDC is the search of Data Center.
-func (s *Server) searchDC(r *http.Request, _ []string, body []byte) answer {
+func (s *Server) searchDC(r *http.Request, _ []string, body []byte) doubletest.Answer {
 	var req struct {
 		JQL        string   `json:"jql"`
 		Fields     []string `json:"fields"`

@@ -3,14 +3,37 @@ package jiratest
 import (
 	"net/http"
 	"regexp"
+
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 )
+
+// The operations, for faults and counts.
+const (
+	OpAccount     = "account"
+	OpComment     = "comment"
+	OpComments    = "comments"
+	OpCreate      = "create"
+	OpLink        = "link"
+	OpMeta        = "meta"
+	OpPermissions = "permissions"
+	OpProject     = "project"
+	OpProperty    = "property"
+	OpRead        = "read"
+	OpSearch      = "search"
+	OpStatuses    = "statuses"
+	OpTransition  = "transition"
+	OpTransitions = "transitions"
+)
+
+// writes are the operations that change something.
+var writes = map[string]bool{OpCreate: true, OpComment: true, OpTransition: true, OpProperty: true, OpLink: true}
 
 // route is an operation that the double plays. handle runs with the site locked.
 type route struct {
 	op      string
 	method  string
 	pattern *regexp.Regexp
-	handle  func(s *Server, r *http.Request, params []string, body []byte) answer
+	handle  func(s *Server, r *http.Request, params []string, body []byte) doubletest.Answer
 	// undescribed: Data Center has it, and its description says nothing of it.
 	undescribed bool
 }
@@ -43,13 +66,33 @@ func routes(version string) []route {
 
 var tables = map[bool][]route{false: routes("3"), true: routes("2")}
 
-func (s *Server) route(r *http.Request) (route, []string) {
+// route finds what a request asks for.
+func (s *Server) route(r *http.Request) (doubletest.Route, bool) {
 	for _, rt := range tables[s.o.DataCenter] {
-		if rt.method == r.Method {
-			if m := rt.pattern.FindStringSubmatch(r.URL.Path); m != nil {
-				return rt, m[1:]
+		m := rt.pattern.FindStringSubmatch(r.URL.Path)
+		if rt.method != r.Method || m == nil {
+			continue
+		}
+		out := doubletest.Route{
+			Op: rt.op, Write: writes[rt.op], Contract: s.o.Contract, Allowed: authorized(r),
+			Handle: func(r *http.Request, body []byte) doubletest.Answer {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return rt.handle(s, r, m[1:], body)
+			},
+		}
+		if s.o.DataCenter { // its description begins below, and leaves out operations that it has
+			out.Prefix = len("/rest")
+			if rt.undescribed {
+				out.Contract = nil
 			}
 		}
+		return out, true
 	}
-	return route{op: "unknown"}, nil
+	return doubletest.Route{}, false
+}
+
+func authorized(r *http.Request) bool {
+	user, password, ok := r.BasicAuth()
+	return ok && user == Email && password == Token || r.Header.Get("Authorization") == "Bearer "+Token
 }

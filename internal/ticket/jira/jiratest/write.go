@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf16"
+
+	"github.com/portent-dev/portent/internal/ticket/doubletest"
 )
 
 type createRequest struct {
@@ -19,7 +21,7 @@ type createRequest struct {
 	} `json:"properties"`
 }
 
-func (s *Server) create(r *http.Request, _ []string, body []byte) answer {
+func (s *Server) create(r *http.Request, _ []string, body []byte) doubletest.Answer {
 	var req createRequest
 	must(json.Unmarshal(body, &req))
 	var target struct{ Key string }
@@ -41,7 +43,7 @@ func (s *Server) create(r *http.Request, _ []string, body []byte) answer {
 	}
 	s.add(i)
 	id := strconv.FormatInt(i.id, 10)
-	return answer{status: http.StatusCreated, body: map[string]any{"id": id, "key": i.key, "self": self(r, "/issue/"+id)}}
+	return doubletest.Answer{Status: http.StatusCreated, Body: map[string]any{"id": id, "key": i.key, "self": self(r, "/issue/"+id)}}
 }
 
 // property is the value of a property as the site keeps it: old versions of Data
@@ -138,11 +140,11 @@ func must(err error) {
 	}
 }
 
-func noIssue() answer {
+func noIssue() doubletest.Answer {
 	return refuse(http.StatusNotFound, "Issue does not exist or you do not have permission to see it.")
 }
 
-func (s *Server) comment(r *http.Request, params []string, body []byte) answer {
+func (s *Server) comment(r *http.Request, params []string, body []byte) doubletest.Answer {
 	i := s.find(params[0])
 	if i == nil {
 		return noIssue()
@@ -158,7 +160,7 @@ func (s *Server) comment(r *http.Request, params []string, body []byte) answer {
 	c := comment{id: s.commentID(), body: req.Body, author: Account, created: s.o.Now()}
 	i.comments = append(i.comments, c)
 	s.touch(i)
-	return answer{status: http.StatusCreated, body: s.commentJSON(c, r, i, c.body), checked: s.commentJSON(c, r, i, s.anyBody())}
+	return doubletest.Answer{Status: http.StatusCreated, Body: s.commentJSON(c, r, i, c.body), Checked: s.commentJSON(c, r, i, s.anyBody())}
 }
 
 // anyBody stands for the body of a comment where an answer is checked: the body
@@ -183,7 +185,7 @@ func (s *Server) commentJSON(c comment, r *http.Request, i *issue, body json.Raw
 	return out
 }
 
-func (s *Server) transition(_ *http.Request, params []string, body []byte) answer {
+func (s *Server) transition(_ *http.Request, params []string, body []byte) doubletest.Answer {
 	i := s.find(params[0])
 	if i == nil {
 		return noIssue()
@@ -214,7 +216,7 @@ func (p *Project) offered(i *issue) []Transition {
 }
 
 // pass moves the issue through a transition whose screen holds fields.
-func (s *Server) pass(i *issue, p *Project, t Transition, fields map[string]json.RawMessage) answer {
+func (s *Server) pass(i *issue, p *Project, t Transition, fields map[string]json.RawMessage) doubletest.Answer {
 	errors := map[string]string{}
 	resolution := ""
 	for id, raw := range fields {
@@ -250,10 +252,10 @@ func (s *Server) pass(i *issue, p *Project, t Transition, fields map[string]json
 		i.resolution = "Done" // set by the workflow itself where no screen asks
 	}
 	s.touch(i)
-	return answer{status: http.StatusNoContent}
+	return doubletest.Answer{Status: http.StatusNoContent, Empty: true}
 }
 
-func (s *Server) setProperty(_ *http.Request, params []string, body []byte) answer {
+func (s *Server) setProperty(_ *http.Request, params []string, body []byte) doubletest.Answer {
 	i := s.find(params[0])
 	if i == nil {
 		return noIssue()
@@ -266,10 +268,10 @@ func (s *Server) setProperty(_ *http.Request, params []string, body []byte) answ
 	if had {
 		return ok(map[string]any{})
 	}
-	return answer{status: http.StatusCreated, body: map[string]any{}}
+	return doubletest.Answer{Status: http.StatusCreated, Body: map[string]any{}}
 }
 
-func (s *Server) link(_ *http.Request, _ []string, body []byte) answer {
+func (s *Server) link(_ *http.Request, _ []string, body []byte) doubletest.Answer {
 	var req struct {
 		Type         struct{ Name string }
 		InwardIssue  struct{ Key string }
@@ -289,5 +291,5 @@ func (s *Server) link(_ *http.Request, _ []string, body []byte) answer {
 	if !slices.Contains(from.links, l) {
 		from.links, to.links = append(from.links, l), append(to.links, l)
 	}
-	return answer{status: http.StatusCreated, body: map[string]any{}}
+	return doubletest.Answer{Status: http.StatusCreated, Body: map[string]any{}}
 }
