@@ -1,128 +1,239 @@
+//go:build unix
+
 package app
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// fleet is the nth notification of a fleet in trouble: five alerts of one namespace of eight clusters, every second one
-// tells that those of a thousand before are over. Each alert is another one, so nothing is cheap for being a repeat; some
-// thousand fire at a time, as what fires for ever must be kept for ever.
-func fleet(n int64, now time.Time) []byte {
-	id, end := n, ""
-	if n%2 == 1 && n > 1000 {
-		id, end = n-1001, now.UTC().Format(time.RFC3339Nano)
-	}
-	var b bytes.Buffer
-	cluster, ns := fmt.Sprintf("prod-%d", id/4%8), fmt.Sprintf("ns-%d", id%160)
-	fmt.Fprintf(&b, `{"version":"4","groupKey":"{}:{namespace=%s}","truncatedAlerts":0,"status":"firing","receiver":"portent","externalURL":"http://am-0:9093","groupLabels":{"namespace":%q},"commonLabels":{},"commonAnnotations":{},"alerts":[`, ns, ns)
-	for i := range int64(5) {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		status, ends := "firing", "0001-01-01T00:00:00Z"
-		if end != "" {
-			status, ends = "resolved", end
-		}
-		fmt.Fprintf(&b, `{"status":%q,"labels":{"alertname":"Rule%d","cluster":%q,"namespace":%q,"pod":"web-%d-7d9f8c6b54-%05d","service":"svc-%d","severity":"warning","job":"kube-state-metrics"},
-			"annotations":{"description":"Pod %s/web-%d is restarting 1.2 times / 10 minutes","summary":"Pod is crash looping."},"startsAt":%q,"endsAt":%q,"generatorURL":"http://prometheus/graph","fingerprint":"%016x"}`,
-			status, (id+i)%40, cluster, ns, id%30, id%99999, id%30, ns, id%30, now.Add(-time.Duration(id%60)*time.Second).Truncate(time.Minute).UTC().Format(time.RFC3339), ends, id*5+i+1<<40)
-	}
-	b.WriteString(`]}`)
-	return b.Bytes()
-}
-
-// TestSustainedLoad is a measurement: PORTENT_LOAD=10m posts as fast as it is answered (or PORTENT_LOAD_RATE alerts a second) to
-// the whole receiver, then waits until everything is processed, and prints what was reached.
+// TestSustainedLoad is a measurement: PORTENT_LOAD=10m posts to the whole receiver for that long, as fast as it is answered,
+// waits until everything is processed and prints what was reached.
+//
+//   - PORTENT_LOAD_RATE: so many alerts a second instead.
+//   - PORTENT_LOAD_ALERTS: so many alerts instead of for a time.
+//   - PORTENT_LOAD_SHAPE: churn (the default), series or distinct; see shapes.
+//   - PORTENT_LOAD_STORE: an address of PostgreSQL instead of an SQLite file.
 func TestSustainedLoad(t *testing.T) {
 	if os.Getenv("PORTENT_LOAD") == "" {
 		t.Skip("a measurement of minutes: PORTENT_LOAD=10m, PORTENT_LOAD_RATE=1000 for a steady rate of alerts a second")
 	}
-	length, err := time.ParseDuration(os.Getenv("PORTENT_LOAD"))
-	require.NoError(t, err)
-	rate, _ := strconv.Atoi(os.Getenv("PORTENT_LOAD_RATE"))
+	l := loadOf(t)
 	o, _ := options(t, "ready: {max_pending: 20000}\n")
+	if dsn := os.Getenv("PORTENT_LOAD_STORE"); dsn != "" {
+		o.Store = dsn
+	}
+	idle := l.generatorAlone(t)
 	a, url := running(t, o)
-	const connections = 32
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
-	var seq, busy atomic.Int64
-	var mu sync.Mutex
-	var took []time.Duration
+	before := cpuTime()
 	begin := time.Now()
-	post := func(n int64) {
-		body := fleet(n, begin.Add(time.Since(begin)))
-		for {
-			at := time.Now()
-			r, err := client.Post(url+hook, "application/json", bytes.NewReader(body))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			_, _ = io.Copy(io.Discard, r.Body)
-			_ = r.Body.Close()
-			if r.StatusCode == http.StatusServiceUnavailable { // as Alertmanager: again in a moment
-				busy.Add(1)
-				time.Sleep(50 * time.Millisecond) //nolint:forbidigo // a real load
-				continue
-			}
-			if r.StatusCode != http.StatusOK {
-				t.Errorf("status %d", r.StatusCode)
-				return
-			}
-			mu.Lock()
-			took = append(took, time.Since(at))
-			mu.Unlock()
-			return
+	watch, stop := context.WithCancel(t.Context())
+	var memory []string
+	var wg sync.WaitGroup
+	wg.Go(func() { memory = l.watch(watch, a, begin) })
+	l.post(t, url+hook, begin)
+	sent := time.Since(begin)
+	stop()
+	wg.Wait()
+	require.NotEmpty(t, l.took)
+	require.Eventually(t, func() bool { n, err := a.db.Pending(t.Context()); return err == nil && n == 0 }, 10*time.Minute, 20*time.Millisecond)
+	total, used := time.Since(begin), cpuTime()-before
+	alerts := float64(len(l.took) * perNotice)
+	counts, err := a.db.Counts(t.Context())
+	require.NoError(t, err)
+	slices.Sort(l.took)
+	at := func(q float64) time.Duration {
+		return l.took[int(q*float64(len(l.took)-1))].Round(10 * time.Microsecond)
+	}
+	t.Logf("%s: %.0f alerts: %.0f/s taken, %.0f/s taken and processed; processor time %.0f µs an alert, of it the sender %.0f; webhook p50 %s p95 %s p99 %s max %s; %d times busy; incidents %v; memory %s",
+		l.name, alerts, alerts/sent.Seconds(), alerts/total.Seconds(), micros(used)/alerts, micros(idle), at(.5), at(.95), at(.99), at(1), l.busy, counts, strings.Join(memory, ", "))
+}
+
+// A load is what is sent, and what came of it.
+type load struct {
+	name   string
+	shape  shape
+	length time.Duration
+	alerts int64 // 0: no bound
+	rate   int   // alerts a second; 0: as fast as answered
+	client *http.Client
+
+	mu   sync.Mutex
+	next int64
+	took []time.Duration
+	busy int
+}
+
+// connections is how many notifications are on their way at a time.
+const connections = 32
+
+func loadOf(t *testing.T) *load {
+	t.Helper()
+	l := &load{name: "churn", client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}}
+	number := func(name string) (n int) {
+		if v := os.Getenv(name); v != "" {
+			var err error
+			n, err = strconv.Atoi(v)
+			require.NoError(t, err, name)
 		}
+		return n
 	}
-	heap := func() float64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return float64(m.HeapAlloc) / (1 << 20)
+	var err error
+	l.length, err = time.ParseDuration(os.Getenv("PORTENT_LOAD"))
+	require.NoError(t, err)
+	l.rate, l.alerts = number("PORTENT_LOAD_RATE"), int64(number("PORTENT_LOAD_ALERTS"))
+	if l.alerts > 0 {
+		l.length = 24 * time.Hour
 	}
+	if v := os.Getenv("PORTENT_LOAD_SHAPE"); v != "" {
+		l.name = v
+	}
+	l.shape = shapes[l.name]
+	require.NotNil(t, l.shape, "PORTENT_LOAD_SHAPE: want churn, series or distinct")
+	return l
+}
+
+// take returns the number of the next notification, when it is time for it.
+func (l *load) take(begin time.Time) (n int64, ok bool) {
+	l.mu.Lock()
+	n = l.next
+	l.next++
+	l.mu.Unlock()
+	if l.rate > 0 {
+		time.Sleep(time.Until(begin.Add(time.Duration(n*perNotice) * time.Second / time.Duration(l.rate)))) //nolint:forbidigo // a real load
+	}
+	return n, time.Since(begin) < l.length && (l.alerts == 0 || n*perNotice < l.alerts)
+}
+
+// post sends until it is over.
+func (l *load) post(t *testing.T, url string, begin time.Time) {
+	t.Helper()
 	var wg sync.WaitGroup
 	for range connections {
 		wg.Go(func() {
-			for time.Since(begin) < length && !t.Failed() {
-				n := seq.Add(1) - 1
-				if rate > 0 {
-					if wait := time.Duration(n*5) * time.Second / time.Duration(rate); wait > time.Since(begin) {
-						time.Sleep(wait - time.Since(begin)) //nolint:forbidigo // a real load
-					}
+			for {
+				n, ok := l.take(begin)
+				if !ok {
+					return
 				}
-				post(n)
+				if err := l.send(url, l.shape(n, begin)); err != nil {
+					t.Error(err)
+					return
+				}
 			}
 		})
 	}
-	var heaps []string
-	for i := range 10 {
-		time.Sleep(time.Until(begin.Add(length * time.Duration(i+1) / 10))) //nolint:forbidigo // a real load
-		pending, err := a.db.Pending(t.Context())
-		require.NoError(t, err)
-		heaps = append(heaps, fmt.Sprintf("%.0f MiB (%d wait)", heap(), pending))
-	}
 	wg.Wait()
-	sent := time.Since(begin)
-	require.NotEmpty(t, took)
-	require.Eventually(t, func() bool { n, err := a.db.Pending(t.Context()); return err == nil && n == 0 }, 10*time.Minute, 20*time.Millisecond)
-	total := time.Since(begin)
-	alerts := float64(len(took) * 5)
-	slices.Sort(took)
-	at := func(q float64) time.Duration { return took[int(q*float64(len(took)-1))].Round(10 * time.Microsecond) }
-	t.Logf("%.0f alerts: %.0f/s taken, %.0f/s taken and processed; webhook p50 %s p99 %s max %s; %d times busy; heap %s", alerts, alerts/sent.Seconds(), alerts/total.Seconds(),
-		at(.5), at(.99), at(1), busy.Load(), strings.Join(heaps, ", "))
+}
+
+// send posts one notification until it is taken, as Alertmanager does.
+func (l *load) send(url string, body []byte) error {
+	for {
+		at := time.Now()
+		r, err := l.client.Post(url, "application/json", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, r.Body)
+		if err = firstOf(err, r.Body.Close()); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		switch r.StatusCode {
+		case http.StatusOK:
+			l.took = append(l.took, time.Since(at))
+		case http.StatusServiceUnavailable:
+			l.busy++
+		default:
+			err = fmt.Errorf("status %d", r.StatusCode)
+		}
+		l.mu.Unlock()
+		if r.StatusCode != http.StatusServiceUnavailable {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // a real load
+	}
+}
+
+// generatorAlone is the processor time an alert that making and sending it costs, and that of an HTTP server which only reads it.
+func (l *load) generatorAlone(t *testing.T) time.Duration {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer srv.Close()
+	before := cpuTime()
+	begin := time.Now()
+	alone := &load{shape: l.shape, length: time.Minute, alerts: 25_000, client: l.client}
+	alone.post(t, srv.URL, begin)
+	return (cpuTime() - before) / time.Duration(alone.alerts)
+}
+
+// watch notes, twenty times, how much memory the process has and how many notifications wait.
+func (l *load) watch(ctx context.Context, a *App, begin time.Time) (out []string) {
+	every := l.length / 20
+	if l.alerts > 0 {
+		every = 10 * time.Second
+	}
+	for i := 1; ; i++ {
+		select {
+		case <-ctx.Done():
+			return out
+		case <-time.After(time.Until(begin.Add(every * time.Duration(i)))):
+		}
+		pending, err := a.db.Pending(ctx)
+		if err != nil {
+			continue
+		}
+		l.mu.Lock()
+		n := len(l.took) * perNotice
+		l.mu.Unlock()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		out = append(out, fmt.Sprintf("%dk: %d MiB resident, %d heap (%d wait)", n/1000, resident()>>20, m.HeapAlloc>>20, pending))
+	}
+}
+
+// cpuTime is what this process has used.
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// resident is the resident memory of this process in bytes, 0 where there is no /proc.
+func resident() int {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, rss int
+	_, _ = fmt.Sscan(string(b), &size, &rss)
+	return rss * os.Getpagesize()
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
