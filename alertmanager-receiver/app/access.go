@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -48,10 +49,15 @@ type AccessConfig struct {
 	Certificate string     `yaml:"certificate"`
 	// Matchers bound what it sees to alerts that match all of them. Without any it sees everything.
 	Matchers []string `yaml:"matchers"`
+	// As is the name of the person, where one has several ways in: two of them must not count as two people. Empty: Name.
+	As string `yaml:"as"`
 }
 
 // minToken is the least length of a token: 16 characters of base64 are 96 bits.
 const minToken = 16
+
+// maxPerson bounds the name of a person: that of a provider, with its prefix.
+const maxPerson = 105
 
 func validateAccess(as []AccessConfig) error {
 	var errs []error
@@ -66,6 +72,10 @@ func validateAccess(as []AccessConfig) error {
 			add("name", fmt.Errorf("%q is the name of an earlier entry", a.Name))
 		}
 		seen[a.Name] = true
+		// A colon may stand in it: people of a provider are called oidc:NAME.
+		if len(a.As) > maxPerson || strings.ContainsAny(a.As, "\n\r\t") {
+			add("as", fmt.Errorf("%.100q: want at most %d characters of one line", a.As, maxPerson))
+		}
 		if !slices.Contains(roles, a.Role) {
 			add("role", fmt.Errorf("%q: want one of viewer, analyst, approver, admin", string(a.Role)))
 		}
@@ -93,7 +103,9 @@ type principal struct {
 	name  string
 	role  Role
 	scope labels.Matchers // empty: everything
-	csrf  string          // of the session that it came with, empty without one
+	// Of the session that it came with, empty without one.
+	csrf, session string
+	seen          session
 }
 
 // scoped reports whether the principal sees a part only.
@@ -110,6 +122,7 @@ type access struct {
 
 type accessEntry struct {
 	principal
+	entry       string // the name of the entry; that of the principal is the person's
 	digest      []byte // of the token, nil without one
 	user        string
 	certificate string
@@ -123,7 +136,7 @@ func newAccess(as []AccessConfig, hook WebhookConfig, trusted func(string) bool)
 		if err != nil {
 			return nil, err
 		}
-		e := accessEntry{principal: principal{name: c.Name, role: c.Role, scope: scope}, user: c.User, certificate: c.Certificate}
+		e := accessEntry{principal: principal{name: cmp.Or(c.As, c.Name), role: c.Role, scope: scope}, entry: c.Name, user: c.User, certificate: c.Certificate}
 		if e.digest, err = tokenDigest(c.Token, c.TokenFile); err != nil {
 			return nil, fmt.Errorf("access[%d]: %w", i, err)
 		}
@@ -178,7 +191,7 @@ func (a *access) identify(r *http.Request) (principal, bool) {
 		switch {
 		case e.digest != nil:
 			// All entries are compared in constant time, so that the time tells neither the token nor its place.
-			ok = subtle.ConstantTimeCompare(e.digest, sum[:]) == 1 && token != "" && (!basic || user == e.name)
+			ok = subtle.ConstantTimeCompare(e.digest, sum[:]) == 1 && token != "" && (!basic || user == e.entry)
 		case e.user != "":
 			ok = basic && user == e.user && a.trusted(user)
 		case e.certificate != "":

@@ -174,7 +174,7 @@ func (a *App) openServer() (err error) {
 	users := &webUsers{path: *a.opts.WebConfig.WebConfigFile}
 	a.server = &server{
 		log: a.log.With("component", "http"), metrics: newMetrics(a.reg), now: time.Now,
-		store: a.db, inbox: a.db, tasks: a.db, audit: chain{a.db}, noise: a.db, dossiers: a.db, objectEvents: a.db, ticketKeys: a.db, recall: a.db, ledger: a.db, sessions: a.db, hub: newHub(a.db, a.log.With("component", "events")), gater: newGater(a.db, a.log.With("component", "policy")),
+		store: a.db, inbox: a.db, tasks: a.db, audit: chain{a.db}, noise: a.db, dossiers: a.db, objectEvents: a.db, ticketKeys: a.db, recall: a.db, ledger: a.db, sessions: a.db, hub: newHub(a.db, a.log.With("component", "events")), beat: beatEvery, gater: newGater(a.db, a.log.With("component", "policy")),
 		readiness: &readiness{check: a.db.Ready, now: time.Now}, backlog: &backlog{count: a.db.Pending, now: time.Now}, busy: &memory{},
 		clockHeader: a.opts.ClockHeader, crossOrigin: http.NewCrossOriginProtection(), pages: pages, refusals: &repeatLog{now: time.Now}, trusted: users.trusted,
 	}

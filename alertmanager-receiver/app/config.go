@@ -38,6 +38,7 @@ type Config struct {
 	Ready    ReadyConfig     `yaml:"ready"`
 	Access   []AccessConfig  `yaml:"access"`
 	OIDC     OIDCConfig      `yaml:"oidc"`
+	Sessions SessionsConfig  `yaml:"sessions"`
 	Trackers []TrackerConfig `yaml:"trackers"`
 	Routing  RoutingConfig   `yaml:"routing"`
 
@@ -170,6 +171,7 @@ func DefaultConfig() Config {
 		Ready:    ReadyConfig{MaxPending: 100_000},
 		Access:   []AccessConfig{},
 		OIDC:     OIDCConfig{UsernameClaim: "sub", Rules: []OIDCRule{}, Scopes: []string{"profile", "email"}},
+		Sessions: DefaultSessionsConfig(),
 		Trackers: []TrackerConfig{{Name: TrackerLocal, Type: TrackerLocal}},
 		Routing:  RoutingConfig{Routes: []RouteConfig{}},
 		// A person who closes a ticket looks at it for longer than that.
@@ -212,6 +214,7 @@ func (c *Config) Validate() error {
 		web.Invalid("ready", c.Ready.validate()),
 		validateAccess(c.Access),
 		web.Invalid("oidc", c.OIDC.validate()),
+		web.Invalid("sessions", c.Sessions.validate()),
 		validateTrackers(c.Trackers),
 		c.validateApprovers(),
 		web.Invalid("routing", c.Routing.validate(c.Trackers)),

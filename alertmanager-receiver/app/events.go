@@ -159,7 +159,7 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, p principal
 	if !send("retry: 3000\n\n") {
 		return
 	}
-	beat := time.NewTicker(beatEvery)
+	beat := time.NewTicker(s.beat)
 	defer beat.Stop()
 	for {
 		select {
@@ -168,7 +168,8 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, p principal
 				return
 			}
 		case <-beat.C:
-			if _, ok := s.who(r); !ok || !send(": still here\n\n") {
+			// Somebody whose rights have changed asks anew, with those of now.
+			if now, ok := s.who(r); !ok || now.rights() != p.rights() || !send(": still here\n\n") {
 				return
 			}
 		case <-r.Context().Done():

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -262,17 +263,48 @@ func (o *oidcAuth) flow(p *oidc.Provider, callback string) *oauth2.Config {
 	}
 }
 
-// pendingSignIn is what must come back from the provider.
+// pendingSignIn is what must come back from the provider. The browser keeps it in a cookie that scripts cannot read, and not
+// we: anybody may begin to sign in, and as often as they like.
 type pendingSignIn struct {
+	State    string `json:"state"`
 	Nonce    string `json:"nonce"`
 	Verifier string `json:"verifier"`
-	Next     string `json:"next"`
+	Next     string `json:"next,omitempty"`
 }
 
 // pendingTTL is how long somebody may take at the provider.
 const pendingTTL = 10 * time.Minute
 
-const stateCookie = "portent_signin"
+const (
+	stateCookie = "portent_signin"
+	// maxPendingNext bounds the address to go on to: browsers keep 4096 bytes of a cookie.
+	maxPendingNext = 1500
+)
+
+// String is the value of the cookie.
+func (x pendingSignIn) String() string {
+	if len(x.Next) > maxPendingNext {
+		x.Next = ""
+	}
+	b, err := json.Marshal(x)
+	if err != nil {
+		panic("BUG: strings cannot be encoded: " + err.Error())
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// readPending returns the sign-in that an answer with this state belongs to.
+func readPending(r *http.Request, state string) (x pendingSignIn, err error) {
+	c, err := r.Cookie(stateCookie)
+	if err != nil {
+		return x, errors.New("the answer belongs to no sign-in of this browser")
+	}
+	b, err := base64.RawURLEncoding.DecodeString(c.Value)
+	if err != nil || json.Unmarshal(b, &x) != nil || x.State == "" || x.Nonce == "" || x.Verifier == "" || subtle.ConstantTimeCompare([]byte(x.State), []byte(state)) != 1 {
+		return x, errors.New("the answer belongs to another sign-in than this browser began last")
+	}
+	return x, nil
+}
 
 // startOIDC answers GET /login/oidc: it sends the browser to the provider.
 func (s *server) startOIDC(w http.ResponseWriter, r *http.Request) {
@@ -288,61 +320,41 @@ func (s *server) startOIDC(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusBadGateway, errors.New("the provider cannot be asked now"), "try again in a moment, or sign in with a token")
 		return
 	}
-	state, pending := random(), pendingSignIn{Nonce: random(), Verifier: oauth2.GenerateVerifier(), Next: r.URL.Query().Get("next")}
-	data, err := json.Marshal(pending)
-	if err == nil {
-		err = s.sessions.PutSession(r.Context(), hashOf("signin:"+state), data, s.now(), s.now().Add(pendingTTL))
-	}
-	if err != nil {
-		s.failed(w, r, err)
-		return
-	}
-	http.SetCookie(w, s.cookie(stateCookie, state, pendingTTL))
-	http.Redirect(w, r, set.access.oidc.flow(p, callbackURL(set)).AuthCodeURL(state, oidc.Nonce(pending.Nonce), oauth2.S256ChallengeOption(pending.Verifier)), http.StatusSeeOther)
+	x := pendingSignIn{State: random(), Nonce: random(), Verifier: oauth2.GenerateVerifier(), Next: r.URL.Query().Get("next")}
+	http.SetCookie(w, s.cookie(stateCookie, x.String(), pendingTTL))
+	http.Redirect(w, r, set.access.oidc.flow(p, callbackURL(set)).AuthCodeURL(x.State, oidc.Nonce(x.Nonce), oauth2.S256ChallengeOption(x.Verifier)), http.StatusSeeOther)
 }
 
 func callbackURL(set *settings) string {
 	return strings.TrimSuffix(set.config.ExternalURL, "/") + "/login/oidc/callback"
 }
 
-// endOIDC answers GET /login/oidc/callback: the browser comes back from the provider.
+// endOIDC answers GET /login/oidc/callback: the browser comes back from the provider. The provider takes its code once.
 func (s *server) endOIDC(w http.ResponseWriter, r *http.Request) {
 	secure(w)
-	denied := func(err error) {
-		s.metrics.denied.WithLabelValues("unauthenticated").Inc()
-		s.log.Info("sign_in_refused", "err", err)
-		s.fail(w, r, http.StatusForbidden, errors.New("signing in did not work"), "try again; the log of the receiver says why")
-	}
 	set := s.settings.Load()
-	state := r.URL.Query().Get("state")
-	c, err := r.Cookie(stateCookie)
-	if !set.access.oidc.signsIn() || err != nil || state == "" || subtle.ConstantTimeCompare([]byte(c.Value), []byte(state)) != 1 {
-		denied(errors.New("the answer belongs to no sign-in of this browser"))
+	o := set.access.oidc
+	if !o.signsIn() {
+		s.fail(w, r, http.StatusNotFound, errors.New("no provider is configured"), "set oidc.client_id")
 		return
 	}
-	id := hashOf("signin:" + state)
-	data, err := s.sessions.Session(r.Context(), id, s.now())
+	var claims map[string]any
+	var p principal
+	pending, err := readPending(r, r.URL.Query().Get("state"))
 	if err == nil {
-		err = s.sessions.DropSession(r.Context(), id) // once
+		claims, err = o.exchange(r.Context(), r.URL.Query().Get("code"), pending, callbackURL(set))
 	}
-	var pending pendingSignIn
 	if err == nil {
-		err = json.Unmarshal(data, &pending)
+		p, err = o.principal(claims)
 	}
 	if err != nil {
-		denied(err)
-		return
-	}
-	claims, err := set.access.oidc.exchange(r.Context(), r.URL.Query().Get("code"), pending, callbackURL(set))
-	if err == nil {
-		_, err = set.access.oidc.principal(claims)
-	}
-	if err != nil {
-		denied(err)
+		s.metrics.denied.WithLabelValues("unauthenticated").Inc()
+		s.signInRefused(r, "oidc", err)
+		s.fail(w, r, http.StatusForbidden, errors.New("signing in did not work"), "try again; the log of the receiver says why")
 		return
 	}
 	http.SetCookie(w, s.cookie(stateCookie, "", -time.Second))
-	s.begin(w, r, session{Claims: set.access.oidc.keep(claims)}, "../../", pending.Next)
+	s.begin(w, r, p, session{Claims: o.keep(claims)}, "../../", pending.Next)
 }
 
 func (o *oidcAuth) exchange(ctx context.Context, code string, pending pendingSignIn, callback string) (map[string]any, error) {

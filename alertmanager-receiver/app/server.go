@@ -104,6 +104,7 @@ type server struct {
 	asker    *asker
 	sessions sessionStore
 	hub      *hub
+	beat     time.Duration // between two signs of life of a stream
 	recent   recent
 
 	settings    atomic.Pointer[settings]
@@ -116,6 +117,7 @@ type server struct {
 	crossOrigin *http.CrossOriginProtection
 	pages       *pages
 	refusals    *repeatLog
+	signIns     signInLog
 	trusted     func(user string) bool // whether the web configuration checked this user's password
 }
 
@@ -212,6 +214,7 @@ func (s *server) need(role Role, h handler) http.Handler {
 			s.fail(w, r, http.StatusForbidden, errors.New("role "+string(p.role)+" may not do this"), "it needs role "+string(role))
 			return
 		}
+		s.used(r, p)
 		h(w, r, p)
 	})
 }

@@ -52,7 +52,7 @@ func newTestServer(t testing.TB, change func(*Config)) *testServer {
 	require.NoError(t, err)
 	ts.decide.store = db
 	ts.server = &server{
-		log: log, metrics: newMetrics(ts.reg), now: now, store: db, inbox: db, decide: ts.decide, tasks: db, audit: chain{db}, noise: db, dossiers: db, objectEvents: db, ticketKeys: db, recall: db, hint: ts.hinted, tickets: tracker, ledger: db, sessions: db, hub: newHub(db, log), gater: newGater(db, log),
+		log: log, metrics: newMetrics(ts.reg), now: now, store: db, inbox: db, decide: ts.decide, tasks: db, audit: chain{db}, noise: db, dossiers: db, objectEvents: db, ticketKeys: db, recall: db, hint: ts.hinted, tickets: tracker, ledger: db, sessions: db, hub: newHub(db, log), beat: beatEvery, gater: newGater(db, log),
 		readiness: &readiness{check: db.Ready, now: now}, backlog: &backlog{count: db.Pending, now: now}, busy: &memory{}, wake: func() {}, wakeOutbox: func() {},
 		crossOrigin: http.NewCrossOriginProtection(), pages: pages, refusals: &repeatLog{now: now},
 	}

@@ -8,21 +8,58 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/portent-dev/portent/internal/web"
 )
 
 // sessionStore keeps sessions under the hash of their cookie, for all replicas.
 type sessionStore interface {
 	PutSession(ctx context.Context, id string, data json.RawMessage, now, expires time.Time) error
+	// ExtendSession replaces what is kept of a session that is not over; one that is stays over.
+	ExtendSession(ctx context.Context, id string, data json.RawMessage, now, expires time.Time) error
 	Session(ctx context.Context, id string, now time.Time) (json.RawMessage, error)
 	DropSession(ctx context.Context, id string) error
 }
 
-// session says how somebody signed in. What they may is looked up anew at each request: who is taken out of the
-// configuration, or whose token is changed, is out at once.
+// SessionsConfig bounds how long people stay signed in.
+type SessionsConfig struct {
+	// Length of a session at most, whatever is done in it.
+	Length model.Duration `yaml:"length"`
+	// Idle ends a session in which nobody asked for anything for so long. 0: none does.
+	Idle model.Duration `yaml:"idle"`
+}
+
+// DefaultSessionsConfig is a shift, and half of one.
+func DefaultSessionsConfig() SessionsConfig {
+	return SessionsConfig{Length: model.Duration(12 * time.Hour), Idle: model.Duration(4 * time.Hour)}
+}
+
+// Bounds of sessions: less than five minutes is no time to decide in, and nobody is at work for a month.
+const (
+	minSession = 5 * time.Minute
+	maxSession = 31 * 24 * time.Hour
+)
+
+func (c SessionsConfig) validate() error {
+	var errs []error
+	if d := time.Duration(c.Length); d < minSession || d > maxSession {
+		errs = append(errs, web.Invalid("length", fmt.Errorf("%s: want 5m to 31d", c.Length)))
+	}
+	if d := time.Duration(c.Idle); d != 0 && (d < minSession || c.Idle > c.Length) {
+		errs = append(errs, web.Invalid("idle", fmt.Errorf("%s: want 5m to length, or 0s for none", c.Idle)))
+	}
+	return errors.Join(errs...)
+}
+
+// session says how somebody signed in. What they may is looked up anew at each request; when that is another thing than it
+// was, the session is over.
 type session struct {
 	// Entry and Digest name an entry of the access list and its token.
 	Entry  string `json:"entry,omitempty"`
@@ -31,12 +68,34 @@ type session struct {
 	Claims map[string]any `json:"claims,omitempty"`
 	// CSRF must come with what changes something.
 	CSRF string `json:"csrf"`
+	// Rights are the role and the scope that it began with.
+	Rights string `json:"rights"`
+	// Began and Seen bound it: Seen is the last request of a person, to the minute.
+	Began time.Time `json:"began"`
+	Seen  time.Time `json:"seen"`
 }
 
-const sessionCookie = "portent_session"
+const (
+	sessionCookie = "portent_session"
+	// seenEvery is how exactly Seen is kept: a write a minute and person.
+	seenEvery = time.Minute
+)
 
-// sessionTTL is how long one stays signed in: a shift.
-const sessionTTL = 12 * time.Hour
+// live reports whether a session may still be used. One that begins in the future is of a clock that was wrong: how long
+// it would last is not known.
+func (c SessionsConfig) live(x session, now time.Time) bool {
+	return !x.Began.After(now.Add(seenEvery)) && now.Before(x.Began.Add(time.Duration(c.Length))) &&
+		(c.Idle == 0 || now.Before(x.Seen.Add(time.Duration(c.Idle))))
+}
+
+// until is when a session is over if nobody asks for anything more.
+func (c SessionsConfig) until(x session) time.Time {
+	end := x.Began.Add(time.Duration(c.Length))
+	if idle := x.Seen.Add(time.Duration(c.Idle)); c.Idle > 0 && idle.Before(end) {
+		return idle
+	}
+	return end
+}
 
 // random is a secret that nobody can guess: 256 bits.
 func random() string {
@@ -78,32 +137,60 @@ func (s *server) who(r *http.Request) (principal, bool) {
 	if err != nil || len(c.Value) > 128 {
 		return principal{}, false
 	}
-	data, err := s.sessions.Session(r.Context(), hashOf(c.Value), s.now())
+	id := hashOf(c.Value)
+	data, err := s.sessions.Session(r.Context(), id, s.now())
 	var x session
-	if err != nil || json.Unmarshal(data, &x) != nil {
+	if err != nil || json.Unmarshal(data, &x) != nil || !s.settings.Load().config.Sessions.live(x, s.now()) {
 		return principal{}, false
 	}
 	p, ok := a.resume(x)
-	p.csrf = x.CSRF
+	p.csrf, p.session, p.seen = x.CSRF, id, x
 	return p, ok
 }
 
-// resume returns who a session belongs to, if it may still do anything.
+// used keeps a session from ending idle: its person asked for something. What a page asks for by itself is no sign of
+// anybody.
+func (s *server) used(r *http.Request, p principal) {
+	now := s.now()
+	if p.session == "" || r.Header.Get(refreshHeader) != "" || r.URL.Path == pathEvents || now.Sub(p.seen.Seen) < seenEvery {
+		return
+	}
+	x := p.seen
+	x.Seen = now
+	data, err := json.Marshal(x)
+	if err == nil {
+		err = s.sessions.ExtendSession(r.Context(), p.session, data, now, s.settings.Load().config.Sessions.until(x))
+	}
+	if err != nil { // it ends sooner, and the next request tries again
+		s.log.Warn("session_not_extended", "err", err)
+	}
+}
+
+const (
+	// refreshHeader marks what portent.js asks for without anybody having done something.
+	refreshHeader = "X-Portent-Refresh"
+	pathEvents    = "/api/v1/events"
+)
+
+// resume returns who a session belongs to, if it may still do what it could when it began.
 func (a *access) resume(x session) (principal, bool) {
 	if x.Claims != nil {
 		if a.oidc == nil {
 			return principal{}, false
 		}
 		p, err := a.oidc.principal(x.Claims)
-		return p, err == nil
+		return p, err == nil && p.rights() == x.Rights
 	}
 	for _, e := range a.entries {
-		if e.name == x.Entry && e.digest != nil && subtle.ConstantTimeCompare([]byte(hex.EncodeToString(e.digest)), []byte(x.Digest)) == 1 {
-			return e.principal, true
+		if e.entry == x.Entry && e.digest != nil && subtle.ConstantTimeCompare([]byte(hex.EncodeToString(e.digest)), []byte(x.Digest)) == 1 {
+			return e.principal, e.rights() == x.Rights
 		}
 	}
 	return principal{}, false
 }
+
+// rights are what somebody may do and see, to tell whether that has changed.
+func (p principal) rights() string { return string(p.role) + " " + p.scope.String() }
 
 // errCSRF: a request with a session must prove that one of our pages made it.
 var errCSRF = errors.New("the request does not come from a page of this session")
@@ -162,26 +249,34 @@ func (s *server) serveLogin(w http.ResponseWriter, r *http.Request) {
 	e := s.settings.Load().access.byToken(strings.TrimSpace(r.PostFormValue("token")))
 	if e == nil {
 		s.metrics.denied.WithLabelValues("unauthenticated").Inc()
+		s.signInRefused(r, "token", errors.New("the token is not known"))
 		w.Header().Set("WWW-Authenticate", challenge())
 		s.askWho(w, r, "This token is not known.")
 		return
 	}
-	s.begin(w, r, session{Entry: e.name, Digest: hex.EncodeToString(e.digest)}, "./", r.PostFormValue("next"))
+	s.begin(w, r, e.principal, session{Entry: e.entry, Digest: hex.EncodeToString(e.digest)}, "./", r.PostFormValue("next"))
 }
 
-// begin starts a session and leads on.
-func (s *server) begin(w http.ResponseWriter, r *http.Request, x session, root, next string) {
-	x.CSRF = random()
+// begin starts a session of p, ends the one that the browser had, and leads on. One that cannot be recorded does not begin.
+func (s *server) begin(w http.ResponseWriter, r *http.Request, p principal, x session, root, next string) {
+	sessions := s.settings.Load().config.Sessions
+	x.CSRF, x.Rights, x.Began, x.Seen = random(), p.rights(), s.now(), s.now()
 	id := random()
 	data, err := json.Marshal(x)
 	if err == nil {
-		err = s.sessions.PutSession(r.Context(), hashOf(id), data, s.now(), s.now().Add(sessionTTL))
+		err = s.signedIn(r, p, x, hashOf(id))
+	}
+	if err == nil {
+		err = s.sessions.PutSession(r.Context(), hashOf(id), data, x.Began, sessions.until(x))
+	}
+	if c, cerr := r.Cookie(sessionCookie); err == nil && cerr == nil && len(c.Value) <= 128 {
+		err = s.sessions.DropSession(r.Context(), hashOf(c.Value))
 	}
 	if err != nil {
 		s.failed(w, r, err)
 		return
 	}
-	http.SetCookie(w, s.cookie(sessionCookie, id, sessionTTL))
+	http.SetCookie(w, s.cookie(sessionCookie, id, time.Duration(sessions.Length)))
 	w.Header().Set("Location", root+within(next))
 	w.WriteHeader(http.StatusSeeOther)
 }
@@ -200,7 +295,11 @@ func within(next string) string {
 // serveLogout answers POST /logout.
 func (s *server) serveLogout(w http.ResponseWriter, r *http.Request, p principal) {
 	if c, err := r.Cookie(sessionCookie); err == nil && p.csrf != "" {
-		if err := s.sessions.DropSession(r.Context(), hashOf(c.Value)); err != nil {
+		err := s.sessions.DropSession(r.Context(), hashOf(c.Value))
+		if err == nil {
+			err = s.signedOut(r, p)
+		}
+		if err != nil {
 			s.failed(w, r, err)
 			return
 		}

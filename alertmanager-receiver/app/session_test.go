@@ -249,28 +249,6 @@ func TestSigningInWithAToken(t *testing.T) {
 	require.Equal(t, 401, code, "the session is over, whoever kept its cookie")
 }
 
-func TestASessionEndsWithItsRight(t *testing.T) {
-	ts := newTestServer(t, withPeople)
-	b := ts.browser(t)
-	code, _ := b.post("/login", url.Values{"token": {viewerToken}})
-	require.Equal(t, 200, code)
-	ts.clock = t0.Add(sessionTTL)
-	code, _ = b.get("/")
-	require.Equal(t, 401, code, "after a shift")
-	ts.clock = t0
-	code, _ = b.get("/")
-	require.Equal(t, 200, code)
-	c := *ts.settings.Load()
-	as := append([]AccessConfig(nil), c.config.Access...)
-	as[0].Token = "another-another-another"
-	acc, err := newAccess(as, c.config.Webhook, nil)
-	require.NoError(t, err)
-	c.access = acc
-	ts.settings.Store(&c)
-	code, _ = b.get("/")
-	require.Equal(t, 401, code, "the token was changed")
-}
-
 func TestSigningInAtAProvider(t *testing.T) {
 	p := newProvider(t)
 	ts := newTestServer(t, withProvider(p))
@@ -281,6 +259,11 @@ func TestSigningInAtAProvider(t *testing.T) {
 	require.Equal(t, 200, code, body)
 	require.Contains(t, body, "Signed in as oidc:ann (approver)")
 	require.Contains(t, body, "Kill switch", "where one wanted to go")
+
+	rs := ts.auditOf(t, "session.")
+	require.Len(t, rs, 1)
+	require.Equal(t, "oidc:ann", rs[0].Actor)
+	require.Contains(t, string(rs[0].Detail), `"via":"oidc"`)
 
 	code, _ = ts.browser(t).get("/login/oidc/callback?code=c1&state=" + strings.Repeat("a", 64))
 	require.Equal(t, 403, code, "an answer that nobody asked for")

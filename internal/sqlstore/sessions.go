@@ -19,6 +19,14 @@ func (s *Store) PutSession(ctx context.Context, id string, data json.RawMessage,
 	})
 }
 
+// ExtendSession replaces what is kept of a session; one that is over or was dropped stays so.
+func (s *Store) ExtendSession(ctx context.Context, id string, data json.RawMessage, now, expires time.Time) error {
+	return s.write(ctx, "session", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE sessions SET data = $1, expires_at = $2 WHERE id = $3 AND expires_at > $4`, text(string(data)), nano(expires), text(id), nano(now))
+		return err
+	})
+}
+
 // Session returns what PutSession kept, and incident.ErrNotFound when it is over.
 func (s *Store) Session(ctx context.Context, id string, now time.Time) (json.RawMessage, error) {
 	var data string
