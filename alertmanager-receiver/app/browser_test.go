@@ -35,24 +35,7 @@ func TestPagesInABrowser(t *testing.T) {
 	none := httptest.NewServer(empty.mux)
 	defer func() { empty.hub.close(); none.Close() }()
 
-	pages := []struct{ name, url string }{
-		{"list", full.URL + "/"},
-		{"list-all", full.URL + "/?status=all"},
-		{"list-no-match", full.URL + "/?status=dismissed"},
-		{"list-empty", none.URL + "/"},
-		{"incident", full.URL + "/incidents/" + idMemory},
-		{"incident-dead-task", full.URL + "/incidents/" + idCheckout},
-		{"incident-hostile", full.URL + "/incidents/01JDB2H000HOSTILE"},
-		{"incident-unknown", full.URL + "/incidents/nope"},
-		{"ticket", full.URL + "/tickets/LOCAL-1"},
-		{"suppressed", full.URL + "/suppressed"},
-		{"outbox", full.URL + "/outbox"},
-		{"policy", full.URL + "/policy"},
-		{"audit", full.URL + "/audit"},
-		{"noise", full.URL + "/noise"},
-		{"incident-draft", full.URL + "/incidents/" + idDraft},
-		{"login", full.URL + "/login"},
-	}
+	pages := pagesToLookAt(full.URL, none.URL)
 	browser := startBrowser(t)
 	for _, width := range []int64{390, 1280} {
 		for _, scheme := range []string{"light", "dark"} {
@@ -81,6 +64,7 @@ func TestPagesInABrowser(t *testing.T) {
 // dress adds what the pages show besides: a draft that waits, evidence, and verdicts.
 func dress(t *testing.T, ts *testServer) {
 	t.Helper()
+	storm(t, ts)
 	ts.addDraft(t, idDraft, 2)
 	require.NoError(t, ts.db.PutDossier(t.Context(), idMemory, incident.Dossier{
 		At: t0, Evidence: []incident.Evidence{
@@ -267,8 +251,8 @@ func openTab(browser context.Context, t *testing.T) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)
-	require.NoError(t, chromedp.Do(ctx)) // opens the tab; a timeout on this first call would end the browser
-	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	require.NoError(t, chromedp.Do(ctx))                 // opens the tab; a timeout on this first call would end the browser
+	ctx, stop := context.WithTimeout(ctx, 5*time.Minute) // seconds, unless the machine starves
 	t.Cleanup(stop)
 	tb := &tab{ctx: ctx}
 	require.NoError(t, chromedp.Listen(ctx, func(ev any) {
