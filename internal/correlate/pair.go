@@ -110,11 +110,11 @@ func (f *features) ends(n, m *node) {
 	}
 }
 
-// logit is the log-odds of a pair with what their ends tell, bounded so that no
+// logit is the log-odds of the pair n and m with what their ends tell, bounded so that no
 // pair decides alone.
-func (l link) logit(n *node) float32 {
+func (l link) logit(n, m *node) float32 {
 	var f features
-	f.ends(n, l.to)
+	f.ends(n, m)
 	var z float64
 	for i := fBothEnded; i < nFeatures; i++ {
 		z += f[i] * weights[i]

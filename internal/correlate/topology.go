@@ -181,9 +181,9 @@ func (e *Engine) explainAway(n *node, near []*node) {
 	}
 	for _, m := range above {
 		for _, l := range m.links {
-			if among[l.to] && m.ID < l.to.ID {
-				z := min(e.strength(e.topology.Relate(m.anchors, n.anchors)), e.strength(e.topology.Relate(l.to.anchors, n.anchors)), maxTie2)
-				m.bind(l.to, z*fade(m, l.to))
+			if o := m.scope.nodes[l.to]; among[o] && m.ID < o.ID {
+				z := min(e.strength(e.topology.Relate(m.anchors, n.anchors)), e.strength(e.topology.Relate(o.anchors, n.anchors)), maxTie2)
+				m.bind(o, z*fade(m, o))
 			}
 		}
 	}
@@ -193,11 +193,11 @@ func (e *Engine) explainAway(n *node, near []*node) {
 func (n *node) bind(o *node, z float64) {
 	for _, p := range [][2]*node{{n, o}, {o, n}} {
 		for k := range p[0].links {
-			if l := &p[0].links[k]; l.to == p[1] && !l.bound {
+			if l := &p[0].links[k]; l.to == p[1].slot && !l.bound {
 				l.base, l.z, l.bound = l.base+float32(z), l.z+float32(z), true
 			}
 		}
-		p[0].changed = true
+		p[0].scope.changed(p[0])
 	}
 }
 

@@ -15,14 +15,14 @@ func (e *Engine) Why(id int64, ids []int64) string {
 	}
 	var best *link
 	for i, l := range n.links {
-		if (best == nil || l.base > best.base) && slices.Contains(ids, l.to.ID) {
+		if (best == nil || l.base > best.base) && slices.Contains(ids, n.scope.nodes[l.to].ID) {
 			best = &n.links[i]
 		}
 	}
 	if best == nil {
 		return ""
 	}
-	return e.explain(n, best.to)
+	return e.explain(n, n.scope.nodes[best.to])
 }
 
 // A Past is how usual an alert was when it began to fire.
@@ -52,7 +52,7 @@ func (e *Engine) Belief(a, b int64) (float64, bool) {
 		return 0, false
 	}
 	for _, l := range n.links {
-		if l.to == m {
+		if l.to == m.slot && n.scope == m.scope {
 			return float64(l.base), true
 		}
 	}
