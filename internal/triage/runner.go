@@ -53,7 +53,14 @@ const (
 	// full, it grows up to maxBatch: what a batch costs besides its notifications
 	// (a commit, grouping anew) is then shared by more of them.
 	batchSize = 64
-	maxBatch  = 256
+	maxBatch  = 512
+	// After a batch the Runner rests restTimes as long as that took, at most maxRest,
+	// while there is no backlog. What a batch costs besides its notifications is then
+	// shared by those that come meanwhile, and intake has the writer for itself: at
+	// 1,000 alerts a second it took two thirds of the processor time. Nobody waits for
+	// it: tickets are held for minutes.
+	restTimes = 3
+	maxRest   = 250 * time.Millisecond
 	// pollEvery bounds how late a notification is seen that another process stored.
 	pollEvery = 250 * time.Millisecond
 	// quietAfter is when a replay counts as over.
@@ -74,7 +81,9 @@ type Runner struct {
 	o       RunnerOptions
 	metrics *metrics
 	wake    chan struct{}
-	size    int // of the next batch; only step uses it
+	// Only step uses these: the size of the next batch, and how long to rest before it.
+	size int
+	rest time.Duration
 
 	mu     sync.Mutex // of what follows
 	triage *Triage
@@ -174,6 +183,7 @@ func (r *Runner) lead(ctx context.Context) {
 		}
 		failing = err
 		if more && err == nil {
+			sleep(ctx, r.rest)
 			continue
 		}
 		select {
@@ -188,6 +198,9 @@ func (r *Runner) lead(ctx context.Context) {
 }
 
 func sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():
@@ -202,7 +215,7 @@ func (r *Runner) step(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	r.size = batchSize
+	r.size, r.rest = batchSize, 0
 	if len(ns) == size {
 		r.size = min(2*size, maxBatch)
 	}
@@ -215,7 +228,12 @@ func (r *Runner) step(ctx context.Context) (more bool, err error) {
 	if len(ns) == 0 {
 		return false, r.idle(ctx)
 	}
-	return true, r.process(ctx, ns)
+	start := time.Now()
+	err = r.process(ctx, ns)
+	if r.size == batchSize && !r.o.Replay { // in a replay minutes pass meanwhile
+		r.rest = min(restTimes*time.Since(start), maxRest)
+	}
+	return true, err
 }
 
 // load fills the Triage from the store when it is void.
