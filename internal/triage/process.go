@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -153,7 +154,7 @@ func (t *Triage) recall(ds []decoded, r Recaller) ([]*known, error) {
 	var out []*known
 	for _, a := range as {
 		if t.find(a.Fingerprint, a.StartsAt) < 0 {
-			k := &known{Alert: a, handle: handleOf(a.Fingerprint, a.StartsAt)}
+			k := &known{Alert: a, storedAt: a.UpdatedAt, handle: handleOf(a.Fingerprint, a.StartsAt)}
 			t.remember(k)
 			out = append(out, k)
 		}
@@ -288,12 +289,20 @@ func (t *Triage) newKnown(d decoded, a alert.Alert) *known {
 	}}
 }
 
-// hear takes what a notice says anew of an alert.
+// hear takes what a notice says anew of an alert. Most notices say nothing but that it
+// fires on: that is stored when what is stored is a hundredth of the time to live old,
+// as exactly as is looked for what expired. Which of a pair of Alertmanagers told it is
+// no news.
 func (t *Triage) hear(k *known, d decoded, a alert.Alert) {
-	k.UpdatedAt = t.now
-	k.Annotations, k.GeneratorURL = a.Annotations, a.GeneratorURL
-	k.ExternalURL, k.GroupKey, k.Receiver, k.ClaimedAt = d.ExternalURL, d.GroupKey, d.Receiver, time.Time{}
-	t.changed(k)
+	k.UpdatedAt, k.ExternalURL = t.now, d.ExternalURL
+	news := k.GeneratorURL != a.GeneratorURL || k.GroupKey != d.GroupKey || k.Receiver != d.Receiver || !k.ClaimedAt.IsZero()
+	if !maps.Equal(k.Annotations, a.Annotations) {
+		k.Annotations, news = a.Annotations, true
+	}
+	k.GeneratorURL, k.GroupKey, k.Receiver, k.ClaimedAt = a.GeneratorURL, d.GroupKey, d.Receiver, time.Time{}
+	if news || t.now.Sub(k.storedAt) > time.Duration(t.policy.AlertTTL)/100 {
+		t.changed(k)
+	}
 }
 
 // ended takes in a resolved notice. A fingerprint fires once at a time, so the
@@ -319,6 +328,7 @@ func (t *Triage) ended(d decoded, a alert.Alert, exact int) *known {
 			continue
 		}
 		t.hear(o, d, a)
+		t.changed(o)
 		o.Status, o.EndsAt, o.Expired, o.endUntold = incident.AlertResolved, end, false, true
 		t.cor.End(o.handle, end.UnixMilli())
 		news = true
@@ -349,6 +359,7 @@ func (t *Triage) refire(k *known, d decoded, a alert.Alert) *known {
 		k = t.alerts[k.Fingerprint][t.find(k.Fingerprint, k.StartsAt)] // the one in its group
 	}
 	t.hear(k, d, a)
+	t.changed(k)
 	k.Status, k.EndsAt, k.Expired, k.endUntold = incident.AlertFiring, time.Time{}, false, false
 	t.cor.End(k.handle, 0)
 	if k.group == nil {

@@ -333,7 +333,7 @@ func (t *Triage) finish() incident.Change {
 // Commit tells that the last change was stored, and lets go of what is long over.
 func (t *Triage) Commit() {
 	for _, k := range t.batch.written {
-		k.dirty, k.fresh = false, false
+		k.dirty, k.fresh, k.storedAt = false, false, k.UpdatedAt
 	}
 	for _, g := range t.batch.touched {
 		g.Version++

@@ -111,8 +111,10 @@ type known struct {
 	evidence bool // a rule keeps it out unless an incident is there
 	// The tickets do not know that it joined, that it ended.
 	joinUntold, endUntold bool
-	dirty                 bool // in this batch: changed,
-	fresh                 bool // joined
+	// storedAt is UpdatedAt as the store has it.
+	storedAt time.Time
+	dirty    bool // in this batch: changed,
+	fresh    bool // joined
 }
 
 // New returns an empty Triage.
@@ -181,7 +183,7 @@ func (t *Triage) add(i incident.Incident) {
 	g := &group{Incident: i, was: i.Status, worst: i.Severity, names: map[string]int{}}
 	slices.SortStableFunc(i.Alerts, func(a, b incident.Alert) int { return a.StartsAt.Compare(b.StartsAt) })
 	for _, a := range i.Alerts {
-		k := &known{Alert: a, joinUntold: a.ReceivedAt.After(i.ToldAt)}
+		k := &known{Alert: a, storedAt: a.UpdatedAt, joinUntold: a.ReceivedAt.After(i.ToldAt)}
 		k.endUntold = a.Status == incident.AlertResolved && a.UpdatedAt.After(i.ToldAt)
 		g.adopt(k)
 		t.acquaint(k)
