@@ -115,7 +115,9 @@ func (t *Tracker) checkScreen(ctx context.Context, c *checker) error {
 		c.warn("the site does not tell its create screen: fields and priorities are not checked")
 		return nil
 	}
-	if _, ok := s.fields["labels"]; !ok {
+	if t.desk != nil {
+		t.checkForm(s, c)
+	} else if _, ok := s.fields["labels"]; !ok {
 		c.problem("project %s, issue type %q: %v", t.cfg.Project, t.cfg.IssueType, errNoLabels)
 	}
 	if _, ok := s.fields["description"]; !ok {
@@ -137,10 +139,25 @@ func (t *Tracker) checkScreen(ctx context.Context, c *checker) error {
 	return nil
 }
 
+// checkForm holds the form of a request type to what a request needs.
+func (t *Tracker) checkForm(s *screen, c *checker) {
+	_, described := s.fields["description"]
+	if _, labelled := s.fields["labels"]; !described && !labelled {
+		c.problem("project %s, request type %q: %v", t.cfg.Project, t.desk.RequestType, errNoMark)
+	}
+	if _, ok := s.fields["summary"]; !ok {
+		c.warn("the form of the request type has no field Summary: requests get the title that the form presets")
+	}
+	if t.desk.RaiseOnBehalfOf != "" && !s.onBehalf {
+		c.problem("service_management.raise_on_behalf_of: this account may not raise requests for others")
+	}
+}
+
 func (t *Tracker) checkPriorities(s *screen, c *checker) {
 	f, ok := s.fields["priority"]
 	if !ok {
-		if len(t.cfg.Priorities) > 0 {
+		if len(t.cfg.Priorities) > 0 && t.desk == nil { // a request gets it after it was made
+
 			c.warn("the create screen has no field Priority: priorities are not set")
 		}
 		return
@@ -228,14 +245,22 @@ func (t *Tracker) checkWorkflow(ctx context.Context, c *checker) error {
 	if err != nil {
 		return c.unreadable(err, "statuses")
 	}
+	want := t.cfg.IssueType
+	if t.desk != nil {
+		s, err := t.createScreen(ctx)
+		if err != nil {
+			return err
+		}
+		want = s.typeID
+	}
 	var all []status
 	for _, it := range types {
-		if it.ID == t.cfg.IssueType || strings.EqualFold(it.Name, t.cfg.IssueType) {
+		if it.ID == want || t.desk == nil && strings.EqualFold(it.Name, want) {
 			all = it.Statuses
 		}
 	}
 	if len(all) == 0 {
-		c.warn("the site does not tell the statuses of issue type %q: they are not checked", t.cfg.IssueType)
+		c.warn("the site does not tell the statuses of issue type %q: they are not checked", want)
 		return nil
 	}
 	if !slices.ContainsFunc(all, func(s status) bool { return s.Category.Key == categoryDone }) {

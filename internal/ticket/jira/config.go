@@ -62,6 +62,9 @@ type Config struct {
 	// Priorities maps a severity to the name or id of a priority. A severity that
 	// maps to "" or to nothing gets the project's default.
 	Priorities map[string]string `yaml:"priorities"`
+	// ServiceManagement makes tickets requests of a service desk: those of Jira Service Management. IssueType is then
+	// that of the request type.
+	ServiceManagement *ServiceManagement `yaml:"service_management,omitempty"`
 	// Fields are further fields of a new ticket by their id, such as
 	// customfield_10010 or components, in the form of Jira's REST API.
 	Fields map[string]any `yaml:"fields,omitempty"`
@@ -126,7 +129,7 @@ var ours = []string{"project", "issuetype", "summary", "description", "labels", 
 
 // Validate reports everything that is wrong, each with its key.
 func (c *Config) Validate() error {
-	return errors.Join(c.validateAccess(), c.validateContent(), c.validateWorkflow())
+	return errors.Join(c.validateAccess(), c.validateContent(), c.validateWorkflow(), c.ServiceManagement.validate())
 }
 
 func (c *Config) validateAccess() error {

@@ -69,7 +69,7 @@ func TestConfigHidesItsToken(t *testing.T) {
 	require.NoError(t, err)
 	var log strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("config", "jira", c)
-	for _, s := range []string{string(out), log.String(), fmt.Sprintf("%v %+v %#v %q", c, c, c, c)} {
+	for _, s := range []string{string(out), log.String(), fmt.Sprintf("%v %+v %#v", c, c, c), fmt.Sprintf("%q %q", c.Token, &c.Token)} {
 		require.NotContains(t, s, "s3cr3t-token")
 		require.Contains(t, s, "<secret>")
 	}
@@ -237,18 +237,24 @@ func TestDocs(t *testing.T) {
 	for _, p := range jira.Permissions() {
 		require.Contains(t, page, "`"+p+"`")
 	}
-	// The example on the page is a configuration.
-	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(page)
-	require.NotNil(t, example)
-	var got struct {
-		Trackers []struct {
-			Name, Type string
-			Jira       jira.Config `yaml:"jira"`
-		} `yaml:"trackers"`
+	for i := range reflect.TypeFor[jira.ServiceManagement]().NumField() {
+		key, _, _ := strings.Cut(reflect.TypeFor[jira.ServiceManagement]().Field(i).Tag.Get("yaml"), ",")
+		require.Contains(t, page, "| `service_management."+key+"` |")
 	}
-	require.NoError(t, web.ParseYAML("docs/trackers/jira.md", []byte(example[1]), &got))
-	require.Len(t, got.Trackers, 1)
-	require.NoError(t, got.Trackers[0].Jira.Validate())
+	// The examples on the page are configurations.
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(page, -1)
+	require.Len(t, examples, 2)
+	for _, example := range examples {
+		var got struct {
+			Trackers []struct {
+				Name, Type string
+				Jira       jira.Config `yaml:"jira"`
+			} `yaml:"trackers"`
+		}
+		require.NoError(t, web.ParseYAML("docs/trackers/jira.md", []byte(example[1]), &got))
+		require.Len(t, got.Trackers, 1)
+		require.NoError(t, got.Trackers[0].Jira.Validate())
+	}
 }
 
 // readPage reads a tracker's page and checks its headings.

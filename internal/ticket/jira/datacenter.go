@@ -22,7 +22,7 @@ func (t *Tracker) searchDC(ctx context.Context, key string) ([]issue, error) {
 		if err := t.c.Do(ctx, ticketrest.Call{Op: opSearch, Method: http.MethodPost, Path: "/search", Body: body}, &p); err != nil {
 			return nil, err
 		}
-		hits = appendHits(hits, p.Issues, key)
+		hits = t.appendHits(hits, p.Issues, key)
 		if body.StartAt += len(p.Issues); len(p.Issues) == 0 || body.StartAt >= p.Total {
 			break
 		}

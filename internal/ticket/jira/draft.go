@@ -25,6 +25,12 @@ func (t *Tracker) draftBody(d ticket.Draft, s *screen) (issueBody, error) {
 	if _, ok := s.fields["description"]; ok {
 		fields["description"] = t.markup(description(d))
 	}
+	t.choices(fields, d, s)
+	return issueBody{Fields: fields, Properties: []property{{Key: propIncident, Value: t.property(incidentOf(d))}}}, nil
+}
+
+// choices adds the priority and what the configuration gives, as far as it is on the screen.
+func (t *Tracker) choices(fields map[string]any, d ticket.Draft, s *screen) {
 	if f, ok := s.fields["priority"]; ok {
 		if v, ok := choose(f, t.priority(d)); ok {
 			fields["priority"] = v
@@ -35,9 +41,6 @@ func (t *Tracker) draftBody(d ticket.Draft, s *screen) (issueBody, error) {
 			fields[name] = v
 		}
 	}
-	return issueBody{Fields: fields, Properties: []property{{Key: propIncident, Value: t.property(incidentProperty{
-		Key: d.Key, Severity: d.Severity, StartedAt: d.StartedAt.UTC(), URL: d.IncidentURL,
-	})}}}, nil
 }
 
 // maxSummary is Jira's bound of the summary, in runes.
@@ -79,4 +82,9 @@ func description(d ticket.Draft) (doc ticket.Doc, tail []ticket.Block) {
 		tail = append(tail, ticket.Paragraph(ticket.Link("Open the incident in Portent", d.IncidentURL)))
 	}
 	return doc, tail
+}
+
+// incidentOf is the property of an issue that is made for d.
+func incidentOf(d ticket.Draft) incidentProperty {
+	return incidentProperty{Key: d.Key, Severity: d.Severity, StartedAt: d.StartedAt.UTC(), URL: d.IncidentURL}
 }

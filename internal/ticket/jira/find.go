@@ -38,6 +38,7 @@ func (t *Tracker) Find(ctx context.Context, key string) (ticket.Ticket, error) {
 		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonNotFound, Err: fmt.Errorf("jira %s: no issue of ours has the label %s", opSearch, key)}
 	}
 	t.closeDuplicates(ctx, ours[0], ours[1:])
+	t.remark(ctx, ours[0], key)
 	return t.view(ours[0]), nil
 }
 
@@ -93,7 +94,7 @@ func (t *Tracker) search(ctx context.Context, key string, known ...int64) ([]iss
 		if err := t.c.Do(ctx, ticketrest.Call{Op: opSearch, Method: http.MethodPost, Path: "/search/jql", Body: body}, &p); err != nil {
 			return nil, err
 		}
-		hits = appendHits(hits, p.Issues, key)
+		hits = t.appendHits(hits, p.Issues, key)
 		if p.IsLast || p.NextPageToken == "" || p.NextPageToken == body.NextPageToken {
 			break
 		}
@@ -103,17 +104,19 @@ func (t *Tracker) search(ctx context.Context, key string, known ...int64) ([]iss
 }
 
 func (t *Tracker) findJQL(key string) string {
-	return jqlAll(
-		jqlClause{"project", append([]string{t.cfg.Project}, t.cfg.OtherProjects...)},
-		jqlClause{"labels", []string{key}},
-	)
+	project, label := jqlClause{"project", append([]string{t.cfg.Project}, t.cfg.OtherProjects...)}, jqlClause{"labels", []string{key}}
+	if t.desk == nil {
+		return jqlAll(project, label)
+	}
+	return jqlAll(project, jqlEither{label, jqlPhrase{"description", key}})
 }
 
 // appendHits adds the issues that have the label. JQL compares labels without
 // case, and the index may be older than the issue: only an exact label counts.
-func appendHits(hits, found []issue, key string) []issue {
+// Requests are judged when they are read: they may have the key in their text.
+func (t *Tracker) appendHits(hits, found []issue, key string) []issue {
 	for _, i := range found {
-		if validRef(i.ID) && validRef(i.Key) && slices.Contains(i.Fields.Labels, key) {
+		if validRef(i.ID) && validRef(i.Key) && (t.desk != nil || slices.Contains(i.Fields.Labels, key)) {
 			hits = append(hits, i)
 		}
 	}
@@ -129,10 +132,7 @@ func oldestFirst(hits []issue) []issue {
 // has our label too, and must be left alone: a clone has no entity properties of
 // its original, and another creator.
 func (t *Tracker) isOurs(ctx context.Context, i issue, key string) (bool, error) {
-	var p incidentProperty
-	// A property that is absent or is no object of ours leaves p.Key empty.
-	_ = readProperty(i.Properties[propIncident], &p)
-	if p.Key != key {
+	if t.keyOf(i) != key {
 		return false, nil
 	}
 	creator := i.Fields.Creator.id()
@@ -144,6 +144,14 @@ func (t *Tracker) isOurs(ctx context.Context, i issue, key string) (bool, error)
 		return false, err
 	}
 	return creator == me, nil
+}
+
+// keyOf returns the key of the incident that an issue was made for, "" when the issue does not tell.
+func (t *Tracker) keyOf(i issue) string {
+	var p incidentProperty
+	// A property that is absent or is no object of ours leaves p.Key empty.
+	_ = readProperty(i.Properties[propIncident], &p)
+	return cmp.Or(p.Key, t.markedKey(i))
 }
 
 func (t *Tracker) myAccount(ctx context.Context) (string, error) {

@@ -92,7 +92,7 @@ func newRigWith(t *testing.T, cfg jira.Config, site *jiratest.Server, c *clock) 
 	require.NoError(t, err)
 	base := client.Transport.(*http.Transport)
 	t.Cleanup(base.CloseIdleConnections)
-	for _, name := range []string{"create", "comment", "transition", "search", "link", "property", "create-dc", "comment-dc", "search-dc", "property-dc"} {
+	for _, name := range []string{"create", "comment", "transition", "search", "link", "property", "create-dc", "comment-dc", "search-dc", "property-dc", "request", "request-comment", "request-transition", "edit", "property-incident"} {
 		ownSchema(t, name) // compiled here: a failure must be on the test's own goroutine
 	}
 	client.Transport = &ownSchemas{t: t, next: base}
@@ -130,6 +130,9 @@ func schemaOf(method, path string) string {
 	if strings.HasPrefix(path, "/rest/api/2/") {
 		dc = "-dc"
 	}
+	if desk, ok := strings.CutPrefix(path, "/rest/servicedeskapi/request"); ok {
+		return "request" + map[string]string{"comment": "-comment", "transition": "-transition"}[desk[strings.LastIndexByte(desk, '/')+1:]]
+	}
 	switch {
 	case method == http.MethodPost && strings.HasSuffix(path, "/issue"):
 		return "create" + dc
@@ -143,6 +146,10 @@ func schemaOf(method, path string) string {
 		return "search"
 	case method == http.MethodPost && strings.HasSuffix(path, "/issueLink"):
 		return "link"
+	case method == http.MethodPut && strings.HasSuffix(path, "/properties/portent.incident"):
+		return "property-incident"
+	case method == http.MethodPut && !strings.Contains(path, "/properties/"):
+		return "edit"
 	case method == http.MethodPut && strings.Contains(path, "/properties/portent.duplicate"):
 		return "property" + dc
 	}

@@ -70,6 +70,7 @@ type Tracker struct {
 	cfg        Config
 	site       string
 	c          *ticketrest.Client
+	desk       *serviceDesk // nil but for Service Management
 	screen     screenCache
 	logger     *slog.Logger
 	duplicates *prometheus.CounterVec
@@ -94,7 +95,7 @@ func New(o Options) (*Tracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tracker{
+	t := &Tracker{
 		cfg: o.Config, site: strings.TrimRight(cmp.Or(o.Config.SiteURL, o.Config.URL), "/"), logger: o.Logger, duplicates: duplicates,
 		c: &ticketrest.Client{
 			Vendor: "jira", Base: strings.TrimRight(o.Config.URL, "/") + o.Config.api(), HTTP: o.Client, Timeout: time.Duration(o.Config.Timeout), Now: o.Now,
@@ -102,7 +103,9 @@ func New(o Options) (*Tracker, error) {
 			Message: message, Observe: observe,
 			RetryAfter: func(resp *http.Response, now time.Time) time.Duration { return retryAfter(resp.Header, now) },
 		},
-	}, nil
+	}
+	t.desk = newServiceDesk(&t.cfg, t.c)
+	return t, nil
 }
 
 // SearchLag is how long Find may miss a ticket that exists.
@@ -139,12 +142,11 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 	if err != nil {
 		return ticket.Ticket{}, err
 	}
-	body, err := t.draftBody(d, s)
-	if err != nil {
-		return ticket.Ticket{}, &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
+	file := t.file
+	if t.desk != nil {
+		file = t.request
 	}
-	var made createdIssue
-	err = t.c.Do(ctx, ticketrest.Call{Op: opCreate, Method: http.MethodPost, Path: "/issue", Body: body, Want: []int{http.StatusCreated}, Effect: true}, &made)
+	made, err := file(ctx, d, s)
 	if err != nil {
 		if ticket.AsError(err).Reason == ticket.ReasonInvalid {
 			t.screen.forget() // the screen may have changed since it was read
@@ -158,7 +160,20 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 	t.mu.Lock()
 	t.known.put(d.Key, issue{ID: made.ID}.number())
 	t.mu.Unlock()
+	if t.desk != nil {
+		t.mark(ctx, made.ID, d, s, nil)
+	}
 	return ticket.Ticket{Ref: t.ref(made.Key, made.ID), State: ticket.Open, Status: string(ticket.Open)}, nil
+}
+
+// file creates an issue.
+func (t *Tracker) file(ctx context.Context, d ticket.Draft, s *screen) (made createdIssue, err error) {
+	body, err := t.draftBody(d, s)
+	if err != nil {
+		return made, &ticket.Error{Reason: ticket.ReasonInvalid, Err: err}
+	}
+	err = t.c.Do(ctx, ticketrest.Call{Op: opCreate, Method: http.MethodPost, Path: "/issue", Body: body, Want: []int{http.StatusCreated}, Effect: true}, &made)
+	return made, err
 }
 
 // Get returns the ticket as it is now. A ticket that was closed as a duplicate
@@ -201,8 +216,12 @@ func (t *Tracker) readOne(ctx context.Context, r ticket.Ref) (issue, error) {
 		return issue{}, &ticket.Error{Reason: ticket.ReasonNotFound, Err: fmt.Errorf("%q is not the key of a Jira issue", ticket.Cut(name, 40))}
 	}
 	var i issue
+	fields := "status,labels,creator"
+	if t.desk != nil {
+		fields += ",description"
+	}
 	err := t.c.Do(ctx, ticketrest.Call{Op: opRead, Method: http.MethodGet, Path: issuePath(name), Query: url.Values{
-		"fields":     {"status,labels,creator"},
+		"fields":     {fields},
 		"properties": {propIncident + "," + propDuplicate},
 	}}, &i)
 	if err != nil {

@@ -25,9 +25,23 @@ func (c jqlClause) String() string {
 	return c.field + " in (" + strings.Join(quoted, ", ") + ")"
 }
 
+// jqlPhrase finds words that stand one after another in a text.
+type jqlPhrase struct{ field, words string }
+
+// String prints the clause. The inner quotes make a phrase of the words.
+func (p jqlPhrase) String() string {
+	return p.field + " ~ " + jqlString(`"`+strings.ReplaceAll(p.words, `"`, "")+`"`)
+}
+
+// jqlEither is the disjunction of two clauses.
+type jqlEither [2]fmt.Stringer
+
+// String prints the clause.
+func (e jqlEither) String() string { return "(" + e[0].String() + " OR " + e[1].String() + ")" }
+
 // jqlAll prints the conjunction of clauses, oldest issue first. At least one
 // clause must be there: Jira refuses unbounded queries.
-func jqlAll(clauses ...jqlClause) string {
+func jqlAll(clauses ...fmt.Stringer) string {
 	parts := make([]string, len(clauses))
 	for i, c := range clauses {
 		parts[i] = c.String()

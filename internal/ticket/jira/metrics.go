@@ -12,6 +12,7 @@ const (
 	opComment     = "comment"
 	opComments    = "read comments"
 	opCreate      = "create issue"
+	opEdit        = "edit issue"
 	opLink        = "link issues"
 	opMeta        = "read create screen"
 	opPermissions = "read permissions"

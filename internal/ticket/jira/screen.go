@@ -20,6 +20,9 @@ import (
 // refuses a create that sets a field which is not on it.
 type screen struct {
 	typeID string
+	// desk and requestType are ids of Service Management, whose form this then is; onBehalf: others' requests may be raised.
+	desk, requestType string
+	onBehalf          bool
 	// assumed: the site did not tell it; then there is only the name of the type.
 	assumed  bool
 	typeName string
@@ -59,7 +62,7 @@ func (t *Tracker) createScreen(ctx context.Context) (*screen, error) {
 		return old, nil
 	}
 	s, err := t.readScreen(ctx)
-	if err != nil && t.cfg.Deployment == DataCenter && errors.Is(err, ticket.ErrNotFound) {
+	if err != nil && t.desk == nil && t.cfg.Deployment == DataCenter && errors.Is(err, ticket.ErrNotFound) {
 		s, err = t.assumedScreen(), nil
 	}
 	if err != nil {
@@ -78,6 +81,9 @@ func (t *Tracker) createScreen(ctx context.Context) (*screen, error) {
 }
 
 func (t *Tracker) readScreen(ctx context.Context) (*screen, error) {
+	if t.desk != nil {
+		return t.readForm(ctx)
+	}
 	id, err := t.issueTypeID(ctx)
 	if err != nil {
 		return nil, err

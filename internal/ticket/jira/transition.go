@@ -20,6 +20,9 @@ func (t *Tracker) move(ctx context.Context, i issue, to ticket.State, resolution
 	if stateOf(i) == to {
 		return nil
 	}
+	if configured, err := t.portalMove(ctx, i, to); configured {
+		return err
+	}
 	offered, err := t.transitions(ctx, i)
 	if err != nil {
 		return err

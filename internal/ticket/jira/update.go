@@ -50,12 +50,11 @@ func (t *Tracker) Update(ctx context.Context, r ticket.Ref, u ticket.Update) err
 // every one of them has long been indexed, and returns the one that stays. A
 // search that fails changes nothing: the ticket itself is at hand.
 func (t *Tracker) settle(ctx context.Context, i issue) issue {
-	var p incidentProperty
-	raw, ok := i.Properties[propIncident]
-	if !ok || readProperty(raw, &p) != nil || ticket.CheckKey(p.Key) != nil {
+	key := t.keyOf(i)
+	if ticket.CheckKey(key) != nil {
 		return i
 	}
-	ours, err := t.ours(ctx, p.Key, i.number())
+	ours, err := t.ours(ctx, key, i.number())
 	if err != nil {
 		t.logger.Warn("duplicates are not looked for", "key", i.Key, "err", err)
 		return i
@@ -108,7 +107,11 @@ func (t *Tracker) hasComment(ctx context.Context, id, updateKey string) (bool, e
 
 // comment writes the comment of an update.
 func (t *Tracker) comment(ctx context.Context, id, updateKey string, d ticket.Doc) error {
-	body := commentBody{Body: t.markup(d, []ticket.Block{ticket.Paragraph(ticket.Mono(commentMark + updateKey))})}
+	tail := ticket.Paragraph(ticket.Mono(commentMark + updateKey))
+	if t.desk != nil {
+		return t.say(ctx, id, d, tail)
+	}
+	body := commentBody{Body: t.markup(d, []ticket.Block{tail})}
 	return t.c.Do(ctx, ticketrest.Call{
 		Op: opComment, Method: http.MethodPost, Path: issuePath(id, "comment"), Body: body, Want: []int{http.StatusCreated}, Empty: true, Effect: true,
 	}, nil)

@@ -31,6 +31,8 @@ type issue struct {
 		Labels  []string `json:"labels"`
 		Status  status   `json:"status"`
 		Creator account  `json:"creator"`
+		// Description is there when it was asked for: a node, or wiki markup.
+		Description json.RawMessage `json:"description"`
 	} `json:"fields"`
 	Properties map[string]json.RawMessage `json:"properties"`
 	// Transitions are there when they were asked for, which Data Center does so.

@@ -17,6 +17,7 @@ type issue struct {
 	comments    []comment
 	properties  map[string]json.RawMessage
 	links       []link
+	onBehalfOf  string
 	oldKeys     []string // before moves; they still lead here
 	deleted     bool
 	index       []indexed
@@ -37,6 +38,7 @@ type view struct {
 	created    time.Time
 	updated    time.Time
 	fields     map[string]json.RawMessage // further fields
+	text       string                     // of the description
 }
 
 // indexed is a view that the search knows from a time on.
@@ -50,6 +52,7 @@ type comment struct {
 	body    json.RawMessage
 	author  string
 	created time.Time
+	public  bool // customers see it
 }
 
 type link struct{ kind, inward, outward string }
@@ -116,7 +119,9 @@ type Issue struct {
 	Category    string
 	Resolution  string
 	Creator     string
+	OnBehalfOf  string
 	Comments    []json.RawMessage // ADF
+	Public      int               // how many of them customers see
 	Properties  map[string]json.RawMessage
 	Fields      map[string]json.RawMessage
 	// Links are "<type> <key>" to the issue that this one is inward of.
@@ -136,10 +141,13 @@ func (s *Server) Issues() []Issue {
 		is := Issue{
 			ID: strconv.FormatInt(i.id, 10), Key: i.key, Summary: i.summary, Description: i.description, Labels: slices.Clone(i.labels),
 			Priority: i.priority, Type: i.typeName, Status: i.status.Name, Category: i.status.Category, Resolution: i.resolution,
-			Creator: i.creator, Properties: i.properties, Fields: i.fields,
+			Creator: i.creator, OnBehalfOf: i.onBehalfOf, Properties: i.properties, Fields: i.fields,
 		}
 		for _, c := range i.comments {
 			is.Comments = append(is.Comments, c.body)
+			if c.public {
+				is.Public++
+			}
 		}
 		for _, l := range i.links {
 			if l.inward == i.key {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -36,6 +37,10 @@ const (
 // Options are how the double behaves. Contract, Report and Now are required.
 type Options struct {
 	Contract *spectest.Contract
+	// DeskContract describes Service Management; needed where a project has a desk.
+	DeskContract *spectest.Contract
+	// NoADF refuses requests whose text is a document.
+	NoADF bool
 	// DataCenter plays that instead of Cloud.
 	DataCenter bool
 	// NoMeta leaves the screens untold and takes properties that are strings
@@ -92,6 +97,9 @@ func Start(t testing.TB, o Options) (*Server, string) {
 			name = "jira-dc"
 		}
 		o.Contract = spectest.Load(t, name)
+	}
+	if slices.ContainsFunc(o.Projects, func(p Project) bool { return p.Desk != nil }) && o.DeskContract == nil {
+		o.DeskContract = spectest.Load(t, "jira-service-management")
 	}
 	if o.Report == nil {
 		o.Report = func(err error) { t.Errorf("jira: %v", err) }

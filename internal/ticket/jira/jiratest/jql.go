@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // jql is a parsed query: the part of JQL that clients of a ticket system send.
@@ -29,7 +30,7 @@ type token struct {
 	quoted bool
 }
 
-var lexer = regexp.MustCompile(`^\s*(?:("(?:[^"\\\x00-\x1f]|\\.)*")|(!=|[=(),])|([^\s()=!<>~,"'\\]+))`)
+var lexer = regexp.MustCompile(`^\s*(?:("(?:[^"\\\x00-\x1f]|\\.)*")|(!=|[=(),~])|([^\s()=!<>~,"'\\]+))`)
 
 func lex(text string) ([]token, error) {
 	var out []token
@@ -186,6 +187,9 @@ func (p *parser) clause() (func(view) bool, error) {
 		return nil, jqlErrorf("Field '%s' does not exist or you do not have permission to view it.", p.tokens[0].text)
 	}
 	p.tokens = p.tokens[1:]
+	if p.at("~") {
+		return p.contains(field, get)
+	}
 	negated := p.at("!=") || p.at("not")
 	p.word("not")
 	values, err := p.operand()
@@ -205,6 +209,37 @@ func (p *parser) clause() (func(view) bool, error) {
 		}
 		return hit
 	}, nil
+}
+
+// contains reads the words of a text search: a phrase where they stand in quotes of their own, else all of them.
+func (p *parser) contains(field string, get func(view) []string) (func(view) bool, error) {
+	p.word("~")
+	if field != "description" && field != "summary" {
+		return nil, jqlErrorf("The operator '~' is not supported by the '%s' field.", field)
+	}
+	v, err := p.value()
+	if err != nil {
+		return nil, err
+	}
+	phrase := len(v) > 1 && strings.HasPrefix(v, `"`) && strings.HasSuffix(v, `"`)
+	want := words(v)
+	return func(v view) bool {
+		have := words(strings.Join(get(v), " "))
+		if !phrase {
+			return !slices.ContainsFunc(want, func(w string) bool { return !slices.Contains(have, w) })
+		}
+		for i := range have {
+			if len(have)-i >= len(want) && slices.Equal(have[i:i+len(want)], want) {
+				return len(want) > 0
+			}
+		}
+		return false
+	}, nil
+}
+
+// words are what the index of Jira keeps of a text.
+func words(s string) []string {
+	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' })
 }
 
 // operand reads an operator and its values.
@@ -256,5 +291,6 @@ var jqlFields = map[string]func(view) []string{
 	"status":         func(v view) []string { return []string{v.status.Name} },
 	"statuscategory": func(v view) []string { return []string{v.status.Category} },
 	"issuetype":      func(v view) []string { return []string{v.typeName} },
+	"description":    func(v view) []string { return []string{v.text} },
 	"summary":        func(v view) []string { return []string{v.summary} },
 }

@@ -13,6 +13,10 @@ type Project struct {
 	Transitions []Transition
 	// Denied are permissions that the account lacks.
 	Denied []string
+	// Desk makes it a project of Service Management.
+	Desk *Desk
+	// Edit is what the edit screen holds; nil means everything.
+	Edit []string
 	// Archived projects are read-only.
 	Archived bool
 }
@@ -40,6 +44,7 @@ type Transition struct {
 	ID, Name, To string
 	From         []string
 	Fields       map[string]Field
+	Portal       bool // customers may make it too
 }
 
 // Priorities are those of a new site.

@@ -55,6 +55,9 @@ func (s *Server) json(v view, r *http.Request, fields []string) map[string]any {
 		"created": v.created.UTC().Format("2006-01-02T15:04:05.000-0700"), "updated": v.updated.UTC().Format("2006-01-02T15:04:05.000-0700"),
 		"resolution": nil,
 	}
+	if i := s.find(id); i != nil && i.description != nil {
+		all["description"] = i.description
+	}
 	if v.labels == nil {
 		all["labels"] = []string{}
 	}

@@ -3,6 +3,7 @@ package jiratest
 import (
 	"net/http"
 	"regexp"
+	"slices"
 
 	"github.com/portent-dev/portent/internal/ticket/doubletest"
 )
@@ -13,6 +14,7 @@ const (
 	OpComment     = "comment"
 	OpComments    = "comments"
 	OpCreate      = "create"
+	OpEdit        = "edit"
 	OpLink        = "link"
 	OpMeta        = "meta"
 	OpPermissions = "permissions"
@@ -26,7 +28,7 @@ const (
 )
 
 // writes are the operations that change something.
-var writes = map[string]bool{OpCreate: true, OpComment: true, OpTransition: true, OpProperty: true, OpLink: true}
+var writes = map[string]bool{OpCreate: true, OpComment: true, OpTransition: true, OpProperty: true, OpLink: true, OpEdit: true}
 
 // route is an operation that the double plays. handle runs with the site locked.
 type route struct {
@@ -36,6 +38,7 @@ type route struct {
 	handle  func(s *Server, r *http.Request, params []string, body []byte) doubletest.Answer
 	// undescribed: Data Center has it, and its description says nothing of it.
 	undescribed bool
+	desk        bool // of Service Management
 }
 
 // routes are tried in order.
@@ -45,22 +48,23 @@ func routes(version string) []route {
 	}
 	const name = `([^/]+)`
 	return []route{
-		{OpAccount, http.MethodGet, at(`/myself`), (*Server).myself, false},
-		{OpPermissions, http.MethodGet, at(`/mypermissions`), (*Server).permissions, true},
-		{OpProject, http.MethodGet, at(`/project/` + name), (*Server).project, false},
-		{OpStatuses, http.MethodGet, at(`/project/` + name + `/statuses`), (*Server).statuses, true},
-		{OpMeta, http.MethodGet, at(`/issue/createmeta/` + name + `/issuetypes`), (*Server).issueTypes, true},
-		{OpMeta, http.MethodGet, at(`/issue/createmeta/` + name + `/issuetypes/` + name), (*Server).createFields, true},
-		{OpCreate, http.MethodPost, at(`/issue`), (*Server).create, false},
-		{OpRead, http.MethodGet, at(`/issue/` + name), (*Server).read, false},
-		{OpComments, http.MethodGet, at(`/issue/` + name + `/comment`), (*Server).comments, false},
-		{OpComment, http.MethodPost, at(`/issue/` + name + `/comment`), (*Server).comment, false},
-		{OpTransitions, http.MethodGet, at(`/issue/` + name + `/transitions`), (*Server).transitions, false},
-		{OpTransition, http.MethodPost, at(`/issue/` + name + `/transitions`), (*Server).transition, false},
-		{OpProperty, http.MethodPut, at(`/issue/` + name + `/properties/` + name), (*Server).setProperty, false},
-		{OpLink, http.MethodPost, at(`/issueLink`), (*Server).link, true},
-		{OpSearch, http.MethodPost, at(`/search/jql`), (*Server).search, false},
-		{OpSearch, http.MethodPost, at(`/search`), (*Server).searchDC, false},
+		{OpAccount, http.MethodGet, at(`/myself`), (*Server).myself, false, false},
+		{OpPermissions, http.MethodGet, at(`/mypermissions`), (*Server).permissions, true, false},
+		{OpProject, http.MethodGet, at(`/project/` + name), (*Server).project, false, false},
+		{OpStatuses, http.MethodGet, at(`/project/` + name + `/statuses`), (*Server).statuses, true, false},
+		{OpMeta, http.MethodGet, at(`/issue/createmeta/` + name + `/issuetypes`), (*Server).issueTypes, true, false},
+		{OpMeta, http.MethodGet, at(`/issue/createmeta/` + name + `/issuetypes/` + name), (*Server).createFields, true, false},
+		{OpCreate, http.MethodPost, at(`/issue`), (*Server).create, false, false},
+		{OpRead, http.MethodGet, at(`/issue/` + name), (*Server).read, false, false},
+		{OpEdit, http.MethodPut, at(`/issue/` + name), (*Server).editIssue, false, false},
+		{OpComments, http.MethodGet, at(`/issue/` + name + `/comment`), (*Server).comments, false, false},
+		{OpComment, http.MethodPost, at(`/issue/` + name + `/comment`), (*Server).comment, false, false},
+		{OpTransitions, http.MethodGet, at(`/issue/` + name + `/transitions`), (*Server).transitions, false, false},
+		{OpTransition, http.MethodPost, at(`/issue/` + name + `/transitions`), (*Server).transition, false, false},
+		{OpProperty, http.MethodPut, at(`/issue/` + name + `/properties/` + name), (*Server).setProperty, false, false},
+		{OpLink, http.MethodPost, at(`/issueLink`), (*Server).link, true, false},
+		{OpSearch, http.MethodPost, at(`/search/jql`), (*Server).search, false, false},
+		{OpSearch, http.MethodPost, at(`/search`), (*Server).searchDC, false, false},
 	}
 }
 
@@ -68,7 +72,7 @@ var tables = map[bool][]route{false: routes("3"), true: routes("2")}
 
 // route finds what a request asks for.
 func (s *Server) route(r *http.Request) (doubletest.Route, bool) {
-	for _, rt := range tables[s.o.DataCenter] {
+	for _, rt := range slices.Concat(tables[s.o.DataCenter], deskRoutes) {
 		m := rt.pattern.FindStringSubmatch(r.URL.Path)
 		if rt.method != r.Method || m == nil {
 			continue
@@ -81,7 +85,12 @@ func (s *Server) route(r *http.Request) (doubletest.Route, bool) {
 				return rt.handle(s, r, m[1:], body)
 			},
 		}
-		if s.o.DataCenter { // its description begins below, and leaves out operations that it has
+		switch {
+		case rt.desk && s.o.DeskContract == nil:
+			continue
+		case rt.desk: // one description for Cloud and Data Center
+			out.Contract = s.o.DeskContract
+		case s.o.DataCenter: // its description begins below, and leaves out operations that it has
 			out.Prefix = len("/rest")
 			if rt.undescribed {
 				out.Contract = nil

@@ -95,7 +95,7 @@ func (i *issue) setField(p *Project, id string, raw json.RawMessage) string {
 			return "You must specify a summary of the issue."
 		}
 	case "description":
-		i.description = raw
+		i.description, i.text = raw, flatten(raw)
 		if units(raw) > maxText {
 			return tooLong
 		}
@@ -180,7 +180,7 @@ func (s *Server) commentJSON(c comment, r *http.Request, i *issue, body json.Raw
 		"author": s.user(c.author), "created": at, "updated": at,
 	}
 	if !s.o.DataCenter {
-		out["jsdPublic"] = true
+		out["jsdPublic"] = c.public
 	}
 	return out
 }
