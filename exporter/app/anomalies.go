@@ -100,7 +100,8 @@ type anomaliesView struct {
 	actions  *analyze.Actions
 	class    func(detect.Output) detect.Class
 	detector string
-	held     bool // asks for those that are held back, in place of the others
+	held     bool           // asks for those that are held back, in place of the others
+	names    *analyze.Names // of what is told; by name
 }
 
 // anomaliesHandler serves GET /api/v1/anomalies?limit=&match[]=&held_back=: what is anomalous now, worst first. Unlike /metrics
@@ -173,6 +174,7 @@ func (v *anomaliesView) worst(match *selection, limit int) anomalies {
 	})
 	out := anomalies{Total: total, HeldBack: held, Anomalies: make([]anomaly, len(top))}
 	around := v.look(top)
+	v.name(top, around)
 	for i, s := range top {
 		a := newAnomaly(s.labels, s.out, v.detector)
 		v.explain(&a, s, around[placeOf(s.labels)])
@@ -238,7 +240,7 @@ func (v *anomaliesView) anomalousGroups(limit int) []anomalousGroup {
 		}
 		for _, s := range r.Shares {
 			m := labelMap(s.Labels)
-			name, known := v.actions.NameOf(m, "")
+			name, known := v.names.NameOf(m, "")
 			if !known {
 				name = detect.Output{}.Finding(s.Labels, "").Subject()
 			}
@@ -264,7 +266,11 @@ func (g *anomalousGroup) sentence() string {
 	case g.Vanished:
 		return who + " has vanished: none of its series brings samples" + since + "."
 	case g.Kind == group.Peers && len(g.Shares) > 0:
-		return fmt.Sprintf("%s is unlike the other %d of %s%s.", g.Shares[0].Name, max(0, g.Members-1), who, since)
+		side := "above"
+		if g.Shares[0].Deviation < 0 {
+			side = "below"
+		}
+		return fmt.Sprintf("%s has come to lie far %s its %d siblings in %s%s.", g.Shares[0].Name, side, max(0, g.Members-1), who, since)
 	}
 	var parts []string
 	for i, s := range g.Shares {
@@ -276,9 +282,9 @@ func (g *anomalousGroup) sentence() string {
 		if s.Deviation < 0 {
 			side = "below"
 		}
-		parts = append(parts, fmt.Sprintf("%s %s its usual (%.0f %% of it)", s.Name, side, 100*s.Share))
+		parts = append(parts, fmt.Sprintf("%s %s its usual (%.0f %% of the deviation)", s.Name, side, 100*s.Share))
 	}
-	return fmt.Sprintf("%d series of %s deviate together%s: %s.", g.Members, who, since, strings.Join(parts, ", "))
+	return fmt.Sprintf("%s is unusual as a whole%s: of its %d series %s.", who, since, g.Members, strings.Join(parts, ", "))
 }
 
 func compareLabels(a, b ingest.Label) int {

@@ -11,6 +11,7 @@ import (
 	"github.com/portent-dev/portent/internal/allowance"
 	"github.com/portent-dev/portent/internal/analyze"
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/detect/group"
 	"github.com/portent-dev/portent/internal/finding"
 	"github.com/portent-dev/portent/internal/ingest"
 )
@@ -59,7 +60,7 @@ func placeOf(labels []ingest.Label) allowance.Workload {
 // surroundings are what is known of the series of one place.
 type surroundings struct {
 	moved []scored
-	told  []movement // the first of moved, as they are told of each other
+	told  []movement // the first of moved, as they are told of each other; by tell
 	load  string     // a metric of its load that is as usual, "" if none is known
 	risen *scored    // the first of moved that is load
 }
@@ -89,9 +90,6 @@ func (v *anomaliesView) look(top []scored) map[allowance.Workload]*surroundings 
 			return cmp.Or(cmp.Compare(a.out.Since, b.out.Since), cmp.Compare(b.out.Score, a.out.Score), slices.CompareFunc(a.labels, b.labels, compareLabels))
 		})
 		for i := range p.moved {
-			if i <= shownMoved { // one of them is the one that is explained
-				p.told = append(p.told, v.movement(p.moved[i]))
-			}
 			name := metricNameOf(p.moved[i].labels)
 			load, known := names[name]
 			if !known {
@@ -106,6 +104,39 @@ func (v *anomaliesView) look(top []scored) map[allowance.Workload]*surroundings 
 	return around
 }
 
+// name finds out what to call everything that is told.
+func (v *anomaliesView) name(top []scored, around map[allowance.Workload]*surroundings) {
+	v.names = v.actions.Names()
+	asked := false
+	ask := func(labels []ingest.Label) { v.names.Ask(labelMap(labels)); asked = true }
+	for _, s := range top {
+		ask(s.labels)
+	}
+	for _, p := range around {
+		for _, m := range p.moved[:min(len(p.moved), shownMoved+1)] {
+			ask(m.labels)
+		}
+	}
+	if v.groups != nil {
+		v.groups.Results(func(r group.Result) bool {
+			if r.Ready && r.Score > 1 {
+				for _, s := range r.Shares {
+					ask(s.Labels)
+				}
+			}
+			return true
+		})
+	}
+	if asked {
+		v.each(func(labels []ingest.Label, _ detect.Output) bool { v.names.See(labels); return true })
+	}
+	for _, p := range around {
+		for _, m := range p.moved[:min(len(p.moved), shownMoved+1)] { // one of them is the one that is explained
+			p.told = append(p.told, v.movement(m))
+		}
+	}
+}
+
 func metricNameOf(labels []ingest.Label) string {
 	for _, l := range labels {
 		if l.Name == ingest.MetricName {
@@ -117,7 +148,9 @@ func metricNameOf(labels []ingest.Label) string {
 
 // explain fills in what was around, and says all of it in sentences.
 func (v *anomaliesView) explain(a *anomaly, s scored, around *surroundings) {
+	class := v.class(s.out)
 	f := s.out.Finding(s.labels, v.detector)
+	f.Unit = cmp.Or(class.Unit, f.Unit)
 	subject := v.subject(a.Labels, f, s, around)
 	var b strings.Builder
 	b.WriteString(subject + " " + phrase(s.out, f))
@@ -129,6 +162,9 @@ func (v *anomaliesView) explain(a *anomaly, s scored, around *surroundings) {
 		v.addMoved(a, s, around, &b)
 	}
 	v.addLimit(a, s, f.Unit, &b)
+	if class.Means != "" && !v.actions.Knows(f.What) {
+		fmt.Fprintf(&b, " (%s: %s.)", f.What, class.Means)
+	}
 	a.Explanation = b.String()
 	a.Unit = f.Unit
 	a.Suggested = v.actions.Suggest(f.What, analysisOf(s.out.Reason), string(f.Direction))
@@ -148,11 +184,21 @@ func (v *anomaliesView) subject(labels map[string]string, f finding.Finding, s s
 			owner = w.Name + "-*"
 		}
 	}
-	name, known := v.actions.NameOf(labels, owner)
+	name, known := v.names.NameOf(labels, owner)
 	if !known {
 		return f.Subject()
 	}
 	return name
+}
+
+// moved reports whether a silence that has broken is that of a constant which moves, and not that of a series which stands still:
+// the value lies farther from what was expected than what is usual does to the other side.
+func moved(o detect.Output) bool {
+	other := o.Expected - o.Lower
+	if o.Value < o.Expected {
+		other = o.Upper - o.Expected
+	}
+	return o.Value != o.Expected && other <= math.Abs(o.Value-o.Expected)
 }
 
 // phrase says what is unusual, against what, and since when.
@@ -189,7 +235,11 @@ func phrase(o detect.Output, f finding.Finding) string {
 		if o.Value == 0 {
 			return "has fallen silent: it is 0," + since + " (usual is " + finding.Quantity(f.Expected, f.Unit) + ")"
 		}
-		return "stands still where it moved, or moves where it stood still," + since + beside
+		value, usual := finding.Quantity(f.Observed, f.Unit), finding.Quantity(f.Expected, f.Unit)
+		if moved(o) {
+			return "has moved to " + value + " where it stood still at " + usual + "," + since
+		}
+		return "stands still at " + value + " where it usually moves," + since
 	}
 	if beside == "" {
 		return amount + " that this hour usually shows," + since
@@ -231,38 +281,49 @@ func (v *anomaliesView) addMoved(a *anomaly, s scored, around *surroundings, b *
 	if len(around.moved) < 2 {
 		return
 	}
-	a.First = slices.EqualFunc(around.moved[0].labels, s.labels, func(x, y ingest.Label) bool { return x == y })
+	// Of several that moved with the same sample none was the first.
+	a.First = slices.Equal(around.moved[0].labels, s.labels) && s.out.Since < around.moved[1].out.Since
+	here := placeOf(s.labels).Name
 	var told []string
 	for i, x := range around.told {
 		m := &around.moved[i]
 		if slices.Equal(m.labels, s.labels) {
 			continue
 		}
-		x.First = i == 0
+		x.First = i == 0 && m.out.Since < around.moved[1].out.Since
 		if len(a.MovedWith) < shownMoved {
 			a.MovedWith = append(a.MovedWith, x)
 		}
 		if len(told) < toldMoved {
-			told = append(told, fmt.Sprintf("%s (%s, since %s)", x.Name, sideOf(m.out), clockOf(x.Since, a.Time)))
+			told = append(told, fmt.Sprintf("%s, %s since %s", without(x.Name, here), sideOf(m.out), clockOf(x.Since, a.Time)))
 		}
 	}
 	if more := len(around.moved) - 1 - len(told); more > 0 {
 		told = append(told, fmt.Sprintf("%d more", more))
 	}
-	fmt.Fprintf(b, " In %s moved as well: %s.", a.Place, strings.Join(told, ", "))
+	fmt.Fprintf(b, " Also unusual in %s: %s.", a.Place, strings.Join(told, "; "))
 	first := around.told[0]
 	switch {
 	case a.First:
 		b.WriteString(" It was the first.")
-	case around.moved[0].out.Since < s.out.Since:
-		fmt.Fprintf(b, " The first was %s, at %s UTC.", first.Name, clockOf(first.Since, a.Time))
+	case around.moved[0].out.Since < min(s.out.Since, around.moved[1].out.Since):
+		fmt.Fprintf(b, " The first was %s, at %s UTC.", without(first.Name, here), clockOf(first.Since, a.Time))
 	}
+}
+
+// without leaves out of a name whose it is, where that is the place that is spoken of.
+func without(name, place string) string {
+	head, tail, found := strings.Cut(name, " of "+place)
+	if !found || tail != "" && tail[0] != ' ' {
+		return name
+	}
+	return head + tail
 }
 
 func (v *anomaliesView) movement(m scored) movement {
 	x := movement{Labels: labelMap(m.labels), Score: m.out.Score, Since: time.UnixMilli(m.out.Since).UTC()}
 	f := m.out.Finding(m.labels, v.detector)
-	if name, known := v.actions.NameOf(x.Labels, ""); known {
+	if name, known := v.names.NameOf(x.Labels, ""); known {
 		x.Name = name
 	} else {
 		x.Name = f.Subject()

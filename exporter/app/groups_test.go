@@ -44,14 +44,16 @@ detection:
 		}
 		send(t, h, points...)
 		a.tickGroups(at)
-		got := (&anomaliesView{groups: a.groups.watch.Load(), actions: a.parts.Load().analysis.actions}).anomalousGroups(10)
+		v := &anomaliesView{each: a.gate.engine.Load().ForEach, groups: a.groups.watch.Load(), actions: a.parts.Load().analysis.actions}
+		v.name(nil, nil)
+		got := v.anomalousGroups(10)
 		switch {
 		case i < from:
 			quiet += len(got)
 		case len(got) > 0 && !seen:
 			seen = true
 			require.Equal(t, map[string]string{"namespace": "shop", "workload": "checkout"}, got[0].Labels)
-			require.Contains(t, got[0].Explanation, `6 series of workload{namespace="shop", workload="checkout"} deviate together, since `)
+			require.Contains(t, got[0].Explanation, `workload{namespace="shop", workload="checkout"} is unusual as a whole, since `)
 			sum := 0.0
 			for _, s := range got[0].Shares {
 				sum += s.Share
@@ -134,7 +136,7 @@ func TestExplanation(t *testing.T) {
 	}
 	got := viewOf(all).answer(t)
 	require.Equal(t, "CPU use of app-service-* is 45 % above what this hour usually shows, since 14:05 UTC (145 % in place of 100 %); request rate is unchanged. "+
-		"In shop/app-service moved as well: working set of app-service-6c5b8d7f9-x7k2p (50 % above, since 14:00), CPU use of app-service-6c5b8d7f9-q9zz4 (40 % above, since 14:06). "+
+		"Also unusual in shop/app-service: working set of app-service-6c5b8d7f9-x7k2p, 50 % above since 14:00; CPU use of app-service-6c5b8d7f9-q9zz4, 40 % above since 14:06. "+
 		"The first was working set of app-service-6c5b8d7f9-x7k2p, at 14:00 UTC.", got[0].Explanation)
 	require.Equal(t, "shop/app-service", got[0].Place)
 	require.Len(t, got[0].MovedWith, 2)
@@ -144,7 +146,7 @@ func TestExplanation(t *testing.T) {
 	require.Contains(t, memory.Explanation, "working set of app-service-6c5b8d7f9-x7k2p is rising steadily since 14:00 UTC: it is 50 % above its own history (5.59 GiB in place of 3.73 GiB); request rate is unchanged.")
 	require.Contains(t, memory.Explanation, "It was the first.")
 	require.True(t, memory.First)
-	require.NotContains(t, got[3].Explanation, "moved as well", "another workload")
+	require.NotContains(t, got[3].Explanation, "Also unusual", "another workload")
 
 	all[3].out = out(detect.ReasonLevel, 200, 100, 2, time.Minute)
 	require.Contains(t, viewOf(all).answer(t)[0].Explanation, "; request rate is 100 % above what is usual too.")

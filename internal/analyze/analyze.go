@@ -123,10 +123,17 @@ func Run(ctx context.Context, r Request, actions *Actions) (Response, error) {
 		}
 	}
 	index := slices.Sorted(maps.Keys(best))
+	names := actions.Names()
 	for _, i := range index {
-		out.Anomalies = append(out.Anomalies, describe(prepared[i], best[i], actions))
+		names.Ask(prepared[i].labels)
 	}
-	around(prepared, best, out.Anomalies, index, actions)
+	for i := range r.Series {
+		names.See(labelsOf(r.Series[i].Labels))
+	}
+	for _, i := range index {
+		out.Anomalies = append(out.Anomalies, describe(prepared[i], best[i], names))
+	}
+	around(prepared, best, out.Anomalies, index, names)
 	slices.SortFunc(out.Anomalies, func(a, b Anomaly) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Explanation, b.Explanation))
 	})

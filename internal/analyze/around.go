@@ -36,7 +36,7 @@ const (
 
 // around tells of each anomaly what else moved in the same place, what was first, and
 // whether its load did.
-func around(prepared []*prepared, best map[int]hit, out []Anomaly, index []int, actions *Actions) {
+func around(prepared []*prepared, best map[int]hit, out []Anomaly, index []int, names *Names) {
 	type place struct {
 		moved []int // of out, the first to move first
 		quiet string
@@ -73,7 +73,7 @@ func around(prepared []*prepared, best map[int]hit, out []Anomaly, index []int, 
 				if m == k {
 					continue
 				}
-				label, _ := actions.NameOf(out[m].Series, "")
+				label, _ := names.NameOf(out[m].Series, "")
 				if len(a.MovedWith) < mostMoved {
 					a.MovedWith = append(a.MovedWith, Moved{Series: out[m].Series, Name: label, Since: out[m].Since, Change: out[m].Change, First: i == 0})
 				}

@@ -13,7 +13,7 @@ import (
 )
 
 // describe puts a hit into words.
-func describe(p *prepared, h hit, actions *Actions) Anomaly {
+func describe(p *prepared, h hit, names *Names) Anomaly {
 	metric := p.labels[ingest.MetricName]
 	unit := unitOf(metric, p.rate)
 	a := Anomaly{
@@ -26,15 +26,9 @@ func describe(p *prepared, h hit, actions *Actions) Anomaly {
 		percent := round(100 * share)
 		a.Change = &percent
 	}
-	subject := actions.subject(metric)
-	if subject == "" {
-		subject = plainName(metric)
-	}
-	if owner := ownerOf(p.labels); owner != "" {
-		subject += " of " + owner
-	}
+	subject, _ := names.NameOf(p.labels, "")
 	a.Explanation = subject + " " + sentence(h, a.Change, unit, string(side))
-	a.Actions = actions.suggest(metric, h.of, string(side))
+	a.Actions = names.actions.suggest(metric, h.of, string(side))
 	return a
 }
 
@@ -113,14 +107,15 @@ func plainName(metric string) string {
 	return strings.Join(strings.FieldsFunc(name, func(r rune) bool { return r == '_' || r == ':' }), " ")
 }
 
-// owners are the labels that say whose series it is, the most telling first.
-var owners = [...]string{"pod", "service", "deployment", "statefulset", "daemonset", "workload", "app", "container", "node", "instance", "job"}
+// owning are the labels that say whose series it is, the most telling first.
+var owning = [...]string{"pod", "service", "deployment", "statefulset", "daemonset", "workload", "app", "container", "node", "instance", "job"}
 
-func ownerOf(labels map[string]string) string {
-	for _, name := range owners {
+// ownerOf returns whose series it is, and the label that says so.
+func ownerOf(labels map[string]string) (by, owner string) {
+	for _, name := range owning {
 		if v := labels[name]; v != "" {
-			return v
+			return name, v
 		}
 	}
-	return ""
+	return "", ""
 }

@@ -17,7 +17,9 @@ import (
 // A deviation that does not matter is kept at 1 or below; the models learn from it
 // all the same, and the band of Output shows what would matter.
 type Class struct {
-	Name string // for people; not looked at
+	// Name, Unit (as package finding has units, "" = what the metric's name says) and Means
+	// are for people; no detector looks at them.
+	Name, Unit, Means string
 
 	// Kind says how the values behave where neither their source nor their name does.
 	Kind ingest.Kind

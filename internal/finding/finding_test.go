@@ -29,6 +29,7 @@ func TestSentence(t *testing.T) {
 		"node_load1 is 0, 100 % below the 1.35 expected.")
 	f(func(x *finding.Finding) { x.Labels, x.Expected = nil, 0 }, "node_load1 is 4.2 instead of the 0 expected, since 13:05 UTC.")
 	f(func(x *finding.Finding) { x.Labels, x.Expected = nil, 1e-9 }, "node_load1 is 4.2 instead of the 1e-09 expected, since 13:05 UTC.")
+	f(func(x *finding.Finding) { x.Labels, x.Expected = nil, 1.61e-30 }, "node_load1 is 4.2 instead of the 0 expected, since 13:05 UTC.")
 	f(func(x *finding.Finding) { x.Labels, x.Unit, x.Observed, x.Expected = nil, "bytes", 6e9, 4e9 },
 		"node_load1 is 5.59 GiB, 50 % above the 3.73 GiB expected, since 13:05 UTC.")
 }
@@ -71,6 +72,12 @@ func TestQuantity(t *testing.T) {
 	f(0.234, "ratio", "23.4 %")
 	f(99.5, "percent", "99.5 %")
 	f(3, "per second", "3 per second")
+	f(0, "per second", "0 per second")
+	f(0.25, "per second", "0.25 per second")
+	f(0.05, "per second", "3 per minute")
+	f(1.0/1800, "per second", "2 per hour")
+	f(-2.0/86400, "per second", "-2 per day")
+	f(3, "cores", "3 cores")
 	f(0, "seconds", "0 s")
 	f(0.0000005, "seconds", "500 ns")
 	f(0.0025, "seconds", "2.5 ms")
@@ -78,4 +85,14 @@ func TestQuantity(t *testing.T) {
 	f(150, "seconds", "2.5 min")
 	f(86400, "seconds", "24 h")
 	f(864000, "seconds", "10 days")
+	// An expectation that has died away is nothing, and no power of ten.
+	f(1.61e-30, "ratio", "0 %")
+	f(-1.61e-28, "percent", "0 %")
+	f(5e-324, "bytes", "0 B")
+	f(5e-324, "bytes per second", "0 B/s")
+	f(1e-15, "seconds", "0 s")
+	f(1e-20, "per second", "0 per second")
+	f(1e-20, "cores", "0 cores")
+	f(-1e-20, "", "0")
+	f(1e-6, "ratio", "0.0001 %")
 }

@@ -7,10 +7,15 @@ import (
 )
 
 // Quantity writes a value for a person: three significant digits, sizes in powers of
-// 1024, times from nanoseconds to days, ratios in percent.
+// 1024, times from nanoseconds to days, ratios in percent, rates per second, minute,
+// hour or day. What is far below what its unit can show, as an expectation is that has
+// died away, is 0.
 func Quantity(v float64, unit string) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return "no number"
+	}
+	if math.Abs(v) < nothing(unit) {
+		v = 0
 	}
 	switch unit {
 	case "bytes":
@@ -23,10 +28,45 @@ func Quantity(v float64, unit string) string {
 		return digits(v) + " %"
 	case "bytes per second":
 		return scaled(v, 1024, "B", "KiB", "MiB", "GiB", "TiB", "PiB") + "/s"
+	case "per second":
+		return rate(v)
 	case "":
 		return digits(v)
 	}
 	return digits(v) + " " + unit
+}
+
+// nothing returns the magnitude below which a value of a unit is 0 to a person: a
+// thousandth of a byte, a tenth of a nanosecond, one in a hundred million, an event in
+// thirty years. Of what has no unit nobody knows; there it is what no measurement tells from 0.
+func nothing(unit string) float64 {
+	switch unit {
+	case "bytes", "bytes per second":
+		return 1e-3
+	case "seconds":
+		return 1e-10
+	case "ratio":
+		return 1e-8
+	case "percent":
+		return 1e-6
+	case "":
+		return 1e-12
+	}
+	return 1e-9
+}
+
+// rate writes what happens so many times a second, by the longest time in which it
+// happens rarely.
+func rate(v float64) string {
+	for _, per := range []struct {
+		seconds float64
+		name    string
+	}{{1, "second"}, {60, "minute"}, {3600, "hour"}} {
+		if x := v * per.seconds; x == 0 || math.Abs(x) >= 0.1 {
+			return digits(x) + " per " + per.name
+		}
+	}
+	return digits(v*86400) + " per day"
 }
 
 // digits writes v with three significant digits, or all of a whole number below a

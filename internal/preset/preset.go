@@ -207,7 +207,7 @@ func (e *Entry) problems(p *Preset) (errs []error) {
 // class returns the settings of an entry.
 func (e *Entry) class() detect.Class {
 	c := detect.Class{
-		Name: e.Name, Kind: e.kind(), Direction: e.Direction, MinAbsolute: e.MinAbsolute, MinRelative: e.MinRelative,
+		Name: e.Name, Unit: e.Unit, Means: e.Means, Kind: e.kind(), Direction: e.Direction, MinAbsolute: e.MinAbsolute, MinRelative: e.MinRelative,
 		Low: e.Low, High: e.High, QuietAtBounds: e.QuietAtBounds, Sensitivity: e.Sensitivity, Season: e.Season,
 		Interval: time.Duration(e.Interval), Delay: time.Duration(e.Delay), WarmUp: time.Duration(e.WarmUp),
 		Off: e.Off, Limit: e.Limit, Ends: e.Ends,
