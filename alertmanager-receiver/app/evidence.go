@@ -103,7 +103,7 @@ func (a *App) enricher(c EvidenceConfig, links report.Links) (*enrich.Enricher, 
 	if err != nil {
 		return nil, web.Invalid("evidence", err)
 	}
-	own := []enrich.Source{enrich.Similar{Past: a.db, URL: links.Incident}, enrich.Events{Keeper: a.db}}
+	own := []enrich.Source{enrich.Similar{Past: enrich.NewLately(a.db, time.Now), URL: links.Incident}, enrich.Events{Keeper: a.db}}
 	return enrich.New(time.Duration(c.Timeout), append(own, more...)...), nil
 }
 
