@@ -1,5 +1,6 @@
 // Package followup keeps incidents in step with their tickets: a ticket that a person
-// closed closes its incident, and one that a person opened again opens it.
+// closed closes its incident, and one that a person opened again opens it. What a ticket did that did not help is undone
+// where that is declared.
 //
 // Tickets are asked for by polling. A webhook of a tracker is never believed: it only
 // says which ticket to ask for now, so a forged one does no more than cost a call.
@@ -27,6 +28,8 @@ type Store interface {
 	ListTasks(ctx context.Context, q outbox.Query) (tasks []outbox.Task, next string, err error)
 	// SetTicketStatus notes the tracker's own word for a ticket's state.
 	SetTicketStatus(ctx context.Context, incidentID, tracker, status string) error
+	// Apply writes what was undone: records and lines of the timeline only.
+	Apply(ctx context.Context, c incident.Change) error
 }
 
 // Actions carry out what a person decided in a tracker. Both return incident.ErrConflict
@@ -66,7 +69,8 @@ type Watch struct {
 	checks  *prometheus.CounterVec
 	changes *prometheus.CounterVec
 
-	mu sync.Mutex // one check of an incident at a time
+	mu      sync.Mutex        // one check of an incident at a time
+	refused map[string]string // why something was not undone, by incident and tracker
 }
 
 // Outcomes of a check, and what followed from it.
@@ -85,7 +89,7 @@ const maxHints = 256
 // New returns a Watch. It does nothing until Run.
 func New(o Options) *Watch {
 	w := &Watch{
-		o: o, hints: make(chan string, maxHints),
+		o: o, hints: make(chan string, maxHints), refused: map[string]string{},
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "portent_receiver_ticket_checks_total", Help: "Tickets that were asked for, by what was found.",
 		}, []string{"outcome"}),
@@ -176,6 +180,11 @@ func (w *Watch) check(ctx context.Context, inc incident.Incident, failed map[str
 			continue
 		}
 		now, err := w.ask(ctx, target, t)
+		if err == nil && now.Failed {
+			if err = w.undo(ctx, inc, t, target); err == nil {
+				now, err = w.ask(ctx, target, t)
+			}
+		}
 		switch {
 		case errors.Is(err, ticket.ErrNotFound):
 			w.checks.WithLabelValues(outcomeGone).Inc()
@@ -218,6 +227,11 @@ func (w *Watch) follow(ctx context.Context, inc incident.Incident, was incident.
 		return err
 	}
 	w.checks.WithLabelValues("changed").Inc()
+	if now.Failed {
+		if err := w.failed(ctx, inc.ID, was, status); err != nil {
+			return err
+		}
+	}
 	actor, why := was.Tracker, fmt.Sprintf("ticket %s is %s", was.Key, ticket.OneLine(status, 60))
 	switch {
 	case inc.Status == incident.StatusOpen && now.State == ticket.Resolved:

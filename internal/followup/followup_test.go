@@ -27,6 +27,10 @@ type world struct {
 	err    error // of the tracker
 	gets   atomic.Int32
 	said   []string // what was decided
+
+	undo    string // what there is to undo
+	undoErr error
+	deaf    error // of writing
 }
 
 func newWorld() *world {
@@ -71,6 +75,71 @@ func (w stored) SetTicketStatus(_ context.Context, _, tracker, status string) er
 	w.inc.Tickets[0].Status = status
 	w.said = append(w.said, "noted "+tracker+" "+status)
 	return nil
+}
+
+func (w stored) Apply(_ context.Context, c incident.Change) error {
+	if w.deaf != nil {
+		return w.deaf
+	}
+	for _, r := range c.Records {
+		w.said = append(w.said, r.Action+" "+string(r.Detail))
+	}
+	for _, e := range c.Events {
+		w.said = append(w.said, e.Text)
+	}
+	return nil
+}
+
+// Undo is what remedies have.
+func (w *world) Undo(_ context.Context, _ ticket.Ref, about func(string) error) (string, error) {
+	if w.undo == "" || w.undoErr != nil {
+		return "", w.undoErr
+	}
+	if err := about(w.undo); err != nil {
+		return "", err
+	}
+	did := w.undo
+	w.undo, w.ticket.Status = "", "scale FAILED and undone"
+	return did, nil
+}
+
+// TestWhatFailedIsUndoneAndRecorded: recorded before and after, and not done when it cannot be recorded.
+func TestWhatFailedIsUndoneAndRecorded(t *testing.T) {
+	w := newWorld()
+	w.ticket.Status, w.ticket.State, w.ticket.Failed, w.undo = "scale FAILED", "", true, "scale back to 3"
+	watch := w.watch()
+	w.deaf = errors.New("the store is gone")
+	require.ErrorContains(t, watch.Round(t.Context()), "the store is gone")
+	require.NotEmpty(t, w.undo, "nothing was done")
+	w.deaf = nil
+	require.NoError(t, watch.Round(t.Context()))
+	require.Equal(t, []string{
+		`remedy.undo.before {"ticket":"OPS-1","tracker":"jira","what":"scale back to 3"}`,
+		`remedy.undo.after {"ticket":"OPS-1","tracker":"jira","what":"scale back to 3"}`,
+		"jira: undone: scale back to 3",
+		`remedy.failed {"status":"scale FAILED and undone","ticket":"OPS-1","tracker":"jira"}`,
+		"jira: scale FAILED and undone", "noted jira scale FAILED and undone",
+	}, w.said)
+	require.Equal(t, incident.StatusOpen, w.inc.Status)
+	require.NoError(t, watch.Round(t.Context()))
+	require.Len(t, w.said, 6, "once")
+}
+
+func TestAnUndoThatIsRefusedIsSaidOnce(t *testing.T) {
+	w := newWorld()
+	w.ticket.Status, w.ticket.State, w.ticket.Failed = "scale FAILED", "", true
+	w.undoErr = &ticket.Error{Reason: ticket.ReasonInvalid, Err: errors.New("somebody changed the workload since")}
+	watch := w.watch()
+	for range 3 {
+		require.NoError(t, watch.Round(t.Context()))
+	}
+	require.Equal(t, []string{
+		`remedy.undo.after {"error":"invalid: somebody changed the workload since","ticket":"OPS-1","tracker":"jira","what":""}`,
+		"jira: somebody changed the workload since",
+		`remedy.failed {"status":"scale FAILED","ticket":"OPS-1","tracker":"jira"}`, "jira: scale FAILED", "noted jira scale FAILED",
+	}, w.said)
+	w.undoErr = &ticket.Error{Reason: ticket.ReasonNetwork, Retry: true, Err: errors.New("no connection")}
+	require.ErrorContains(t, watch.Round(t.Context()), "no connection", "tried again in the next round")
 }
 
 func (w *world) Dismiss(_ context.Context, _, actor, reason string) (incident.Incident, error) {

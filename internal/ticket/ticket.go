@@ -50,6 +50,32 @@ type Draft struct {
 	IncidentURL string `json:"incidentUrl,omitempty"`
 	// StartedAt is when the incident began.
 	StartedAt time.Time `json:"startedAt,omitzero"`
+	// Does is what sending the draft does besides filing words, for whoever approves it, and Declaration the SHA-256 of what
+	// was declared of that. Both are part of what is approved; a tracker that does something refuses another declaration.
+	Does        string `json:"does,omitempty"`
+	Declaration string `json:"declaration,omitempty"`
+	// Origin is what the words were made of, for whoever shows them to people who may not see everything. No tracker sends
+	// it; nil: not known.
+	Origin *Origin `json:"origin,omitempty"`
+}
+
+// Origin is what the words of a draft were made of.
+type Origin struct {
+	// Alerts are the fingerprints of the alerts; More: there were more than these.
+	Alerts []string `json:"alerts,omitempty"`
+	More   bool     `json:"more,omitempty"`
+	// Evidence lists what was found, by its kind and by the query that gives it again.
+	Evidence []OriginEvidence `json:"evidence,omitempty"`
+	// History: alerts of other incidents came or went, and the timeline names them.
+	History bool `json:"history,omitempty"`
+	// Words: they were changed by somebody who sees everything.
+	Words bool `json:"words,omitempty"`
+}
+
+// OriginEvidence is one piece of evidence that words were made of.
+type OriginEvidence struct {
+	Kind  string `json:"kind"`
+	Query string `json:"query,omitempty"`
 }
 
 // Ref names one ticket in one tracker. Key is what people read (OPS-12) and is
@@ -67,6 +93,8 @@ type Ticket struct {
 	State State `json:"state"`
 	// Status is the tracker's own word for the state, in its own language.
 	Status string `json:"status"`
+	// Failed says that what the ticket was to do did not help. Trackers that only keep words never say so.
+	Failed bool `json:"-"`
 }
 
 // Update is a change of a ticket: a comment, a new state, or both.
