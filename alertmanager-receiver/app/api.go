@@ -49,12 +49,11 @@ func (s *server) serveIncidents(w http.ResponseWriter, r *http.Request, p princi
 		web.Error(w, http.StatusBadRequest, err, "see docs/configuration/receiver.md for the parameters")
 		return
 	}
-	incs, next, err := s.store.List(r.Context(), q)
+	incs, next, err := s.list(r.Context(), p, q)
 	if err != nil {
 		s.failed(w, r, err)
 		return
 	}
-	set := s.settings.Load()
 	ids := make([]string, len(incs))
 	for i := range incs {
 		ids[i] = incs[i].ID
@@ -64,17 +63,61 @@ func (s *server) serveIncidents(w http.ResponseWriter, r *http.Request, p princi
 		s.failed(w, r, err)
 		return
 	}
+	links := s.settings.Load().links
 	page := incidentapi.IncidentPage{Incidents: make([]incidentapi.Incident, 0, len(incs)), Next: cursorOrNull(next)}
 	for _, inc := range incs {
-		if seen, whole, ok := p.view(inc, set.words); ok {
-			if d, found := dossiers[inc.ID]; found && whole {
-				seen.Dossier = p.dossier(&d)
-			}
-			seen.Timeline = nil // only with a single incident
-			page.Incidents = append(page.Incidents, toAPI(seen, set.links))
+		if d, found := dossiers[inc.ID]; found && inc.whole {
+			inc.Dossier = p.dossier(&d)
 		}
+		inc.Timeline = nil // only with a single incident
+		page.Incidents = append(page.Incidents, toAPI(inc.Incident, links))
 	}
 	web.JSON(w, http.StatusOK, page)
+}
+
+// seenIncident is an incident as somebody may see it.
+type seenIncident struct {
+	incident.Incident
+	whole bool
+}
+
+// maxLooked bounds the incidents that one page is looked for among, for somebody who sees a part: beyond it the page holds
+// fewer, and says where to go on.
+const maxLooked = 1000
+
+// minLook bounds how few are read at a time for them: one by one would be a query each.
+const minLook = 20
+
+// list returns a page of the incidents that p may see, as they may, and the cursor of the next.
+func (s *server) list(ctx context.Context, p principal, q incident.Query) (out []seenIncident, next string, err error) {
+	words, want := s.settings.Load().words, q.Limit
+	for looked := 0; ; {
+		if q.Limit = want - len(out); p.scoped() {
+			q.Limit = max(q.Limit, minLook)
+		}
+		incs, next, err := s.store.List(ctx, q)
+		if err != nil {
+			return nil, "", err
+		}
+		for i, inc := range incs {
+			if seen, whole, ok := p.view(inc, words); ok {
+				if p.scoped() { // without the timeline it is not known whether others came or went
+					seen.Alerts = unexplained(seen.Alerts)
+				}
+				out = append(out, seenIncident{seen, whole})
+			}
+			if len(out) == want && i+1 < len(incs) { // the next page begins within what was read
+				q.Limit, q.Brief = i+1, true
+				_, next, err = s.store.List(ctx, q)
+				return out, next, err
+			}
+		}
+		looked += len(incs)
+		if next == "" || len(out) == want || looked >= maxLooked {
+			return out, next, nil
+		}
+		q.Cursor = next
+	}
 }
 
 // serveIncident answers GET /api/v1/incidents/{id}. Its ETag changes with what it shows.
@@ -110,7 +153,7 @@ func (s *server) see(ctx context.Context, p principal, id string) (inc incident.
 	return seen, whole, nil
 }
 
-// serveAction answers POST /api/v1/incidents/{id}/{approve,dismiss,edit,escalate,feedback,reopen}. With If-Match it
+// serveAction answers POST /api/v1/incidents/{id}/{approve,dismiss,edit,escalate,feedback,redraft,reopen}. With If-Match it
 // does so only when the incident is still what it was.
 func (s *server) serveAction(w http.ResponseWriter, r *http.Request, p principal) {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
@@ -135,7 +178,7 @@ func (s *server) serveAction(w http.ResponseWriter, r *http.Request, p principal
 		s.actionFailed(w, r, err)
 		return
 	}
-	out, err := s.incidentToAPI(r.Context(), p, inc, true)
+	out, err := s.after(r.Context(), p, inc)
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -170,12 +213,15 @@ func (s *server) actionFailed(w http.ResponseWriter, r *http.Request, err error)
 	case errors.Is(err, errVerdict), errors.Is(err, errDraft):
 		s.fail(w, r, http.StatusBadRequest, err, "see docs/configuration/receiver.md")
 	case errors.Is(err, errAction):
-		s.fail(w, r, http.StatusNotFound, err, "actions are approve, dismiss, edit, escalate, feedback and reopen")
+		s.fail(w, r, http.StatusNotFound, err, "actions are approve, dismiss, edit, escalate, feedback, redraft and reopen")
 	case errors.Is(err, errRole):
 		s.metrics.denied.WithLabelValues("role").Inc()
 		s.fail(w, r, http.StatusForbidden, err, "ask somebody who has it")
 	case errors.Is(err, errPart):
 		s.fail(w, r, http.StatusForbidden, err, "ask somebody who sees all of it")
+	case errors.Is(err, errHidden):
+		s.metrics.denied.WithLabelValues("scope").Inc()
+		s.fail(w, r, http.StatusForbidden, err, "ask somebody who sees everything, or have it made anew from what you see (redraft)")
 	case errors.Is(err, errMatch):
 		s.fail(w, r, http.StatusPreconditionFailed, err, "read it again, and decide again")
 	case errors.Is(err, outbox.ErrStale):
@@ -214,6 +260,9 @@ func (s *server) serveAlerts(w http.ResponseWriter, r *http.Request, p principal
 	page := incidentapi.AlertPage{Alerts: make([]incidentapi.Alert, 0, len(alerts)), Next: cursorOrNull(next)}
 	for _, a := range alerts {
 		if p.sees(a.Labels) {
+			if p.scoped() && a.IncidentID != "" { // why it is in its incident names others of that
+				a.Why = ""
+			}
 			page.Alerts = append(page.Alerts, alertToAPI(a))
 		}
 	}

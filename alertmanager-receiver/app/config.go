@@ -246,6 +246,9 @@ func (c *Config) validateApprovers() error {
 			if r := Role(t.Slack.Approvers[user].Role); !slices.Contains(roles, r) {
 				errs = append(errs, web.Invalid(key+"."+user, fmt.Errorf("%q: want one of viewer, analyst, approver, admin", string(r))))
 			}
+			if _, err := parseMatchers(t.Slack.Approvers[user].Matchers); err != nil {
+				errs = append(errs, web.Invalid(key+"."+user+".matchers", err))
+			}
 		}
 	}
 	return errors.Join(errs...)

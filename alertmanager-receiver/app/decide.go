@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,7 @@ const (
 	actionEdit     = "edit"
 	actionEscalate = "escalate"
 	actionFeedback = "feedback"
+	actionRedraft  = "redraft"
 	actionReopen   = "reopen"
 	actionReplay   = "replay"
 	actionSwitch   = "switch"
@@ -31,7 +33,7 @@ const (
 
 // actionRoles are the least roles that may decide about an incident.
 var actionRoles = map[string]Role{
-	actionApprove: RoleApprover, actionEdit: RoleApprover,
+	actionApprove: RoleApprover, actionEdit: RoleApprover, actionRedraft: RoleApprover,
 	actionDismiss: RoleAnalyst, actionEscalate: RoleAnalyst, actionFeedback: RoleAnalyst, actionReopen: RoleAnalyst,
 }
 
@@ -94,6 +96,8 @@ func (s *server) carryOut(ctx context.Context, p principal, d decision) (inciden
 		inc, err = s.approve(ctx, p, inc, d)
 	case actionEdit:
 		inc, err = s.edit(ctx, p, inc, d)
+	case actionRedraft:
+		inc, err = s.remake(ctx, p, inc, d)
 	case actionFeedback:
 		inc, err = s.giveFeedback(ctx, p, inc, d)
 	}
@@ -105,42 +109,53 @@ func (s *server) carryOut(ctx context.Context, p principal, d decision) (inciden
 	return inc, nil
 }
 
+// after is what p may see of an incident once something was decided about it: others may have gone on with it meanwhile.
+func (s *server) after(ctx context.Context, p principal, inc incident.Incident) (incidentapi.Incident, error) {
+	seen, whole, ok := p.view(inc, s.settings.Load().words)
+	if !ok {
+		return incidentapi.Incident{}, fmt.Errorf("incident %.60q: %w", inc.ID, incident.ErrNotFound)
+	}
+	return s.incidentToAPI(ctx, p, seen, whole)
+}
+
 // approve lets the drafts go that the decision is about: the task it names, those with its hash, or all that wait.
 func (s *server) approve(ctx context.Context, p principal, inc incident.Incident, d decision) (incident.Incident, error) {
 	drafts, err := s.draftsOf(ctx, inc.ID)
 	if err != nil {
 		return inc, err
 	}
-	cluster, class := inc.Class()
-	approved := 0
-	for _, t := range drafts {
+	chosen := slices.DeleteFunc(slices.Clone(drafts), func(t outbox.Task) bool {
 		switch {
-		case d.Task != 0 && t.ID != d.Task:
-			continue
-		case d.Task == 0 && d.Hash == "" && t.State != outbox.StateHeld:
-			continue // what would have been done is asked for by name only
-		case d.Task == 0 && d.Hash != "" && t.Hash != d.Hash:
-			continue
+		case d.Task != 0:
+			return t.ID != d.Task
+		case d.Hash != "":
+			return t.Hash != d.Hash
 		}
-		hash := d.Hash
-		if hash == "" {
-			hash = t.Hash
+		return t.State != outbox.StateHeld // what would have been done is asked for by name only
+	})
+	if len(chosen) == 0 {
+		if d.Hash != "" && slices.ContainsFunc(drafts, func(t outbox.Task) bool { return t.State == outbox.StateHeld }) {
+			return inc, outbox.ErrStale
 		}
+		return inc, outbox.ErrNotHeld
+	}
+	for _, t := range chosen { // all of them, before any goes
+		if err := p.seesDraft(t.Payload, inc); err != nil {
+			return inc, err
+		}
+	}
+	cluster, class := inc.Class()
+	for _, t := range chosen {
 		now := s.now().UTC()
-		a := outbox.Approval{TaskID: t.ID, IncidentID: inc.ID, Actor: p.name, Reason: d.Reason, Hash: hash, At: now}
+		a := outbox.Approval{
+			TaskID: t.ID, IncidentID: inc.ID, Actor: p.name, Reason: d.Reason, Hash: cmp.Or(d.Hash, t.Hash), At: now, Needs: s.gater.needs(now, inc, t.Tracker),
+		}
 		f := incident.Feedback{IncidentID: inc.ID, Cluster: cluster, Class: class, Verdict: incident.VerdictConfirmed, Actor: p.name, Reason: d.Reason, At: now}
 		if _, _, err := s.ledger.Approve(ctx, a, f); err != nil {
 			return inc, err
 		}
-		approved++
 	}
-	switch {
-	case approved > 0:
-		return s.store.Get(ctx, inc.ID)
-	case d.Hash != "" && slices.ContainsFunc(drafts, func(t outbox.Task) bool { return t.State == outbox.StateHeld }):
-		return inc, outbox.ErrStale
-	}
-	return inc, outbox.ErrNotHeld
+	return s.store.Get(ctx, inc.ID)
 }
 
 // draftsOf returns the creates of an incident that some policy decided about, oldest first.
@@ -166,6 +181,36 @@ const (
 
 // edit replaces the words of a draft.
 func (s *server) edit(ctx context.Context, p principal, inc incident.Incident, d decision) (incident.Incident, error) {
+	return s.replace(ctx, p, inc, d, func(t outbox.Task) (ticket.Draft, error) {
+		var draft ticket.Draft
+		if err := p.seesDraft(t.Payload, inc); err != nil {
+			return draft, err
+		}
+		if err := json.Unmarshal(t.Payload, &draft); err != nil {
+			return draft, fmt.Errorf("%w: draft %d: %w", incident.ErrDamaged, t.ID, err)
+		}
+		if draft.Origin != nil && !p.scoped() {
+			draft.Origin.Words = true
+		}
+		return draft, rewrite(&draft, d.Action)
+	})
+}
+
+// remake makes a draft anew from what p sees of its incident now. Somebody who sees a part of what is known can so approve a
+// ticket that tells of that part alone.
+func (s *server) remake(ctx context.Context, p principal, inc incident.Incident, d decision) (incident.Incident, error) {
+	return s.replace(ctx, p, inc, d, func(t outbox.Task) (ticket.Draft, error) {
+		dossier, err := s.dossier(ctx, inc.ID)
+		if err != nil {
+			return ticket.Draft{}, err
+		}
+		inc.Dossier = p.dossier(dossier)
+		return draftOf(s.settings.Load().words, t.Key, inc), nil
+	})
+}
+
+// replace puts another draft in the place of the one that a decision is about.
+func (s *server) replace(ctx context.Context, p principal, inc incident.Incident, d decision, made func(t outbox.Task) (ticket.Draft, error)) (incident.Incident, error) {
 	drafts, err := s.draftsOf(ctx, inc.ID)
 	if err != nil {
 		return inc, err
@@ -177,22 +222,16 @@ func (s *server) edit(ctx context.Context, p principal, inc incident.Incident, d
 		return inc, outbox.ErrNotHeld
 	}
 	t := drafts[i]
-	var draft ticket.Draft
-	if err := json.Unmarshal(t.Payload, &draft); err != nil {
-		return inc, fmt.Errorf("%w: draft %d: %w", incident.ErrDamaged, t.ID, err)
-	}
-	if err := rewrite(&draft, d.Action); err != nil {
+	draft, err := made(t)
+	if err != nil {
 		return inc, err
 	}
 	payload, err := json.Marshal(draft)
 	if err != nil {
 		return inc, err
 	}
-	hash := d.Hash
-	if hash == "" {
-		hash = t.Hash
-	}
-	if _, err := s.ledger.Edit(ctx, outbox.Edit{TaskID: t.ID, Actor: p.name, Reason: d.Reason, Hash: hash, Payload: payload, At: s.now().UTC()}); err != nil {
+	e := outbox.Edit{TaskID: t.ID, Actor: p.name, Reason: d.Reason, Hash: cmp.Or(d.Hash, t.Hash), Payload: payload, At: s.now().UTC()}
+	if _, err := s.ledger.Edit(ctx, e); err != nil {
 		return inc, err
 	}
 	return s.store.Get(ctx, inc.ID)

@@ -15,7 +15,8 @@ import (
 )
 
 // incidentToAPI is everything that the API says of one incident. Drafts hold its whole text, so whoever sees a part is
-// not shown them.
+// not shown them, and of one that tells of more than somebody sees of a whole incident the words are left out. What people
+// said of incidents of a kind is of all of them.
 func (s *server) incidentToAPI(ctx context.Context, p principal, inc incident.Incident, whole bool) (incidentapi.Incident, error) {
 	var err error
 	if whole { // evidence is of the whole incident, and may name what others may not see
@@ -40,11 +41,22 @@ func (s *server) incidentToAPI(ctx context.Context, p principal, inc incident.In
 		if t.Gate.Phase == string(policy.Auto) && len(as) == 0 {
 			continue // filed by itself: nobody had to say anything
 		}
-		out.Drafts = append(out.Drafts, draftToAPI(t, as))
+		d := draftToAPI(t, as)
+		d.Needs = max(d.Needs, s.gater.needs(s.now(), inc, t.Tracker))
+		if p.seesDraft(t.Payload, inc) != nil {
+			d.Payload, d.Hidden = nil, hiddenDraft
+		}
+		out.Drafts = append(out.Drafts, d)
+	}
+	if p.scoped() {
+		return out, nil
 	}
 	out.Routing, err = s.routingOf(ctx, inc)
 	return out, err
 }
+
+// hiddenDraft says what somebody can do about a draft whose words are left out.
+const hiddenDraft = "Its words also tell of what your access does not cover. Ask somebody who sees everything to approve it, or have it made anew from what you see."
 
 func draftToAPI(t outbox.Task, as []outbox.Approval) incidentapi.Draft {
 	d := incidentapi.Draft{
@@ -155,10 +167,13 @@ func (s *server) tendDrafts(ctx context.Context) error {
 // redraft makes a draft anew from its incident: an approval before it was for something else.
 func (s *server) redraft(ctx context.Context, t outbox.Task) error {
 	inc, err := s.store.Get(ctx, t.IncidentID)
+	if err == nil {
+		inc.Dossier, err = s.dossier(ctx, inc.ID)
+	}
 	if err != nil {
 		return err
 	}
-	payload, err := json.Marshal(s.settings.Load().words.Draft(t.Key, inc))
+	payload, err := json.Marshal(draftOf(s.settings.Load().words, t.Key, inc))
 	if err != nil {
 		return err
 	}

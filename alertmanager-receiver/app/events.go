@@ -5,12 +5,14 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/portent-dev/portent/internal/sqlstore"
+	"github.com/portent-dev/portent/internal/web"
 )
 
 // activity tells what changed since a moment.
@@ -42,6 +44,7 @@ type hub struct {
 	mu       sync.Mutex
 	watchers map[*watcher]bool
 	looking  bool
+	began    chan struct{} // closed when the first look since somebody watches has found where to begin
 	closed   chan struct{}
 	once     sync.Once
 }
@@ -49,6 +52,7 @@ type hub struct {
 // watcher is one open page.
 type watcher struct {
 	changes chan string // ids of incidents; empty: look anew, there were too many
+	began   chan struct{}
 }
 
 func newHub(store activity, log *slog.Logger) *hub {
@@ -65,12 +69,12 @@ func (h *hub) watch() (w *watcher, stop func(), ok bool) {
 	if len(h.watchers) >= maxWatchers {
 		return nil, nil, false
 	}
-	w = &watcher{changes: make(chan string, watcherRoom)}
-	h.watchers[w] = true
 	if !h.looking {
-		h.looking = true
-		go h.look()
+		h.looking, h.began = true, make(chan struct{})
+		go h.look(h.began)
 	}
+	w = &watcher{changes: make(chan string, watcherRoom), began: h.began}
+	h.watchers[w] = true
 	return w, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -89,9 +93,9 @@ func (h *hub) idle() bool {
 	return false
 }
 
-func (h *hub) look() {
+func (h *hub) look(began chan struct{}) {
 	var at sqlstore.Activity
-	failing := false
+	failing, first := false, true
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), watchEvery*5)
 		ids, next, err := h.store.Changed(ctx, at, maxChanges)
@@ -102,6 +106,10 @@ func (h *hub) look() {
 		if failing = err != nil; err == nil {
 			at = next
 			h.tell(ids)
+			if first {
+				close(began)
+				first = false
+			}
 		}
 		select {
 		case <-time.After(watchEvery):
@@ -134,8 +142,17 @@ func (h *hub) tell(ids []string) {
 }
 
 // serveEvents answers GET /api/v1/events: a stream of server-sent events, one for each incident that changed and that
-// the principal may see.
+// the principal may see, from since on where that is given.
 func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, p principal) {
+	v, err := values(r, "since")
+	var since time.Time
+	if err == nil {
+		since, err = instant("since", v.Get("since"))
+	}
+	if err != nil {
+		web.Error(w, http.StatusBadRequest, err, "since is when the page was made")
+		return
+	}
 	watcher, stop, ok := s.hub.watch()
 	if !ok {
 		w.Header().Set("Retry-After", "60")
@@ -156,7 +173,7 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, p principal
 		_, err = io.WriteString(w, text) //nolint:gosec // no page: a stream of events, and ids are escaped for a path
 		return err == nil && out.Flush() == nil
 	}
-	if !send("retry: 3000\n\n") {
+	if !send("retry: 3000\n\n") || !s.catchUp(r.Context(), p, watcher, since, send) {
 		return
 	}
 	beat := time.NewTicker(s.beat)
@@ -178,6 +195,30 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, p principal
 			return
 		}
 	}
+}
+
+// catchUp tells what changed between since and the first look of the hub, and marks where news begin.
+func (s *server) catchUp(ctx context.Context, p principal, w *watcher, since time.Time, send func(string) bool) bool {
+	select {
+	case <-w.began:
+	case <-ctx.Done():
+		return false
+	case <-s.hub.closed:
+		return false
+	}
+	if !since.IsZero() {
+		since = since.Add(-2 * watchEvery) // a page reads before it says when it was made
+		ids, _, err := s.hub.store.Changed(ctx, sqlstore.Activity{Touched: since, Line: math.MaxInt64}, watcherRoom)
+		if err != nil || len(ids) == watcherRoom {
+			ids = []string{""} // it looks anew
+		}
+		for _, id := range ids {
+			if text, ok := s.eventFor(ctx, p, id); ok && !send(text) {
+				return false
+			}
+		}
+	}
+	return send(": news from here\n\n")
 }
 
 // eventFor is what p is told of a change; ok is false when that is nothing.

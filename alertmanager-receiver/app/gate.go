@@ -87,6 +87,19 @@ func (g *gater) gate(now time.Time, inc incident.Incident, tracker string) incid
 	return out
 }
 
+// needs is how many persons the policy of now wants for a ticket: a draft that waits from before a reload takes as many, if
+// that is more than when it was made.
+func (g *gater) needs(now time.Time, inc incident.Incident, tracker string) int {
+	action, _ := g.action(tracker)
+	value := incidentValue(inc)
+	return g.policy.Load().Decide(policy.Input{Action: action, At: now, Value: func(name string) string {
+		if name == "tracker" {
+			return tracker
+		}
+		return value(name)
+	}}).Approvals
+}
+
 // killed reports whether nothing may go out that nobody approved.
 func (g *gater) killed(ctx context.Context) bool {
 	w, err := g.store.Switch(ctx, outbox.KillSwitch)

@@ -30,6 +30,7 @@ type draftView struct {
 	Expires                        stamp
 	ExpiresIn, EditedBy            string
 	ApproveHref, EditHref          string // empty for those who may not
+	Hidden, RedraftHref            string // why the words are left out, and where to have others made
 	Button                         string
 	Waits                          bool // for somebody: shown first and open
 }
@@ -77,8 +78,14 @@ func (s *server) addDrafts(ctx context.Context, v *incidentView, inc incident.In
 		}
 		if p.role.may(RoleApprover) && inc.MergedInto == "" {
 			dv.ApproveHref, dv.EditHref = id+"/approve", id+"/edit"
+			if d.Hidden != "" {
+				dv.ApproveHref, dv.EditHref, dv.RedraftHref = "", "", id+"/redraft"
+			}
 		}
 		v.Drafts = append(v.Drafts, dv)
+	}
+	if p.scoped() && len(v.Actions) > 0 {
+		v.Actions = append(v.Actions, feedbackForms(id, "")...)
 	}
 	if out.Routing != nil {
 		v.Routing = routingView(*out.Routing)
@@ -91,10 +98,14 @@ func (s *server) addDrafts(ctx context.Context, v *incidentView, inc incident.In
 
 func (s *server) draftView(d incidentapi.Draft) (draftView, error) {
 	var draft ticket.Draft
-	if err := json.Unmarshal(d.Payload, &draft); err != nil {
-		return draftView{}, err
+	if d.Hidden == "" {
+		if err := json.Unmarshal(d.Payload, &draft); err != nil {
+			return draftView{}, err
+		}
 	}
 	v := draftView{
+		Hidden: d.Hidden,
+
 		Task: d.Task, Tracker: d.Tracker, State: d.State, Title: draft.Title, Summary: draft.Summary, Text: draft.Body.Text(), Body: draft.Body.HTML(), Priority: draft.Priority,
 		Hash: d.Hash, ShortHash: d.Hash[:min(12, len(d.Hash))], Why: d.Why, Policy: d.Policy, EditedBy: d.EditedBy, Waits: d.State == string(outbox.StateHeld),
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"html/template"
@@ -110,7 +111,7 @@ func (s *server) pageIncident(w http.ResponseWriter, r *http.Request, p principa
 		Page: g, Title: headline(inc.Title), Cause: cause(inc), Summary: inc.Summary, Severity: string(inc.Severity), Status: string(inc.Status), Age: age(now, inc),
 		Facts: facts(now, inc), AlertCount: alertCount(inc.Total, inc.Firing),
 	}
-	if inc.MergedInto != "" {
+	if inc.MergedInto != "" && !p.scoped() {
 		v.Notes = append(v.Notes, note{Text: "This incident was merged into another: " + inc.MergedInto + "."})
 	}
 	v.Page.Live = inc.ID
@@ -124,13 +125,9 @@ func (s *server) pageIncident(w http.ResponseWriter, r *http.Request, p principa
 			return
 		}
 		v.Week = weekChart(now, inc, incs)
-		records, err := s.audit.About(r.Context(), inc.ID, maxPageAudit)
-		if err != nil {
+		if err := s.addAudit(r.Context(), &v, inc, p); err != nil {
 			s.failed(w, r, err)
 			return
-		}
-		for _, a := range records {
-			v.Audit = append(v.Audit, newAuditRow(g.Root, a))
 		}
 		d, err := s.dossier(r.Context(), inc.ID)
 		if err != nil {
@@ -143,15 +140,28 @@ func (s *server) pageIncident(w http.ResponseWriter, r *http.Request, p principa
 	s.addAlerts(&v, inc)
 	addTimeline(&v, inc)
 	if whole {
+		if p.role.may(RoleAnalyst) && inc.MergedInto == "" {
+			v.Actions = actionsOn(inc)
+		}
 		if err := s.addDrafts(r.Context(), &v, inc, p); err != nil {
 			s.failed(w, r, err)
 			return
 		}
-		if p.role.may(RoleAnalyst) && inc.MergedInto == "" {
-			v.Actions = actionsOn(inc)
-		}
 	}
 	s.show(w, r, "incident.html", v)
+}
+
+// addAudit shows what was recorded about an incident. The chain names what came and went, so whoever sees a part of it all
+// is not shown it.
+func (s *server) addAudit(ctx context.Context, v *incidentView, inc incident.Incident, p principal) error {
+	if p.scoped() {
+		return nil
+	}
+	records, err := s.audit.About(ctx, inc.ID, maxPageAudit)
+	for _, a := range records {
+		v.Audit = append(v.Audit, newAuditRow(v.Page.Root, a))
+	}
+	return err
 }
 
 func facts(now time.Time, inc incident.Incident) []fact {
@@ -370,6 +380,7 @@ type localTicketView struct {
 	Created, Updated                     stamp
 	Body                                 template.HTML
 	Comments                             []commentView
+	BodyHidden, CommentsHidden           bool
 }
 
 type commentView struct {
@@ -391,15 +402,25 @@ func (s *server) pageTicket(w http.ResponseWriter, r *http.Request, p principal)
 		return
 	}
 	id := strings.TrimPrefix(t.DraftKey, "portent-")
+	v := localTicket(s.pages.frame(key+" "+t.Draft.Title, navIncidents, 1, p), t, id)
 	if p.scoped() {
-		inc, err := s.store.Get(r.Context(), id)
-		_, whole, ok := p.view(inc, s.settings.Load().words)
-		if err != nil || !whole || !ok {
+		inc, whole, err := s.see(r.Context(), p, id)
+		if err != nil || !whole {
 			s.pages.message(w, r, http.StatusNotFound, fmt.Errorf("there is no ticket %.60q", key), "the list of incidents shows their tickets")
 			return
 		}
+		v.restrict(p, t, inc)
 	}
-	s.show(w, r, "ticket.html", localTicket(s.pages.frame(key+" "+t.Draft.Title, navIncidents, 1, p), t, id))
+	s.show(w, r, "ticket.html", v)
+}
+
+// restrict leaves out what a ticket tells of more than the principal sees of its incident. Comments do not say what they were
+// made of.
+func (v *localTicketView) restrict(p principal, t local.Ticket, inc incident.Incident) {
+	v.Comments, v.CommentsHidden = nil, len(t.Comments) > 0
+	if t.Draft.Origin == nil || !p.seesOrigin(*t.Draft.Origin, inc) {
+		v.Page.Head, v.Title, v.Summary, v.Body, v.BodyHidden = v.Key, headline(inc.Title), "", "", true
+	}
 }
 
 func localTicket(g page, t local.Ticket, id string) localTicketView {

@@ -67,7 +67,7 @@ func (s *server) pageList(w http.ResponseWriter, r *http.Request, p principal) {
 		return
 	}
 	q := incident.Query{Status: st, Severity: incident.Severity(v.Get("severity")), Limit: pageSize, Cursor: v.Get("cursor"), Brief: !p.scoped()}
-	incs, next, err := s.store.List(r.Context(), q)
+	incs, next, err := s.list(r.Context(), p, q)
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -82,11 +82,9 @@ func (s *server) pageList(w http.ResponseWriter, r *http.Request, p principal) {
 	view := listView{Page: g, Reload: g.Root + "?" + r.URL.RawQuery, Notes: s.notes(r, g.Root, p)}
 	view.Statuses, view.Severities = filters(g.Root, q, counts, !p.scoped())
 	for _, inc := range incs {
-		if seen, _, ok := p.view(inc, s.settings.Load().words); ok {
-			row := s.listRow(g.Root, seen)
-			row.ShowStatus = q.Status == ""
-			view.Rows = append(view.Rows, row)
-		}
+		row := s.listRow(g.Root, inc.Incident)
+		row.ShowStatus = q.Status == ""
+		view.Rows = append(view.Rows, row)
 	}
 	if q.Cursor == "" {
 		incs, err := s.lately(r.Context(), p)
@@ -107,6 +105,9 @@ func (s *server) pageList(w http.ResponseWriter, r *http.Request, p principal) {
 		view.Next = listHref(g.Root, q.Status, q.Severity, next)
 	}
 	if len(view.Rows) == 0 {
+		if p.scoped() { // how many others have is not theirs to know
+			counts = nil
+		}
 		view.Empty = s.empty(g.Root, q, counts)
 	}
 	s.show(w, r, "list.html", view)
@@ -214,7 +215,11 @@ func (s *server) notes(r *http.Request, root string, p principal) []note {
 		out = append(out, note{Text: "The receiver does not take notifications now: " + err.Error() + ". Alertmanager sends them again.", Bad: true})
 	}
 	if n := s.backlog.pending(r.Context()); n > backlogNote {
-		out = append(out, note{Text: plural(n, "notification") + " wait to be processed: the list is not complete yet.", Bad: true})
+		many := plural(n, "notification")
+		if p.scoped() {
+			many = "Notifications"
+		}
+		out = append(out, note{Text: many + " wait to be processed: the list is not complete yet.", Bad: true})
 	}
 	if p.scoped() {
 		return append(out, note{Text: "You see the part of the incidents that your access allows."})
@@ -241,7 +246,9 @@ func sum(m map[string]int) int {
 func (s *server) empty(root string, q incident.Query, counts map[incident.Status]int) emptyView {
 	all := sum2(counts)
 	switch {
-	case all == 0:
+	case counts == nil && q.Cursor == "":
+		return emptyView{Head: "Nothing of yours", Text: "No incident with this status and severity is within what your access covers.", Href: listHref(root, "", "", ""), Link: "Show all"}
+	case all == 0 && counts != nil:
 		return emptyView{
 			Head: "No incident yet",
 			Text: "Incidents appear here as soon as Alertmanager sends an alert. Add this to its configuration and reload it:",

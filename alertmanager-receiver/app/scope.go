@@ -3,6 +3,7 @@ package app
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/portent-dev/portent/internal/incident"
 )
@@ -20,8 +21,9 @@ func (p principal) sees(lset map[string]string) bool {
 
 // view returns what of an incident the principal may see; ok is false when that is nothing. The incident must
 // have its alerts loaded. whole is false when alerts outside of the scope were left out: then the texts are
-// written anew from the rest, and what others did and said (timeline, cause, labels) is left out too, as it
-// tells of what must not be seen.
+// written anew from the rest, and what others did and said (timeline, cause, labels, why alerts belong together) is left
+// out too, as it tells of what must not be seen. Where alerts of other incidents came or went, the history names them and
+// is left out of the whole one as well.
 func (p principal) view(inc incident.Incident, w writer) (out incident.Incident, whole, ok bool) {
 	if !p.scoped() {
 		return inc, true, true
@@ -36,10 +38,15 @@ func (p principal) view(inc incident.Incident, w writer) (out incident.Incident,
 	case len(mine) == 0:
 		return incident.Incident{}, false, false
 	case len(mine) == len(inc.Alerts):
+		if mixed(inc) {
+			inc.Timeline, inc.Alerts = leftOut(inc, "This incident gave alerts to others, or took some over. Its history names them and is left out."), unexplained(mine)
+		}
 		return inc, true, true
 	}
 	out = inc
+	mine = unexplained(mine)
 	out.Alerts, out.Total, out.Firing = mine, len(mine), 0
+	out.MergedInto, out.UpdatedAt = "", time.Time{}
 	out.Labels, out.RootCause, out.Causes, out.Key = nil, incident.RootCause{}, nil, ""
 	out.Severity = incident.SeverityInfo
 	for _, a := range mine {
@@ -51,21 +58,43 @@ func (p principal) view(inc incident.Incident, w writer) (out incident.Incident,
 		}
 	}
 	out.StartedAt = mine[0].StartsAt
+	var ended time.Time
 	for _, a := range mine {
 		if a.StartsAt.Before(out.StartedAt) {
 			out.StartedAt = a.StartsAt
 		}
+		for _, at := range []time.Time{a.StartsAt, a.EndsAt} {
+			if at.After(out.UpdatedAt) {
+				out.UpdatedAt = at
+			}
+		}
+		if a.EndsAt.After(ended) {
+			ended = a.EndsAt
+		}
+	}
+	if !out.EndedAt.IsZero() && !ended.IsZero() {
+		out.EndedAt = ended
 	}
 	out.Title, out.Summary = w.Title(out), w.Summary(out)
-	out.Timeline = []incident.Event{{
-		At: out.StartedAt, Kind: incident.EventNote, Actor: "portent",
-		Text: "This incident also holds alerts outside of what you may see. They, its history and its cause are left out.",
-	}}
+	out.Timeline = leftOut(out, "This incident also holds alerts outside of what you may see. They, its history and its cause are left out.")
 	return out, false, true
 }
 
-// dossier is what of the evidence the principal may see. Incidents of the past and events on shared nodes may be those
-// of others, so whoever sees a part is not shown them, and is told so.
+// leftOut is the timeline of an incident that is not shown.
+func leftOut(inc incident.Incident, why string) []incident.Event {
+	return []incident.Event{{IncidentID: inc.ID, At: inc.StartedAt, Kind: incident.EventNote, Actor: "portent", Text: why}}
+}
+
+// unexplained are alerts without why they are where they are: that names what they are tied to.
+func unexplained(as []incident.Alert) []incident.Alert {
+	out := slices.Clone(as)
+	for i := range out {
+		out[i].Why = ""
+	}
+	return out
+}
+
+// dossier is what of the evidence the principal may see; of what is not certainly theirs it is said that it is left out.
 func (p principal) dossier(d *incident.Dossier) *incident.Dossier {
 	if d == nil || !p.scoped() {
 		return d
@@ -74,11 +103,11 @@ func (p principal) dossier(d *incident.Dossier) *incident.Dossier {
 	out.Evidence = nil
 	hidden := map[string]bool{}
 	for _, e := range d.Evidence {
-		if e.Kind == incident.EvidenceSimilar || e.Kind == incident.EvidenceEvent {
+		if p.seesEvidence(e.Kind, e.Query) {
+			out.Evidence = append(out.Evidence, e)
+		} else {
 			hidden[e.Source] = true
-			continue
 		}
-		out.Evidence = append(out.Evidence, e)
 	}
 	out.Missing = slices.Clone(d.Missing)
 	for _, source := range slices.Sorted(maps.Keys(hidden)) {

@@ -133,52 +133,95 @@ func (s *server) ready() error {
 	return nil
 }
 
-// routes adds everything but what internal/web serves.
-func (s *server) routes(mux *http.ServeMux) {
-	mux.HandleFunc("POST /api/v1/webhook/alertmanager", s.serveWebhook)
+// audience says who is answered by a route.
+type audience int
 
-	mux.HandleFunc("POST /api/v1/webhook/kubernetes", s.serveKubernetes)
-	mux.HandleFunc("POST /api/v1/webhook/alertmanager-events", s.serveAMEvents)
+const (
+	// anybody: the handler itself says who may; what it answers tells nothing of incidents.
+	anybody audience = iota
+	// eachTheirs: who has the role; the handler shows them what they may see.
+	eachTheirs
+	// wholeOnly: who has the role and may see everything, because what it tells cannot be cut into parts.
+	wholeOnly
+)
+
+// endpoint is one way in. That each says its audience is what keeps tenants apart: TestNoRouteTellsATenantOfAnother goes through
+// all of them.
+type endpoint struct {
+	pattern  string
+	audience audience
+	role     Role // of eachTheirs and wholeOnly
+	handle   handler
+}
+
+// table is everything that is served but what internal/web and the assets are.
+func (s *server) table() []endpoint {
+	open := func(h http.HandlerFunc) handler {
+		return func(w http.ResponseWriter, r *http.Request, _ principal) { h(w, r) }
+	}
+	out := []endpoint{
+		{"POST /api/v1/webhook/alertmanager", anybody, "", open(s.serveWebhook)},
+		{"POST /api/v1/webhook/kubernetes", anybody, "", open(s.serveKubernetes)},
+		{"POST /api/v1/webhook/alertmanager-events", anybody, "", open(s.serveAMEvents)},
+		{"POST /api/v1/webhook/palette", anybody, "", open(s.servePalette)},
+		{"POST /api/v1/webhook/slack", anybody, "", open(s.serveSlack)},
+
+		{"GET /api/v1/incidents", eachTheirs, RoleViewer, s.serveIncidents},
+		{"GET /api/v1/incidents/{id}", eachTheirs, RoleViewer, s.serveIncident},
+		{"GET /api/v1/incidents/{id}/report", eachTheirs, RoleViewer, s.serveReport},
+		{"GET /api/v1/alerts", eachTheirs, RoleViewer, s.serveAlerts},
+		{"GET /api/v1/triage/preview", eachTheirs, RoleViewer, s.servePreview},
+		{"GET /api/v1/events", eachTheirs, RoleViewer, s.serveEvents},
+		{"GET /api/v1/policy", wholeOnly, RoleViewer, s.servePolicy},
+		{"POST /api/v1/policy/killswitch", wholeOnly, RoleApprover, s.serveSwitch},
+		{"GET /api/v1/audit", wholeOnly, RoleViewer, s.serveAudit},
+		{"GET /api/v1/noise", wholeOnly, RoleViewer, s.serveNoise},
+		{"GET /api/v1/outbox", wholeOnly, RoleViewer, s.serveTasks},
+		{"POST /api/v1/outbox/{id}/replay", wholeOnly, RoleApprover, s.serveReplay},
+		{"GET /api/v1/aside", wholeOnly, RoleAdmin, s.serveAside},
+
+		{"GET /{$}", eachTheirs, RoleViewer, s.pageList},
+		{"GET /incidents/{id}", eachTheirs, RoleViewer, s.pageIncident},
+		{"POST /incidents/{id}/{action}", eachTheirs, RoleAnalyst, s.pageAction},
+		{"GET /tickets/{key}", eachTheirs, RoleViewer, s.pageTicket},
+		{"GET /suppressed", eachTheirs, RoleViewer, s.pageSuppressed},
+		{"GET /policy", wholeOnly, RoleViewer, s.pagePolicy},
+		{"POST /policy/killswitch", wholeOnly, RoleApprover, s.pageSwitch},
+		{"GET /outbox", wholeOnly, RoleViewer, s.pageOutbox},
+		{"POST /outbox/{id}/replay", wholeOnly, RoleApprover, s.pageReplay},
+		{"GET /noise", wholeOnly, RoleViewer, s.pageNoise},
+		{"GET /audit", wholeOnly, RoleViewer, s.pageAudit},
+
+		{"GET /login", anybody, "", open(s.pageLogin)},
+		{"POST /login", anybody, "", open(s.serveLogin)},
+		{"GET /login/oidc", anybody, "", open(s.startOIDC)},
+		{"GET /login/oidc/callback", anybody, "", open(s.endOIDC)},
+		{"POST /logout", eachTheirs, RoleViewer, s.serveLogout},
+		{"GET /assets/{file}", anybody, "", open(s.pages.serveAsset)},
+	}
 	for name := range callbacks {
-		mux.HandleFunc("POST /api/v1/webhook/"+name, s.serveCallback)
+		out = append(out, endpoint{"POST /api/v1/webhook/" + name, anybody, "", open(s.serveCallback)})
 	}
-	mux.HandleFunc("POST /api/v1/webhook/palette", s.servePalette)
-	mux.HandleFunc("POST /api/v1/webhook/slack", s.serveSlack)
-	mux.Handle("GET /api/v1/incidents/{id}/report", s.need(RoleViewer, s.serveReport))
-
-	mux.Handle("GET /api/v1/incidents", s.need(RoleViewer, s.serveIncidents))
-	mux.Handle("GET /api/v1/incidents/{id}", s.need(RoleViewer, s.serveIncident))
 	for action, role := range actionRoles {
-		mux.Handle("POST /api/v1/incidents/{id}/"+action, s.need(role, s.serveAction))
+		out = append(out, endpoint{"POST /api/v1/incidents/{id}/" + action, eachTheirs, role, s.serveAction})
 	}
-	mux.Handle("GET /api/v1/policy", s.need(RoleViewer, s.unscoped(s.servePolicy)))
-	mux.Handle("POST /api/v1/policy/killswitch", s.need(RoleApprover, s.unscoped(s.serveSwitch)))
-	mux.Handle("GET /api/v1/alerts", s.need(RoleViewer, s.serveAlerts))
-	mux.Handle("GET /api/v1/audit", s.need(RoleViewer, s.unscoped(s.serveAudit)))
-	mux.Handle("GET /api/v1/noise", s.need(RoleViewer, s.unscoped(s.serveNoise)))
-	mux.Handle("GET /api/v1/triage/preview", s.need(RoleViewer, s.servePreview))
-	mux.Handle("GET /api/v1/outbox", s.need(RoleViewer, s.unscoped(s.serveTasks)))
-	mux.Handle("POST /api/v1/outbox/{id}/replay", s.need(RoleApprover, s.unscoped(s.serveReplay)))
-	mux.Handle("GET /api/v1/aside", s.need(RoleAdmin, s.unscoped(s.serveAside)))
+	return out
+}
 
-	mux.Handle("GET /{$}", s.need(RoleViewer, s.pageList))
-	mux.Handle("GET /incidents/{id}", s.need(RoleViewer, s.pageIncident))
-	mux.Handle("POST /incidents/{id}/{action}", s.need(RoleAnalyst, s.pageAction))
-	mux.Handle("GET /policy", s.need(RoleViewer, s.unscoped(s.pagePolicy)))
-	mux.Handle("POST /policy/killswitch", s.need(RoleApprover, s.unscoped(s.pageSwitch)))
-	mux.Handle("GET /tickets/{key}", s.need(RoleViewer, s.pageTicket))
-	mux.Handle("GET /suppressed", s.need(RoleViewer, s.pageSuppressed))
-	mux.Handle("GET /outbox", s.need(RoleViewer, s.unscoped(s.pageOutbox)))
-	mux.Handle("POST /outbox/{id}/replay", s.need(RoleApprover, s.unscoped(s.pageReplay)))
-	mux.Handle("GET /api/v1/events", s.need(RoleViewer, s.serveEvents))
-	mux.Handle("GET /noise", s.need(RoleViewer, s.unscoped(s.pageNoise)))
-	mux.Handle("GET /audit", s.need(RoleViewer, s.unscoped(s.pageAudit)))
-	mux.HandleFunc("GET /login", s.pageLogin)
-	mux.HandleFunc("POST /login", s.serveLogin)
-	mux.HandleFunc("GET /login/oidc", s.startOIDC)
-	mux.HandleFunc("GET /login/oidc/callback", s.endOIDC)
-	mux.Handle("POST /logout", s.need(RoleViewer, s.serveLogout))
-	mux.HandleFunc("GET /assets/{file}", s.pages.serveAsset)
+// routes adds the table.
+func (s *server) routes(mux *http.ServeMux) {
+	for _, r := range s.table() {
+		switch r.audience {
+		case anybody:
+			mux.HandleFunc(r.pattern, func(w http.ResponseWriter, q *http.Request) { r.handle(w, q, principal{}) })
+		case eachTheirs:
+			mux.Handle(r.pattern, s.need(r.role, r.handle))
+		case wholeOnly:
+			mux.Handle(r.pattern, s.need(r.role, s.unscoped(r.handle)))
+		default:
+			panic("BUG: route " + r.pattern + " says no audience")
+		}
+	}
 }
 
 // handler is a handler that knows who asks.

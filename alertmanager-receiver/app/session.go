@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/portent-dev/portent/internal/incidentapi"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -152,7 +153,7 @@ func (s *server) who(r *http.Request) (principal, bool) {
 // anybody.
 func (s *server) used(r *http.Request, p principal) {
 	now := s.now()
-	if p.session == "" || r.Header.Get(refreshHeader) != "" || r.URL.Path == pathEvents || now.Sub(p.seen.Seen) < seenEvery {
+	if p.session == "" || r.Header.Get(refreshHeader) != "" || r.URL.Path == incidentapi.PathEvents || now.Sub(p.seen.Seen) < seenEvery {
 		return
 	}
 	x := p.seen
@@ -166,11 +167,8 @@ func (s *server) used(r *http.Request, p principal) {
 	}
 }
 
-const (
-	// refreshHeader marks what portent.js asks for without anybody having done something.
-	refreshHeader = "X-Portent-Refresh"
-	pathEvents    = "/api/v1/events"
-)
+// refreshHeader marks what portent.js asks for without anybody having done something.
+const refreshHeader = "X-Portent-Refresh"
 
 // resume returns who a session belongs to, if it may still do what it could when it began.
 func (a *access) resume(x session) (principal, bool) {

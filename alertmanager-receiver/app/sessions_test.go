@@ -15,6 +15,7 @@ import (
 
 	"github.com/portent-dev/portent/internal/audit"
 	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/incidentapi"
 )
 
 // auditOf are the records whose action begins with something, oldest first.
@@ -150,7 +151,7 @@ func TestAStreamEndsWithItsRight(t *testing.T) {
 	srv := httptest.NewServer(ts.mux)
 	defer srv.Close()
 	defer ts.hub.close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+pathEvents, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+incidentapi.PathEvents, nil)
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+shopToken)
 	resp, err := http.DefaultClient.Do(req)

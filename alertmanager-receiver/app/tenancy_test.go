@@ -1,9 +1,10 @@
 package app
 
 import (
-	"os"
-	"path/filepath"
-	"regexp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -11,108 +12,336 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/incidentapi"
+	"github.com/portent-dev/portent/internal/outbox"
+	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticket/slack"
 )
 
-// Every route is asked by a tenant for what is another's: whoever adds one says here what a tenant gets. 0 stands for
-// routes that show nothing of incidents.
-func TestNoRouteTellsATenantOfAnother(t *testing.T) {
-	ts := newTestServer(t, withPeople)
-	const secret = "acquisition-of-example-inc"
-	theirs := testAlert("BankDown", 2*time.Hour, 0, "namespace", "bank", "severity", "critical", "job", secret, "@summary", secret)
-	ts.add(t, seed{
-		id: "01B", title: secret, summary: secret, status: "open", severity: "critical", started: 2 * time.Hour, alerts: []incident.Alert{theirs},
-		labels: map[string]string{"namespace": "bank", "owner": secret}, cause: incident.RootCause{Entity: secret, Alertname: "BankDown", Confidence: 1},
-		events: []incident.Event{{At: t0, Kind: "note", Actor: secret, Text: secret}}, tracker: TrackerLocal,
-	})
-	require.NoError(t, ts.db.PutDossier(t.Context(), "01B", incident.Dossier{At: t0, Evidence: []incident.Evidence{{Kind: incident.EvidenceLog, Title: secret, Source: "loki"}}}))
-	kept := theirs
-	kept.StartsAt = kept.StartsAt.Add(time.Second)
-	require.NoError(t, ts.db.Apply(t.Context(), incident.Change{Alerts: []incident.Alert{kept}}))
+// tenant is one of two who share a receiver. secret stands in everything that is theirs.
+type tenant struct{ name, token, secret, alert, own string }
 
-	want := map[string]int{
-		"GET /{$}": 200, "GET /incidents/{id}": 404, "POST /incidents/{id}/{action}": 404, "GET /tickets/{key}": 404, "GET /suppressed": 200,
-		"GET /outbox": 403, "POST /outbox/{id}/replay": 403, "GET /policy": 403, "POST /policy/killswitch": 403, "GET /audit": 403,
-		"GET /api/v1/incidents": 200, "GET /api/v1/incidents/{id}": 404, "GET /api/v1/incidents/{id}/report": 404, "GET /api/v1/alerts": 200,
-		"GET /api/v1/audit": 403, "GET /api/v1/outbox": 403, "POST /api/v1/outbox/{id}/replay": 403, "GET /api/v1/aside": 403, "GET /api/v1/policy": 403,
-		"POST /api/v1/policy/killswitch": 403, "POST /api/v1/incidents/{id}/": 404,
-		"GET /api/v1/events": 0, // TestAPageIsToldWhatChangedAndItMaySee
-		"GET /api/v1/noise":  403, "GET /noise": 403,
-		"GET /api/v1/triage/preview": 403, // without matchers; TestPreviewIsScoped
-		"POST /logout":               0, "GET /login": 0, "POST /login": 0, "GET /login/oidc": 0, "GET /login/oidc/callback": 0, "GET /assets/{file}": 0,
-	}
-	for _, route := range routesOf(t) {
-		if strings.Contains(route, "/api/v1/webhook/") {
-			continue // they take, and tell nothing
-		}
-		status, ok := want[route]
-		require.True(t, ok, "say in this test what a tenant gets of %s", route)
-		if status == 0 {
-			continue
-		}
-		method, path, _ := strings.Cut(route, " ")
-		paths := []string{strings.NewReplacer("{$}", "", "{id}", "01B", "{key}", "LOCAL-1", "{action}", "dismiss").Replace(path)}
-		if strings.HasSuffix(path, "/") && strings.Contains(path, "{id}") {
-			base := paths[0]
-			paths = nil
-			for action := range actionRoles {
-				paths = append(paths, base+action)
-			}
-		}
-		for _, p := range paths {
-			body, kind := `{"reason":"guessed the id","engaged":true}`, "application/json"
-			if !strings.HasPrefix(p, "/api/") {
-				body, kind = "reason=guessed&engaged=true", "application/x-www-form-urlencoded"
-			}
-			if method == "GET" {
-				body = ""
-			}
-			w := ts.send(t, method, p, body, "Authorization", "Bearer "+shopToken, "Content-Type", kind)
-			require.Equal(t, status, w.Code, "%s %s: %s", method, p, w.Body.String())
-			for _, word := range []string{secret, "BankDown"} {
-				require.NotContains(t, w.Body.String(), word, "%s %s", method, p)
-			}
-		}
-	}
-	inc, err := ts.db.Get(t.Context(), "01B")
-	require.NoError(t, err)
-	require.Equal(t, incident.StatusOpen, inc.Status)
-	require.Empty(t, ts.decide.actors)
-	require.Equal(t, 404, ts.send(t, "POST", "/api/v1/incidents/01B/approve", `{"reason":"x"}`, "Authorization", "Bearer "+shopToken, "Content-Type", "application/json").Code)
+var tenants = []tenant{
+	{"shop", shopToken, "launch-of-the-new-shop", "ShopDown", "01SHOP"},
+	{"bank", bankToken, "acquisition-of-example-inc", "BankDown", "01BANK"},
 }
 
-var routePattern = regexp.MustCompile(`mux\.Handle(?:Func)?\("([^"]+)"`)
+const (
+	idShared = "01SHARED" // of both at once
+	idParted = "01PARTED" // shop's by now; alerts of the bank were in it
+)
 
-// routesOf reads the routes out of the program.
-func routesOf(t *testing.T) []string {
+// twoTenants fills a receiver with incidents of two tenants, of both, and of one that the other was part of; each with a
+// draft, a ticket, evidence, a timeline and records.
+func twoTenants(t *testing.T) *testServer {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	require.NoError(t, err)
-	var out []string
-	for _, f := range files {
-		if strings.HasSuffix(f, "_test.go") {
-			continue
-		}
-		b, err := os.ReadFile(f)
+	ts := newTestServer(t, withPeople)
+	start := 2 * time.Hour
+	alertOf := func(x tenant) incident.Alert {
+		start += time.Second // another start of the same alert
+		a := testAlert(x.alert, start, 0, "namespace", x.name, "severity", "critical", "job", x.secret, "@summary", x.secret)
+		a.Why = "fires with " + x.secret
+		return a
+	}
+	put := func(id, secret string, timeline []incident.Event, alerts ...incident.Alert) {
+		ts.add(t, seed{
+			id: id, title: secret, summary: secret, status: "open", severity: "critical", started: 2 * time.Hour, alerts: alerts,
+			labels: map[string]string{"namespace": alerts[0].Labels["namespace"], "owner": secret}, cause: incident.RootCause{Entity: secret, Alertname: alerts[0].Name(), Confidence: 1},
+			events: append(timeline, incident.Event{At: t0, Kind: incident.EventNote, Actor: secret, Text: secret}), tracker: TrackerLocal,
+		})
+		inc, err := ts.db.Get(t.Context(), id)
 		require.NoError(t, err)
-		for _, m := range routePattern.FindAllStringSubmatch(string(b), -1) {
-			out = append(out, m[1])
+		inc.Causes = []incident.Cause{{RootCause: inc.RootCause, Why: secret}}
+		inc.Dossier = &incident.Dossier{At: t0, Evidence: []incident.Evidence{{Kind: incident.EvidenceSimilar, Title: secret, Text: secret, Source: "past"}}}
+		payload, err := json.Marshal(draftOf(ts.settings.Load().words, inc.TicketKey(), inc))
+		require.NoError(t, err)
+		require.Contains(t, string(payload), secret)
+		require.NoError(t, ts.db.PutDossier(t.Context(), id, *inc.Dossier))
+		inc.Dossier = nil
+		require.NoError(t, ts.db.Apply(t.Context(), incident.Change{
+			Incidents: []incident.Incident{inc},
+			Tasks: []incident.Task{{IncidentID: id, Tracker: "jira", Key: inc.TicketKey(), Kind: incident.TaskCreate, Payload: payload,
+				Gate: incident.Gate{Outcome: incident.GateHold, Phase: "draft", Rule: "r", Policy: "v1", Why: []string{"rule r says draft"}, Approvals: 1, Expires: t0.Add(time.Hour), DecidedAt: t0}}},
+		}))
+		_, err = ts.carryOut(t.Context(), principal{name: "ann", role: RoleAdmin}, decision{Incident: id, Do: actionFeedback, Action: incidentapi.Action{Reason: secret, Verdict: incidentapi.VerdictConfirmed}})
+		require.NoError(t, err)
+	}
+	shop, bank := tenants[0], tenants[1]
+	put(shop.own, shop.secret, nil, alertOf(shop))
+	put(bank.own, bank.secret, nil, alertOf(bank))
+	put(idShared, shop.secret+" "+bank.secret, nil, alertOf(shop), alertOf(bank))
+	parted := alertOf(shop)
+	parted.Why = "fires with " + bank.secret
+	put(idParted, shop.secret, []incident.Event{{At: t0, Kind: incident.EventSplit, Actor: "portent", Text: bank.alert + " of " + bank.secret + " went to incident " + bank.own}}, parted)
+	require.NoError(t, ts.db.Apply(t.Context(), incident.Change{Alerts: []incident.Alert{alertOf(shop), alertOf(bank)}})) // kept out
+	return ts
+}
+
+// Every route is asked by each of two tenants, for what is theirs, the other's and of both, and never tells one of the other.
+// The table of routes is that of the program: a new one is asked too.
+func TestNoRouteTellsATenantOfAnother(t *testing.T) {
+	ts := twoTenants(t)
+	for i, me := range tenants {
+		other := tenants[1-i]
+		for _, e := range ts.table() {
+			method, path, _ := strings.Cut(e.pattern, " ")
+			if path == incidentapi.PathEvents {
+				continue // it does not end: TestAPageIsToldWhatChangedAndItMaySee
+			}
+			for _, p := range pathsOf(path) {
+				body, kind := `{"reason":"guessed the id","engaged":true,"hash":""}`, "application/json"
+				if !strings.HasPrefix(p, "/api/") {
+					body, kind = "reason=guessed&engaged=true&verdict=confirmed", "application/x-www-form-urlencoded"
+				}
+				if method == http.MethodGet {
+					body = ""
+				}
+				w := ts.send(t, method, p, body, "Authorization", "Bearer "+me.token, "Content-Type", kind)
+				asked := me.name + ": " + method + " " + p
+				for _, word := range []string{other.secret, other.alert, other.name + "-"} {
+					require.NotContains(t, w.Body.String(), word, asked)
+				}
+				if strings.Contains(p, other.own) && e.audience == eachTheirs {
+					require.Equal(t, 404, w.Code, "%s: what is the other's does not exist: %s", asked, w.Body.String())
+				}
+				if e.audience == wholeOnly {
+					require.Equal(t, 403, w.Code, asked)
+				}
+			}
 		}
 	}
-	require.Greater(t, len(out), 20)
+	for _, id := range []string{idShared, tenants[0].own, tenants[1].own} {
+		inc, err := ts.db.Get(t.Context(), id)
+		require.NoError(t, err)
+		for _, a := range inc.Alerts {
+			require.NotEmpty(t, a.Why, "what others see stays")
+		}
+	}
+	shared, err := ts.db.Get(t.Context(), idShared)
+	require.NoError(t, err)
+	require.Equal(t, incident.StatusOpen, shared.Status, "neither can decide about what is of both")
+	drafts, err := ts.draftsOf(t.Context(), idShared)
+	require.NoError(t, err)
+	require.Equal(t, outbox.StateHeld, drafts[0].State)
+}
+
+// pathsOf fills the parts of a path in, with what is of either tenant, of both, and of nobody.
+func pathsOf(path string) []string {
+	out := []string{strings.TrimSuffix(path, "{$}")}
+	for part, values := range map[string][]string{
+		"{id}": {"01SHOP", "01BANK", idShared, idParted, "1", "nope"}, "{key}": {"LOCAL-1", "LOCAL-2", "LOCAL-3", "LOCAL-4", "LOCAL-99"},
+		"{action}": {"dismiss", "approve", "edit", "redraft", "feedback", "escalate", "reopen", "guess"}, "{file}": {"portent.css", "nope"},
+	} {
+		var next []string
+		for _, p := range out {
+			if !strings.Contains(p, part) {
+				next = append(next, p)
+				continue
+			}
+			for _, v := range values {
+				next = append(next, strings.Replace(p, part, v, 1))
+			}
+		}
+		out = next
+	}
+	if len(out) == 1 { // the lists, with what they take
+		for _, q := range []string{"?status=all", "?status=open&severity=critical", "?suppressed=true", "?limit=1", "?limit=1000", "?since=2020-01-01T00:00:00Z", `?matchers=namespace=~".%2B"`} {
+			out = append(out, out[0]+q)
+		}
+	}
 	return out
 }
 
-// Somebody who sees a part is not shown evidence that may be of others.
+// A tenant reads its own in pages of one, past what is of others, to the end.
+func TestPagesOfATenant(t *testing.T) {
+	ts := newTestServer(t, withPeople)
+	for i := range 60 {
+		x := tenants[1]
+		if i%20 == 7 {
+			x = tenants[0]
+		}
+		d := time.Duration(i+1) * time.Minute
+		ts.add(t, seed{id: "01J" + string(rune('A'+i/26)) + string(rune('A'+i%26)), title: x.secret, status: "open", severity: "warning", started: d, alerts: []incident.Alert{testAlert(x.alert, d, 0, "namespace", x.name)}})
+	}
+	for _, limit := range []int{1, 2, 100} {
+		var got []string
+		opts := incidentapi.ListOptions{Limit: limit}
+		for range 10 {
+			page, err := ts.client(t, shopToken).List(t.Context(), opts)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(page.Incidents), limit)
+			for _, inc := range page.Incidents {
+				got = append(got, inc.ID)
+			}
+			if page.Next == nil {
+				break
+			}
+			require.Len(t, page.Incidents, limit, "a page is full while more follow")
+			opts.Cursor = *page.Next
+		}
+		require.Equal(t, []string{"01JBV", "01JBB", "01JAH"}, got)
+	}
+	require.Contains(t, ts.send(t, "GET", "/?status=dismissed", "", "Authorization", "Bearer "+shopToken).Body.String(), "Nothing of yours")
+}
+
+// Somebody who sees a part approves what is made of that part alone, and sees the whole of what they approve.
+func TestNobodyApprovesWhatTheyDoNotSeeWhole(t *testing.T) {
+	ts := twoTenants(t)
+	own := tenants[0].own
+	c := ts.client(t, shopToken)
+	inc, err := c.Get(t.Context(), own)
+	require.NoError(t, err)
+	require.Len(t, inc.Drafts, 1)
+	d := inc.Drafts[0]
+	require.Equal(t, "null", string(d.Payload))
+	require.NotEmpty(t, d.Hidden, "it tells of the past, which may be another's")
+	page := ts.send(t, "GET", "/incidents/"+own, "", "Authorization", "Bearer "+shopToken).Body.String()
+	require.Contains(t, page, "Make it anew from what you see")
+	require.NotContains(t, page, own+"/approve")
+	for _, hash := range []string{d.Hash, ""} {
+		_, err = c.Approve(t.Context(), own, hash, "blindly")
+		require.Equal(t, incidentapi.ReasonUnauthorized, reasonOf(t, err))
+	}
+	w := ts.send(t, "POST", "/api/v1/incidents/"+own+"/edit", `{"reason":"x","title":"mine"}`, "Authorization", "Bearer "+shopToken, "Content-Type", "application/json")
+	require.Equal(t, 403, w.Code)
+
+	w = ts.send(t, "POST", "/api/v1/incidents/"+own+"/redraft", `{"reason":"without the past","hash":"`+d.Hash+`"}`, "Authorization", "Bearer "+shopToken, "Content-Type", "application/json")
+	require.Equal(t, 200, w.Code, w.Body.String())
+	var after incidentapi.Incident
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &after))
+	require.Empty(t, after.Drafts[0].Hidden)
+	require.NotContains(t, string(after.Drafts[0].Payload), "Seen before")
+	require.NotEqual(t, d.Hash, after.Drafts[0].Hash)
+	_, err = c.Approve(t.Context(), own, d.Hash, "the old one")
+	require.Equal(t, incidentapi.ReasonConflict, reasonOf(t, err))
+	_, err = c.Approve(t.Context(), own, after.Drafts[0].Hash, "what I saw")
+	require.NoError(t, err)
+
+	// An incident that the bank was part of: its draft may still tell of the bank.
+	parted, err := c.Get(t.Context(), idParted)
+	require.NoError(t, err)
+	require.NotEmpty(t, parted.Drafts[0].Hidden)
+	require.Len(t, parted.Timeline, 1)
+	require.Contains(t, parted.Timeline[0].Text, "left out")
+	// Words of somebody who sees everything may say anything.
+	title := "see what the bank does"
+	_, err = ts.carryOut(t.Context(), principal{name: "ann", role: RoleAdmin}, decision{Incident: idParted, Do: actionRedraft, Action: incidentapi.Action{Reason: "anew"}})
+	require.NoError(t, err)
+	_, err = ts.carryOut(t.Context(), principal{name: "ann", role: RoleAdmin}, decision{Incident: idParted, Do: actionEdit, Action: incidentapi.Action{Reason: "better", Title: &title}})
+	require.NoError(t, err)
+	parted, err = c.Get(t.Context(), idParted)
+	require.NoError(t, err)
+	require.NotEmpty(t, parted.Drafts[0].Hidden)
+}
+
+// What a draft was made of decides who sees it.
+func TestWhoSeesADraft(t *testing.T) {
+	scope, err := parseMatchers([]string{`namespace="shop"`})
+	require.NoError(t, err)
+	shop := principal{scope: scope}
+	mine, theirs := testAlert("A", time.Hour, 0, "namespace", "shop"), testAlert("B", time.Hour, 0, "namespace", "bank")
+	inc := incident.Incident{Alerts: []incident.Alert{mine}}
+	f := func(want bool, o *ticket.Origin) {
+		t.Helper()
+		b, err := json.Marshal(ticket.Draft{Origin: o})
+		require.NoError(t, err)
+		require.Equal(t, want, shop.seesDraft(b, inc) == nil)
+		require.NoError(t, principal{}.seesDraft(b, inc))
+	}
+	f(true, &ticket.Origin{Alerts: []string{mine.Fingerprint}})
+	f(false, nil)
+	f(false, &ticket.Origin{Alerts: []string{mine.Fingerprint, theirs.Fingerprint}})
+	f(false, &ticket.Origin{Alerts: []string{mine.Fingerprint}, More: true})
+	f(false, &ticket.Origin{Alerts: []string{mine.Fingerprint}, Words: true})
+	f(false, &ticket.Origin{Alerts: []string{mine.Fingerprint}, History: true})
+	f(true, &ticket.Origin{Evidence: []ticket.OriginEvidence{{Kind: "anomaly", Query: `up{namespace="shop"}`}}})
+	f(false, &ticket.Origin{Evidence: []ticket.OriginEvidence{{Kind: "anomaly", Query: `up{namespace="bank"}`}}})
+	f(false, &ticket.Origin{Evidence: []ticket.OriginEvidence{{Kind: "log"}}})
+	require.Error(t, shop.seesDraft(json.RawMessage(`{`), inc))
+
+	many := incident.Incident{Alerts: make([]incident.Alert, maxOriginAlerts+1)}
+	require.True(t, originOf(many).More)
+	require.Len(t, originOf(many).Alerts, maxOriginAlerts)
+}
+
+// Somebody who sees a part is shown evidence that is certainly of it, and told what was left out.
 func TestEvidenceOfOthersIsLeftOut(t *testing.T) {
 	d := &incident.Dossier{Evidence: []incident.Evidence{
-		{Kind: incident.EvidenceAnomaly, Title: "mine"}, {Kind: incident.EvidenceSimilar, Title: "theirs", Source: "portent"}, {Kind: incident.EvidenceEvent, Title: "theirs", Source: "kubernetes"},
+		{Kind: incident.EvidenceAnomaly, Title: "mine", Query: `anomaly_score{namespace="shop",pod="a"}`, Source: "prometheus_scores"},
+		{Kind: incident.EvidenceAnomaly, Title: "of the node", Query: `anomaly_score{node="n1"}`, Source: "prometheus_scores"},
+		{Kind: incident.EvidenceSimilar, Title: "theirs", Source: "past"}, {Kind: incident.EvidenceEvent, Title: "theirs", Source: "kubernetes"},
+		{Kind: incident.EvidenceRunbook, Title: "runbook"}, {Kind: incident.EvidenceLink, Title: "dashboard"},
 	}}
 	require.Same(t, d, principal{}.dossier(d))
 	scope, err := parseMatchers([]string{`namespace="shop"`})
 	require.NoError(t, err)
 	got := principal{scope: scope}.dossier(d)
-	require.Len(t, got.Evidence, 1)
-	require.Len(t, got.Missing, 2, "and said so")
-	require.Len(t, d.Evidence, 3, "what others see stays")
+	var titles []string
+	for _, e := range got.Evidence {
+		titles = append(titles, e.Title)
+	}
+	require.Equal(t, []string{"mine", "runbook", "dashboard"}, titles)
+	require.Len(t, got.Missing, 3, "and said so")
+	require.Len(t, d.Evidence, 6, "what others see stays")
 	require.Nil(t, principal{scope: scope}.dossier(nil))
+}
+
+func TestQueriesThatAskForNothingElse(t *testing.T) {
+	scope, err := parseMatchers([]string{`namespace=~"shop|checkout"`, `team!="bank"`})
+	require.NoError(t, err)
+	p := principal{scope: scope}
+	f := func(want bool, query string) {
+		t.Helper()
+		require.Equal(t, want, p.seesEvidence(incident.EvidenceLog, query), query)
+	}
+	f(true, `x{namespace="shop",team="a"}`)
+	f(true, `{namespace="shop",team="a"} |= "} {" != "x" | json`)
+	f(true, `{namespace="shop", team="a\"}"} |= "x"`)
+	f(true, `rate(x{namespace="shop",team="a"}[5m]) / rate(y{namespace="shop",team="a"}[5m])`)
+	f(false, `rate(x{namespace="shop",team="a"}[5m]) / rate(y{namespace="bank",team="a"}[5m])`)
+	f(false, `x{namespace="shop",team="bank"}`)
+	f(false, `x{namespace="shop"}`) // of which team is not known
+	f(false, `x{namespace=~"shop|bank",team="a"}`)
+	f(false, `x{namespace!="bank",team="a"}`)
+	f(false, `{namespace="shop",team="a"`)
+	f(false, `x`)
+	f(false, `1`)
+	f(false, ``)
+	f(false, `not a query(`)
+}
+
+// A button of Slack is as bound as a page: by who pressed, by what they may see, and once.
+func TestButtonsOfATenant(t *testing.T) {
+	r := newSlackRig(t)
+	r.held(t, 1)
+	sc := r.settings.Load().config.Trackers[1].Slack
+	sc.Approvers[ann] = slack.Approver{Role: "approver", Matchers: []string{`namespace="bank"`}}
+	sc.Approvers[bob] = slack.Approver{Role: "approver", Matchers: []string{`namespace="shop"`}}
+	r.asker.round(t.Context())
+	v := value(t, r.site.Messages()[0])
+	for _, action := range []string{slack.ActionApprove, slack.ActionDismiss} {
+		require.Contains(t, r.press(t, ann, action, v), "not kept any more", "what is another's does not exist")
+	}
+	require.Contains(t, r.press(t, bob, slack.ActionApprove, v), "may not see", "a draft that does not say what it was made of")
+	require.Empty(t, r.due(t))
+	_, err := r.carryOut(t.Context(), principal{name: "cat", role: RoleApprover}, decision{Incident: idDraft, Do: actionRedraft, Action: incidentapi.Action{Reason: "anew"}})
+	require.NoError(t, err)
+	r.asker.round(t.Context())
+	require.Contains(t, r.press(t, bob, slack.ActionApprove, value(t, r.site.Messages()[0])), "Approved")
+	require.Len(t, r.due(t), 1)
+}
+
+// A signed-in tenant has no more than one with a token.
+func TestASessionIsBoundToItsTenant(t *testing.T) {
+	ts := twoTenants(t)
+	b := ts.signedIn(t, shopToken)
+	for path, want := range map[string]int{"/incidents/01BANK": 404, "/audit": 403, "/incidents/01SHOP": 200, "/": 200} {
+		code, body := b.get(path)
+		require.Equal(t, want, code, path)
+		require.NotContains(t, body, tenants[1].secret)
+	}
+	code, _ := b.post("/incidents/01BANK/dismiss", url.Values{"reason": {"x"}})
+	require.Equal(t, 403, code, "without the secret of the session")
+	_, err := ts.client(t, bankToken).Get(context.Background(), "01BANK")
+	require.NoError(t, err)
 }

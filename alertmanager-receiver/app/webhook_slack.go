@@ -93,8 +93,37 @@ func (s *server) serveSlack(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), slackTimeout)
 	defer cancel()
+	switch first, err := s.firstPress(ctx, r.Header); {
+	case err != nil:
+		count(outcomeUnavailable)
+		s.failed(w, r, err)
+		return
+	case !first:
+		count(outcomeRefused)
+		web.Error(w, http.StatusConflict, errors.New("this press of a button came before"), "press again: each press is signed anew")
+		return
+	}
 	count(s.press(ctx, in, set.config.Trackers))
 	w.WriteHeader(http.StatusOK)
+}
+
+// firstPress reports whether a signed request is the first with its signature, over all replicas. Slack sends none twice, and
+// whoever caught one shall not undo with it what was decided since.
+func (s *server) firstPress(ctx context.Context, h http.Header) (bool, error) {
+	id := hashOf("slack:" + strings.ToLower(h.Get("X-Slack-Signature")) + ":" + h.Get("X-Slack-Request-Timestamp"))
+	seen := func() bool {
+		_, err := s.sessions.Session(ctx, id, s.now())
+		return err == nil
+	}
+	if seen() {
+		return false, nil
+	}
+	// As long as the signature is taken, whichever of the two clocks is ahead.
+	err := s.sessions.PutSession(ctx, id, json.RawMessage(`{}`), s.now(), s.now().Add(2*slackSkew))
+	if err != nil && seen() {
+		return false, nil // another replica was faster
+	}
+	return err == nil, err
 }
 
 // slackSigned checks X-Slack-Signature: version 0, an HMAC over the time and the body as it came.
@@ -184,7 +213,11 @@ func pressedBy(in interaction, trackers []TrackerConfig) (tracker string, who pr
 			tracker = t.Name
 		}
 		if a, ok := t.Slack.Approvers[in.User.ID]; ok {
-			who = principal{name: a.As, role: Role(a.Role)}
+			scope, err := parseMatchers(a.Matchers)
+			if err != nil {
+				return t.Name, principal{}, false // the configuration was checked: not reached
+			}
+			who = principal{name: a.As, role: Role(a.Role), scope: scope}
 			if who.name == "" {
 				who.name = "slack:" + in.User.ID
 			}
@@ -224,6 +257,9 @@ func (s *server) decidePressed(ctx context.Context, who principal, v pressed, do
 		return "That does not apply any more: somebody was faster.", outcomeRefused
 	case errors.Is(err, incident.ErrNotFound):
 		return "The incident is not kept any more.", outcomeRefused
+	case errors.Is(err, errPart), errors.Is(err, errHidden):
+		s.metrics.denied.WithLabelValues("scope").Inc()
+		return "This also tells of what you may not see, so you cannot decide about it. Nothing was done.", outcomeDenied
 	case errors.Is(err, errRole):
 		s.metrics.denied.WithLabelValues("role").Inc()
 		return "Your role, " + string(who.role) + ", may not do this. Nothing was done.", outcomeDenied

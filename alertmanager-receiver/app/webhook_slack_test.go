@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,10 +93,13 @@ func value(t *testing.T, m slacktest.Message) string {
 	return ""
 }
 
+// presses counts, so that no press is another's copy.
+var presses atomic.Int64
+
 func pressBody(user, channel, action, value string) string {
 	b, err := json.Marshal(map[string]any{
 		"type": "block_actions", "user": map[string]any{"id": user, "username": "x"}, "channel": map[string]any{"id": channel}, "team": map[string]any{"id": "T1"},
-		"actions": []any{map[string]any{"type": "button", "action_id": action, "value": value, "action_ts": "1780401600.1"}}, "response_url": "https://hooks.slack.com/actions/x",
+		"actions": []any{map[string]any{"type": "button", "action_id": action, "value": value, "action_ts": fmt.Sprintf("1780401600.%d", presses.Add(1))}}, "response_url": "https://hooks.slack.com/actions/x",
 	})
 	if err != nil {
 		panic(err)

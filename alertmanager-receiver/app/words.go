@@ -23,7 +23,14 @@ func (w *words) Summary(inc incident.Incident) string { return w.current.Load().
 
 func (w *words) Draft(key string, inc incident.Incident) ticket.Draft {
 	inc.Dossier = w.evidenceOf(inc.ID)
-	return w.current.Load().Draft(key, inc)
+	return draftOf(w.current.Load(), key, inc)
+}
+
+// draftOf writes a ticket and says what it was made of.
+func draftOf(p *report.Plain, key string, inc incident.Incident) ticket.Draft {
+	d := p.Draft(key, inc)
+	d.Origin = originOf(inc)
+	return d
 }
 
 // evidence is a comment about what was found after the ticket was filed.

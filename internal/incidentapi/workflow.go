@@ -33,6 +33,8 @@ type Draft struct {
 	// Hash is the SHA-256 of exactly what would be sent, which is Payload. An approval is for it alone.
 	Hash    string          `json:"hash"`
 	Payload json.RawMessage `json:"payload"`
+	// Hidden says why Payload is null for whoever asks: it also tells of what they may not see, so they cannot approve it.
+	Hidden string `json:"hidden,omitempty"`
 	// Approvals for this very payload; it takes Needs of them.
 	Approvals []Approval `json:"approvals"`
 	Needs     int        `json:"needs"`

@@ -47,6 +47,8 @@ type Approval struct {
 	Reason     string    `json:"reason"`
 	Hash       string    `json:"hash"`
 	At         time.Time `json:"at"`
+	// Needs is how many persons it takes at least, when that is more than the task says.
+	Needs int `json:"-"`
 }
 
 // An Edit replaces the payload of a draft.
@@ -68,8 +70,8 @@ type Edit struct {
 // ErrStale or ErrNotHeld without a trace.
 type Approvals interface {
 	// Approve lets a create go that is held or recorded, when a.Hash is that of its
-	// payload now and enough persons have approved it; what follows from it goes
-	// along. The same approval twice is one, also when it was sent meanwhile.
+	// payload now, a.At is before it lapses, and enough persons have approved it;
+	// what follows from it goes along. The same approval twice is one, also when it was sent meanwhile.
 	// more is how many persons it still takes.
 	Approve(ctx context.Context, a Approval, f incident.Feedback) (t Task, more int, err error)
 	// Edit replaces the payload of a create that is held or recorded; earlier

@@ -65,6 +65,8 @@ func (s *Store) Approve(ctx context.Context, a outbox.Approval, f incident.Feedb
 			return fmt.Errorf("the task is %s: %w", t.State, outbox.ErrNotHeld)
 		case a.Hash != t.Hash:
 			return outbox.ErrStale
+		case t.State == outbox.StateHeld && !t.Gate.Expires.IsZero() && !a.At.Before(t.Gate.Expires):
+			return fmt.Errorf("the draft lapsed: %w", outbox.ErrNotHeld) // whoever drops it has not come by yet
 		}
 		if !again {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO approvals (task_id, incident_id, actor, reason, payload_sha256, at) VALUES ($1, $2, $3, $4, $5, $6)`,
@@ -76,7 +78,7 @@ func (s *Store) Approve(ctx context.Context, a outbox.Approval, f incident.Feedb
 		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM approvals WHERE task_id = $1 AND payload_sha256 = $2`, a.TaskID, a.Hash).Scan(&have); err != nil {
 			return err
 		}
-		more = max(0, max(1, t.Gate.Approvals)-have)
+		more = max(0, max(1, t.Gate.Approvals, a.Needs)-have)
 		if again && more > 0 {
 			return nil // a second click: it takes somebody else
 		}

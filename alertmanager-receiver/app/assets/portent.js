@@ -4,6 +4,8 @@
   const root = document.currentScript.dataset.root;
   const main = () => document.getElementById('main');
   const status = document.getElementById('live');
+  // What is not live any more is marked where one looks, not at the foot of the page alone.
+  const live = (yes) => document.body.classList.toggle('stale', !yes);
   const say = (text) => { if (status && status.textContent !== text) status.textContent = text; };
 
   // A form that somebody writes in is not taken away from them.
@@ -45,10 +47,16 @@
 
   const what = main().dataset.live;
   if (what && window.EventSource) {
-    const events = new EventSource(root + 'api/v1/events');
+    // From when the page was made, so that nothing is missed in between.
+    const events = new EventSource(root + 'api/v1/events?since=' + encodeURIComponent(main().dataset.made));
     let lost = false;
-    events.onopen = () => { say('Live'); if (lost) later(); lost = false; };
-    events.onerror = () => { lost = true; say('Not live: trying again.'); };
+    events.onopen = () => { live(true); say('Live'); if (lost) later(); lost = false; };
+    // The browser tries again by itself, unless the answer was a refusal: then only a reload helps.
+    events.onerror = () => {
+      lost = true;
+      live(false);
+      say(events.readyState === EventSource.CLOSED ? 'Not live: reload the page.' : 'Not live: trying again.');
+    };
     events.addEventListener('many', later);
     events.addEventListener('incident', (e) => { if (what === 'all' || JSON.parse(e.data).id === what) later(); });
   }

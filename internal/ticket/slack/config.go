@@ -42,6 +42,8 @@ type Approver struct {
 	// As is the name that the same person has elsewhere, so that two approvals of one person do not count as two. Empty:
 	// slack: and the id.
 	As string `yaml:"as,omitempty"`
+	// Matchers bound what somebody may decide about, in the words of the program that is asked. Without any it is everything.
+	Matchers []string `yaml:"matchers,omitempty"`
 }
 
 // UnmarshalYAML reads a role or a mapping.
@@ -100,8 +102,8 @@ func (c *Config) Validate() error {
 		if a.Role == "" {
 			add(key+".role", errors.New("is missing"))
 		}
-		if len(a.As) > 100 || strings.ContainsAny(a.As, ":\n\r\t") {
-			add(key+".as", fmt.Errorf("%.100q: want at most 100 characters without a colon", a.As))
+		if name := strings.TrimPrefix(a.As, "oidc:"); len(name) > 100 || strings.ContainsAny(name, ":\n\r\t") {
+			add(key+".as", fmt.Errorf("%.100q: want at most 100 characters, with a colon in oidc: only", a.As))
 		}
 	}
 	if c.Timeout <= 0 || c.Timeout > model.Duration(5*time.Minute) {
