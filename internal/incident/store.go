@@ -118,7 +118,14 @@ type Query struct {
 	Cursor string
 	// Brief leaves out the alerts. The timeline is never loaded; tickets always.
 	Brief bool
+	// AlertsEach bounds the alerts of each incident: beyond FirstAlerts that were stored
+	// first these are the latest. 0: all.
+	AlertsEach int
 }
+
+// FirstAlerts are loaded of an incident whatever Query.AlertsEach says: those that it
+// began with.
+const FirstAlerts = 100
 
 // An AlertQuery selects alerts.
 type AlertQuery struct {
@@ -129,10 +136,11 @@ type AlertQuery struct {
 	IncidentID string
 	// Firing leaves out resolved alerts.
 	Firing bool
-	// Since leaves out alerts last heard of before it.
-	Since  time.Time
-	Limit  int
-	Cursor string
+	// Since leaves out alerts last heard of before it, HeardBefore those heard of then
+	// or later.
+	Since, HeardBefore time.Time
+	Limit              int
+	Cursor             string
 }
 
 // A Change is everything that follows from one step, written in one transaction.

@@ -68,7 +68,7 @@ func (s *Store) get(ctx context.Context, id string) (incident.Incident, error) {
 	if len(is) == 0 {
 		return incident.Incident{}, incident.ErrNotFound
 	}
-	if err := addParts(ctx, tx, is, true); err != nil {
+	if err := addParts(ctx, tx, is, allAlerts); err != nil {
 		return incident.Incident{}, err
 	}
 	is[0].Timeline, err = timeline(ctx, tx, is[0].ID)
@@ -126,7 +126,11 @@ func (s *Store) list(ctx context.Context, q incident.Query) ([]incident.Incident
 		is = is[:n]
 		next = "i" + is[n-1].ID
 	}
-	return is, next, addParts(ctx, tx, is, !q.Brief)
+	each := q.AlertsEach
+	if q.Brief {
+		each = noAlerts
+	}
+	return is, next, addParts(ctx, tx, is, each)
 }
 
 // Counts counts incidents by status.
@@ -144,9 +148,15 @@ func (s *Store) Counts(ctx context.Context) (map[incident.Status]int, error) {
 	return out, s.reading("incidents", err)
 }
 
-// addParts loads the tickets, and the alerts, of a page of incidents with one
+// What addParts loads when it is not a number of alerts for each incident.
+const (
+	allAlerts = 0
+	noAlerts  = -1
+)
+
+// addParts loads the tickets, and so many alerts each, of a page of incidents with one
 // query each.
-func addParts(ctx context.Context, tx *sql.Tx, is []incident.Incident, withAlerts bool) error {
+func addParts(ctx context.Context, tx *sql.Tx, is []incident.Incident, each int) error {
 	if len(is) == 0 {
 		return nil
 	}
@@ -166,10 +176,16 @@ func addParts(ctx context.Context, tx *sql.Tx, is []incident.Incident, withAlert
 		is[at[id]].Tickets = append(is[at[id]].Tickets, t)
 		return err
 	})
-	if err != nil || !withAlerts {
+	if err != nil || each == noAlerts {
 		return err
 	}
-	rows, err = tx.QueryContext(ctx, `SELECT id, `+alertColumns+` FROM alerts`+w.String()+` ORDER BY incident_id, id`, w.args...)
+	from := ` FROM alerts` + w.String()
+	if each > 0 {
+		from = ` FROM alerts WHERE id IN (SELECT id FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY incident_id ORDER BY id) AS first,
+			ROW_NUMBER() OVER (PARTITION BY incident_id ORDER BY id DESC) AS last` + from + `) AS ranked
+			WHERE first <= ` + strconv.Itoa(incident.FirstAlerts) + ` OR last <= ` + strconv.Itoa(each) + `)`
+	}
+	rows, err = tx.QueryContext(ctx, `SELECT id, `+alertColumns+from+` ORDER BY incident_id, id`, w.args...)
 	alerts, err := scanAlerts(rows, err)
 	for _, a := range alerts {
 		i := at[a.IncidentID]
@@ -261,6 +277,9 @@ func (s *Store) ListAlerts(ctx context.Context, q incident.AlertQuery) ([]incide
 	}
 	if !q.Since.IsZero() {
 		w.add("updated_at >= ?", nano(q.Since))
+	}
+	if !q.HeardBefore.IsZero() {
+		w.add("updated_at < ?", nano(q.HeardBefore))
 	}
 	n := limit(q.Limit)
 	w.args = append(w.args, n+1)

@@ -327,6 +327,7 @@ func (t *Triage) ended(d decoded, a alert.Alert, exact int) *known {
 		if o.StartsAt.After(end) || told && (o != k || !end.After(o.EndsAt)) {
 			continue
 		}
+		t.back(o)
 		t.hear(o, d, a)
 		t.changed(o)
 		o.Status, o.EndsAt, o.Expired, o.endUntold = incident.AlertResolved, end, false, true
@@ -376,7 +377,8 @@ func (t *Triage) groupOf(k *known) *group {
 	if k.group != nil || k.IncidentID == "" {
 		return k.group
 	}
-	if g, ok := t.incidents[k.IncidentID]; ok { // fetched for another alert
+	if g, ok := t.incidents[k.IncidentID]; ok { // fetched for another alert, or it let go of this one
+		t.back(k)
 		return g
 	}
 	i, err := t.batch.recaller.Incident(k.IncidentID)

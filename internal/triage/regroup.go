@@ -265,7 +265,7 @@ func (g *group) first() *known {
 
 // move takes alerts from one incident to another, which is made when it is nil.
 func (t *Triage) move(old, g *group, ks, members []*known) *group {
-	whole := len(ks) == len(old.members)
+	whole := len(ks) == old.size()
 	if g == nil {
 		if whole {
 			return old

@@ -248,9 +248,9 @@ func (r *Runner) load(ctx context.Context) error {
 	var all []incident.Incident
 	seen := map[string]bool{}
 	for _, q := range []incident.Query{ // the same that Commit keeps
-		{Status: incident.StatusOpen},
-		{Firing: true},
-		{UpdatedSince: clock.Add(-r.triage.policy.memory())},
+		{Status: incident.StatusOpen, AlertsEach: loadedEach},
+		{Firing: true, AlertsEach: loadedEach},
+		{UpdatedSince: clock.Add(-r.triage.policy.memory()), AlertsEach: loadedEach},
 	} {
 		is, err := r.list(ctx, q)
 		if err != nil {
@@ -422,7 +422,31 @@ func (r *Runner) idle(ctx context.Context) error {
 	// left it: a day that is replayed in a minute is not disturbed by it.
 	at := r.triage.Now().Add(now.Sub(r.last))
 	r.last = now
+	if err := r.silent(ctx, at); err != nil {
+		return err
+	}
 	return r.flush(ctx, func() incident.Change { return r.triage.Flush(at) })
+}
+
+// silent ends the alerts that were not heard of for too long and that memory let go of. They
+// are read through once in a hundredth of the time to live, a page at a time.
+func (r *Runner) silent(ctx context.Context, at time.Time) error {
+	before, ok := r.triage.LongSilent(at)
+	if !ok {
+		return nil
+	}
+	q := incident.AlertQuery{Firing: true, HeardBefore: before, Limit: incident.MaxLimit}
+	for {
+		as, next, err := r.o.Store.ListAlerts(ctx, q)
+		if err != nil || len(as) == 0 {
+			return err
+		}
+		r.triage.Silent(as)
+		if err := r.flush(ctx, func() incident.Change { return r.triage.Flush(at) }); err != nil || next == "" {
+			return err
+		}
+		q.Cursor = next
+	}
 }
 
 func (r *Runner) flush(ctx context.Context, f func() incident.Change) (err error) {

@@ -98,7 +98,7 @@ func (t *Triage) over(g *group, now time.Time) bool {
 }
 
 func (g *group) lastEnd() time.Time {
-	var end time.Time
+	end := g.gone.lastEnd
 	for _, k := range g.members {
 		if k.EndsAt.After(end) {
 			end = k.EndsAt
@@ -143,7 +143,7 @@ func (t *Triage) settleOne(g *group, now time.Time) {
 // measure computes what an incident says of its alerts and returns how many of
 // them are new in this batch.
 func (t *Triage) measure(g *group) (joined int) {
-	g.Firing, g.Total = 0, len(g.members)
+	g.Firing, g.Total = g.gone.firing, g.size()
 	severity := incident.SeverityInfo
 	for i, k := range g.members {
 		if k.Status == incident.AlertFiring {
@@ -152,7 +152,7 @@ func (t *Triage) measure(g *group) (joined int) {
 		if s := t.severity(k); s.Rank() > severity.Rank() {
 			severity = s
 		}
-		if i == 0 || k.StartsAt.Before(g.StartedAt) {
+		if i == 0 && g.gone.total == 0 || k.StartsAt.Before(g.StartedAt) {
 			g.StartedAt = k.StartsAt
 		}
 		if k.fresh {
@@ -175,7 +175,7 @@ func (t *Triage) measure(g *group) (joined int) {
 				g.RootCause = g.Causes[0].RootCause
 			}
 		}
-		g.measured, g.reshaped = len(g.members), false
+		g.measured, g.reshaped = g.size(), false
 		inc := g.snapshot()
 		g.Title, g.Summary = t.writer.Title(inc), t.writer.Summary(inc)
 	}
@@ -186,7 +186,7 @@ func (t *Triage) measure(g *group) (joined int) {
 // incident a few alerts more do not change them, and an outage that grows by one alert
 // a time would cost the square of its size.
 func (t *Triage) worthWords(g *group) bool {
-	n := len(g.members)
+	n := g.size()
 	return n < bigIncident || g.measured == 0 || n < g.measured || n > g.measured+g.measured/20 || g.Firing == 0 || g.was != g.Status
 }
 
@@ -249,7 +249,12 @@ func (g *group) news() bool {
 			old[k.Name()] = true
 		}
 	}
-	if len(old) < len(g.names) || g.untold > len(g.members)-g.untold {
+	for name := range g.gone.names {
+		if g.names[name] > 0 {
+			old[name] = true
+		}
+	}
+	if len(old) < len(g.names) || g.untold > g.size()-g.untold {
 		return true
 	}
 	g.weighed = g.untold
@@ -260,6 +265,11 @@ func (g *group) news() bool {
 func (t *Triage) told(g *group) {
 	for _, k := range g.members {
 		k.joinUntold, k.endUntold = false, false
+	}
+	if g.gone.total > 0 {
+		for name := range g.names {
+			g.gone.know(name)
+		}
 	}
 	g.untold, g.weighed = 0, 0
 	g.ToldAt, g.worst = t.now, g.Severity
@@ -338,6 +348,7 @@ func (t *Triage) Commit() {
 	for _, g := range t.batch.touched {
 		g.Version++
 		g.was, g.dirty, g.fired = g.Status, false, false
+		t.letGo(g)
 	}
 	t.settled = t.batch.settled
 	t.stats.commit(t.batch)
@@ -354,6 +365,16 @@ func (t *Triage) Commit() {
 		}
 	}
 	t.trim()
+}
+
+// firing counts the members that fire.
+func (g *group) firing() (n int) {
+	for _, k := range g.members {
+		if k.Status == incident.AlertFiring {
+			n++
+		}
+	}
+	return n
 }
 
 // firing names what fires in an incident, for its timeline.

@@ -68,6 +68,7 @@ type Triage struct {
 	since     map[string]time.Time // when a scope was first heard of
 	stats     stats
 	most      int // see maxRemembered
+	keep      int // see keepMembers
 	rules     seenRules
 
 	batch *batch // of the change that is being made
@@ -89,7 +90,8 @@ type group struct {
 	part int
 	// ticketAt is when it deserves a ticket; see hold.go.
 	ticketAt time.Time
-	measured int  // members when title, summary and cause were last found,
+	gone     gone
+	measured int  // alerts when title, summary and cause were last found,
 	reshaped bool // and whether others joined or left since
 	dirty    bool // in this batch: changed,
 	fired    bool // with an alert that began to fire,
@@ -123,7 +125,7 @@ func New(p Policy, w Writer, route Route) (*Triage, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Triage{policy: c, writer: w, route: route, gate: open, limits: alert.DefaultLimits(), most: maxRemembered}
+	t := &Triage{policy: c, writer: w, route: route, gate: open, limits: alert.DefaultLimits(), most: maxRemembered, keep: keepMembers}
 	t.reset(time.Time{})
 	return t, nil
 }
@@ -161,6 +163,9 @@ func (t *Triage) Load(now time.Time, incidents []incident.Incident, learned []by
 	}
 	t.trim()
 	t.learn()
+	for _, g := range t.incidents {
+		t.letGo(g)
+	}
 	return err
 }
 
@@ -174,6 +179,9 @@ func (t *Triage) Refresh(i incident.Incident) {
 		t.drop(g)
 	}
 	t.add(i)
+	if g, ok := t.incidents[i.ID]; ok {
+		t.letGo(g)
+	}
 }
 
 func (t *Triage) add(i incident.Incident) {
@@ -188,6 +196,15 @@ func (t *Triage) add(i incident.Incident) {
 		g.adopt(k)
 		t.acquaint(k)
 		t.join(g, k)
+	}
+	if g.gone.total = max(0, i.Total-len(i.Alerts)); g.gone.total > 0 { // see loadedEach
+		g.gone.firing = max(0, i.Firing-g.firing())
+		g.gone.lastEnd = i.UpdatedAt
+		for _, k := range g.members {
+			if !k.joinUntold {
+				g.gone.know(k.Name())
+			}
+		}
 	}
 	g.ticketAt = t.ticketAt(g)
 	g.Alerts, g.Tickets, g.Timeline = nil, nil, nil
