@@ -49,22 +49,24 @@ type Options struct {
 
 // App is the receiver. Make it with New, then Run it once, or Close it.
 type App struct {
-	opts     Options
-	log      *slog.Logger
-	reg      *prometheus.Registry
-	db       *sqlstore.Store
-	web      *web.Server
-	server   *server
-	words    *words
-	runner   *triage.Runner
-	worker   *outbox.Worker
-	local    *local.Tracker
-	trackers *trackerSet
-	evidence *evidenceWorker
-	topology *discover.Worker
-	tickets  *followup.Watch
-	external string // the address people reach us at when the configuration names none
-	exposed  bool   // others than this machine can reach us
+	opts         Options
+	log          *slog.Logger
+	reg          *prometheus.Registry
+	db           *sqlstore.Store
+	web          *web.Server
+	server       *server
+	words        *words
+	runner       *triage.Runner
+	worker       *outbox.Worker
+	local        *local.Tracker
+	trackers     *trackerSet
+	evidence     *evidenceWorker
+	topology     *discover.Worker
+	tickets      *followup.Watch
+	model        *languageModel // of the configuration in use, nil for none
+	modelMetrics *modelMetrics
+	external     string // the address people reach us at when the configuration names none
+	exposed      bool   // others than this machine can reach us
 }
 
 // Check reports everything that is wrong with the configuration, the secrets it names, and the file of TLS and
@@ -227,6 +229,7 @@ func (a *App) start(ctx context.Context, c Config) (err error) {
 	}
 	a.server.tickets = a.local
 	a.trackers = newTrackerSet(a.local, a.log, a.reg)
+	a.modelMetrics = newModelMetrics(a.reg)
 	next, commit, err := a.prepare(ctx, c)
 	if err != nil {
 		return err
@@ -284,6 +287,14 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 	if next.callbackSecrets, err = c.Webhook.Secrets.read(); err != nil {
 		return nil, nil, err
 	}
+	model, err := a.newModel(c.Model)
+	if err != nil {
+		return nil, nil, err
+	}
+	byModel, err := a.modelWriter(model, next.words)
+	if err != nil {
+		return nil, nil, err
+	}
 	enricher, err := a.enricher(c.Evidence, next.links)
 	if err != nil {
 		return nil, nil, err
@@ -303,6 +314,8 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 	return next, func() {
 		swap()
 		a.words.current.Store(next.words)
+		a.words.model.Store(byModel)
+		a.model = model
 		a.server.settings.Store(next)
 		a.server.gater.replace(rules)
 		a.notePolicy(rules)

@@ -51,6 +51,8 @@ type Config struct {
 	Reconcile ReconcileConfig `yaml:"reconcile"`
 	// Evidence is where it is looked for.
 	Evidence EvidenceConfig `yaml:"evidence"`
+	// Model is a language model that finds the words for it.
+	Model ModelConfig `yaml:"model"`
 	// Topology is where it is learned what depends on what.
 	Topology discover.Config `yaml:"topology"`
 	// Policy is what may happen without a person.
@@ -180,6 +182,7 @@ func DefaultConfig() Config {
 		Templates: report.TemplatesConfig{Files: []string{}, Labels: []string{}},
 		Reconcile: DefaultReconcileConfig(),
 		Evidence:  EvidenceConfig{Timeout: model.Duration(enrich.DefaultTimeout), Links: []enrich.LinkTemplate{}},
+		Model:     DefaultModelConfig(),
 		Topology:  discover.DefaultConfig(),
 		Policy:    policy.DefaultConfig(),
 		Triage:    triage.DefaultPolicy(),
@@ -223,6 +226,7 @@ func (c *Config) Validate() error {
 		web.Invalid("templates", c.Templates.Validate()),
 		web.Invalid("reconcile", c.Reconcile.validate()),
 		web.Invalid("evidence", c.Evidence.validate()),
+		web.Invalid("model", c.Model.validate()),
 		web.Invalid("topology", c.Topology.Validate()),
 		web.Invalid("policy", c.validatePolicy()),
 		web.Invalid("feedback", c.Feedback.validate()),

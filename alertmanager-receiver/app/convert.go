@@ -22,6 +22,7 @@ func toAPI(inc incident.Incident, links report.Links) incidentapi.Incident {
 		Alerts:   make([]incidentapi.Alert, 0, len(inc.Alerts)),
 		Evidence: append(found(inc.Dossier), evidence(inc, links)...),
 		Missing:  missing(inc.Dossier),
+		Account:  accountToAPI(inc.Dossier),
 		URL:      links.Incident(inc.ID),
 	}
 	if c := inc.RootCause; c.Entity != "" || c.Alertname != "" {
@@ -61,7 +62,19 @@ func found(d *incident.Dossier) []incidentapi.Evidence {
 		return out
 	}
 	for _, e := range d.Evidence {
-		out = append(out, incidentapi.Evidence{Kind: string(e.Kind), Title: e.Title, Text: e.Text, Query: e.Query, URL: e.URL, At: timeOrNull(e.At), Source: e.Source})
+		out = append(out, incidentapi.Evidence{ID: e.ID, Kind: string(e.Kind), Title: e.Title, Text: e.Text, Query: e.Query, URL: e.URL, At: timeOrNull(e.At), Source: e.Source})
+	}
+	return out
+}
+
+// accountToAPI is what happened, nil where there is nothing to tell.
+func accountToAPI(d *incident.Dossier) *incidentapi.Account {
+	if d == nil || len(d.Account.Sentences) == 0 {
+		return nil
+	}
+	out := &incidentapi.Account{Model: d.Account.Model, Prompt: d.Account.Prompt, WithoutModel: d.Account.WithoutModel}
+	for _, s := range d.Account.Sentences {
+		out.Sentences = append(out.Sentences, incidentapi.Sentence{Text: s.Text, Rests: s.Rests})
 	}
 	return out
 }

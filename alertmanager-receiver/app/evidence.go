@@ -203,7 +203,7 @@ type evidenceWorker struct {
 func (a *App) newEvidence() *evidenceWorker {
 	e := &evidenceWorker{replay: a.opts.ClockHeader != "", held: func(ctx context.Context) (context.Context, func(), error) { return a.db.Lead(ctx, "evidence") }}
 	e.worker = enrich.NewWorker(enrich.WorkerOptions{
-		Store: a.db, Enricher: e.current.Load, Comment: a.words.evidence, Now: time.Now, Logger: a.log.With("component", "evidence"),
+		Store: a.db, Enricher: e.current.Load, Comment: a.words.evidence, Tell: a.words.tell, TellByModel: a.words.tellByModel, Now: time.Now, Logger: a.log.With("component", "evidence"),
 		Registerer: a.reg, Wrote: func() { a.worker.Wake() },
 	})
 	return e

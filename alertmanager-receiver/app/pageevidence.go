@@ -1,7 +1,11 @@
 package app
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/report"
 	"github.com/portent-dev/portent/internal/ticket"
 )
 
@@ -12,6 +16,7 @@ type evidenceView struct {
 }
 
 type evidenceItem struct {
+	ID                       string
 	Title, Text, Query, Href string
 	At                       stamp
 }
@@ -22,18 +27,58 @@ var evidenceHeads = map[incident.EvidenceKind]string{
 	incident.EvidenceSimilar: "Similar incidents", incident.EvidenceRunbook: "Runbook", incident.EvidenceLink: "Look at",
 }
 
+// accountView is what happened, in sentences that lead to what they rest on.
+type accountView struct {
+	Sentences []sentenceView
+	Byline    string
+}
+
+type sentenceView struct {
+	Text  string
+	Rests []sectionLink
+}
+
+// sectionLink leads to a part of the page.
+type sectionLink struct{ Text, Href string }
+
+// addAccount shows what happened. Its words are as hostile as what they tell of, and are shown as text alone.
+func (v *incidentView) addAccount(a incident.Account) {
+	if len(a.Sentences) == 0 {
+		return
+	}
+	view := &accountView{Byline: report.Byline(a)}
+	for _, s := range a.Sentences {
+		line := sentenceView{Text: ticket.OneLine(s.Text, 300)}
+		for _, r := range s.Rests {
+			link := sectionLink{Text: r, Href: "#" + r}
+			switch {
+			case r == incident.RestsOnCause:
+				link = sectionLink{Text: "causes", Href: "#causes"}
+			case strings.HasPrefix(r, incident.RestsOnAlert):
+				link = sectionLink{Text: "alerts", Href: "#alerts"}
+			}
+			if !slices.Contains(line.Rests, link) {
+				line.Rests = append(line.Rests, link)
+			}
+		}
+		view.Sentences = append(view.Sentences, line)
+	}
+	v.Account = view
+}
+
 // addEvidence shows what was found, by kind; its texts come from telemetry and are shown as text alone.
 func (v *incidentView) addEvidence(d *incident.Dossier) {
 	if d == nil {
 		return
 	}
+	v.addAccount(d.Account)
 	for _, kind := range incident.EvidenceKinds() {
 		view := evidenceView{Kind: evidenceHeads[kind]}
 		for _, e := range d.Evidence {
 			if e.Kind != kind {
 				continue
 			}
-			item := evidenceItem{Title: ticket.OneLine(e.Title, 300), Text: ticket.Cut(ticket.Clean(e.Text), 1000), Query: ticket.Clean(e.Query), At: exactly(e.At)}
+			item := evidenceItem{ID: e.ID, Title: ticket.OneLine(e.Title, 300), Text: ticket.Cut(ticket.Clean(e.Text), 1000), Query: ticket.Clean(e.Query), At: exactly(e.At)}
 			if u, ok := ticket.SafeURL(e.URL); ok {
 				item.Href = u
 			}

@@ -39,6 +39,7 @@ type incidentView struct {
 	Drafts                           []draftView
 	Firing, Week                     *chart
 	Audit                            []auditRow
+	Account                          *accountView
 	Evidence                         []evidenceView
 	Missing                          []string
 	Routing                          *routing

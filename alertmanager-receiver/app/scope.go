@@ -101,6 +101,7 @@ func (p principal) dossier(d *incident.Dossier) *incident.Dossier {
 	}
 	out := *d
 	out.Evidence = nil
+	out.Account = incident.Account{} // it tells of all of it
 	hidden := map[string]bool{}
 	for _, e := range d.Evidence {
 		if p.seesEvidence(e.Kind, e.Query) {

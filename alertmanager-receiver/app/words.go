@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"sync/atomic"
 
 	"github.com/portent-dev/portent/internal/incident"
@@ -12,6 +13,8 @@ import (
 // words is the writer of the configuration in use: a reload changes the links in what is written from then on.
 type words struct {
 	current atomic.Pointer[report.Plain]
+	// model tells incidents beside it; nil where the configuration has none.
+	model atomic.Pointer[report.Model]
 	// evidenceOf is what is known of an incident, for its ticket; nil for nothing.
 	evidenceOf func(id string) *incident.Dossier
 }
@@ -34,7 +37,12 @@ func draftOf(p *report.Plain, key string, inc incident.Incident) ticket.Draft {
 }
 
 // evidence is a comment about what was found after the ticket was filed.
-func (w *words) evidence(d incident.Dossier) ticket.Doc { return w.current.Load().Evidence(d) }
+func (w *words) evidence(d incident.Dossier) ticket.Doc { return w.current.Load().Found(d) }
+
+// tell tells what happened in an incident that has its dossier.
+func (w *words) tell(inc incident.Incident) incident.Account {
+	return w.current.Load().Tell(context.Background(), inc)
+}
 
 func (w *words) Comment(inc incident.Incident, joined, ended []incident.Alert, text string) ticket.Doc {
 	return w.current.Load().Comment(inc, joined, ended, text)

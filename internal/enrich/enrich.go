@@ -80,6 +80,9 @@ func (e *Enricher) Collect(ctx context.Context, inc incident.Incident, now time.
 	slices.SortStableFunc(d.Evidence, func(a, b incident.Evidence) int {
 		return cmp.Compare(slices.Index(kinds, a.Kind), slices.Index(kinds, b.Kind))
 	})
+	for i := range d.Evidence {
+		d.Evidence[i].ID = fmt.Sprintf("E%d", i+1)
+	}
 	return d
 }
 

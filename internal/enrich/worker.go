@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -39,16 +40,21 @@ type Store interface {
 	Apply(ctx context.Context, c incident.Change) error
 }
 
-// WorkerOptions are those of a Worker. All are needed.
+// WorkerOptions are those of a Worker. All are needed; TellByModel may return nil.
 type WorkerOptions struct {
 	Store Store
 	// Enricher is asked each time, so that a reload counts at once.
 	Enricher func() *Enricher
 	// Comment tells a ticket that was filed before anything was found.
-	Comment    func(d incident.Dossier) ticket.Doc
-	Now        func() time.Time
-	Logger     *slog.Logger
-	Registerer prometheus.Registerer
+	Comment func(d incident.Dossier) ticket.Doc
+	// Tell tells an incident that has its alerts and its dossier, at once.
+	Tell func(inc incident.Incident) incident.Account
+	// TellByModel gives what does the same with a language model, nil where there is none; it is asked each time, as Enricher is.
+	// It may take its time: a ticket that is filed meanwhile has the words of Tell.
+	TellByModel func() func(ctx context.Context, inc incident.Incident) incident.Account
+	Now         func() time.Time
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer
 	// Wrote is called when tasks were written, to wake the outbox.
 	Wrote func()
 }
@@ -71,6 +77,8 @@ type entry struct {
 	// told: the ticket holds it. saved is false while the store does not know that.
 	told, saved bool
 	busy        bool
+	// wordless: a model is to tell it.
+	wordless bool
 }
 
 type workerMetrics struct {
@@ -99,6 +107,9 @@ func NewWorker(o WorkerOptions) *Worker {
 
 // Run works until ctx ends. A failure is logged once and tried again.
 func (w *Worker) Run(ctx context.Context) error {
+	var words sync.WaitGroup
+	defer words.Wait()
+	words.Go(func() { w.runWords(ctx) })
 	failing := false
 	for {
 		err := w.Round(ctx)
@@ -181,37 +192,69 @@ func (w *Worker) recall(ctx context.Context, inc incident.Incident) *entry {
 	return &entry{dossier: d, total: inc.Total, told: d.Told, saved: true}
 }
 
-// look collects evidence about one incident and keeps it.
-func (w *Worker) look(ctx context.Context, id string) (err error) {
+// look collects evidence about one incident, tells it, and keeps both.
+func (w *Worker) look(ctx context.Context, id string) error {
 	inc, err := w.o.Store.Get(ctx, id)
-	var d incident.Dossier
-	if err == nil {
-		d = w.o.Enricher().Collect(ctx, inc, w.o.Now())
-		err = ctx.Err()
-	}
-	w.mu.Lock()
-	e := w.known[id]
-	if e == nil {
-		e = &entry{}
-	}
-	e.busy = false
 	if err != nil {
-		w.mu.Unlock()
+		w.unbusy(id)
 		return err
 	}
-	e.dossier, e.total, e.saved = d, inc.Total, false
-	tell := !e.told && len(inc.Trackers) > 0 && news(d)
-	e.told = e.told || tell
-	w.mu.Unlock()
+	d := w.o.Enricher().Collect(ctx, inc, w.o.Now())
+	if err := ctx.Err(); err != nil {
+		w.unbusy(id)
+		return err
+	}
+	inc.Dossier = &d
+	d.Account = w.o.Tell(inc)
 	if len(d.Missing) > 0 {
 		w.metrics.lookups.WithLabelValues("partial").Inc()
 	} else {
 		w.metrics.lookups.WithLabelValues("complete").Inc()
 	}
-	if tell {
-		return w.tell(ctx, inc, d)
+	if w.keep(id, d, inc.Total) {
+		return nil // its words are looked for: see Words
 	}
-	return nil
+	return w.tellOnce(ctx, inc)
+}
+
+func (w *Worker) unbusy(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e := w.known[id]; e != nil {
+		e.busy = false
+	}
+}
+
+// keep replaces the dossier of an incident with total alerts, and reports whether a model is to tell it. The words of
+// a model for the same evidence stay.
+func (w *Worker) keep(id string, d incident.Dossier, total int) (wordless bool) {
+	byModel := w.o.TellByModel() != nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.known[id]
+	if e == nil { // it ended meanwhile
+		return false
+	}
+	if old := e.dossier; old.Account.Model != "" && reflect.DeepEqual(old.Evidence, d.Evidence) {
+		d.Account = old.Account
+	}
+	e.dossier, e.total, e.saved, e.busy = d, total, false, false
+	e.wordless = byModel && len(d.Account.Sentences) > 0 && d.Account.Model == ""
+	return e.wordless
+}
+
+// tellOnce tells the tickets of an incident that were filed before anything was found.
+func (w *Worker) tellOnce(ctx context.Context, inc incident.Incident) error {
+	w.mu.Lock()
+	e := w.known[inc.ID]
+	if e == nil || e.told || len(inc.Trackers) == 0 || !news(e.dossier) {
+		w.mu.Unlock()
+		return nil
+	}
+	e.told, e.saved = true, false
+	d := e.dossier
+	w.mu.Unlock()
+	return w.tell(ctx, inc, d)
 }
 
 // news reports whether d holds what a ticket does not say by itself: it links to what alerts name.

@@ -86,6 +86,8 @@ type rig struct {
 	looked int
 	found  []incident.Evidence
 	wrote  int
+	// model is what tells by a model, nil for none.
+	model func(ctx context.Context, inc incident.Incident) incident.Account
 }
 
 func newRig(t *testing.T, store *memory) *rig {
@@ -98,9 +100,16 @@ func newRig(t *testing.T, store *memory) *rig {
 	r.Worker = enrich.NewWorker(enrich.WorkerOptions{
 		Store: store, Enricher: func() *enrich.Enricher { return e }, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		Comment: func(d incident.Dossier) ticket.Doc {
+			if d.Account.Model != "" {
+				return ticket.Doc{ticket.Paragraph(ticket.Text(d.Account.Sentences[0].Text))}
+			}
 			return ticket.Doc{ticket.Paragraph(ticket.Text(d.Evidence[0].Title))}
 		},
-		Registerer: prometheus.NewRegistry(), Wrote: func() { r.wrote++ },
+		Tell: func(inc incident.Incident) incident.Account {
+			return incident.Account{Sentences: []incident.Sentence{{Text: "plain: " + inc.Dossier.Evidence[0].Title, Rests: []string{"E1"}}}}
+		},
+		TellByModel: func() func(context.Context, incident.Incident) incident.Account { return r.model },
+		Registerer:  prometheus.NewRegistry(), Wrote: func() { r.wrote++ },
 	})
 	return r
 }

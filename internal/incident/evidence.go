@@ -27,6 +27,8 @@ func EvidenceKinds() []EvidenceKind {
 // Evidence is one thing that was found about an incident. Its texts come from
 // telemetry and are as hostile as that.
 type Evidence struct {
+	// ID names it within its Dossier: E1, E2, … It is empty in one that was kept by an older version.
+	ID   string       `json:"id,omitempty"`
 	Kind EvidenceKind `json:"kind"`
 	// Title is one line; Text says more where there is more to say.
 	Title string `json:"title"`
@@ -51,6 +53,8 @@ type Dossier struct {
 	At       time.Time  `json:"at"`
 	Evidence []Evidence `json:"evidence"`
 	Missing  []Gap      `json:"missing,omitempty"`
+	// Account tells the incident by it, without sentences where there is nothing to tell.
+	Account Account `json:"account,omitzero"`
 	// Told: the incident's tickets hold it, or got it as a comment.
 	Told bool `json:"told,omitempty"`
 }

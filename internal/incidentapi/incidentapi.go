@@ -56,6 +56,7 @@ type Incident struct {
 	Alerts    []Alert    `json:"alerts"`
 	Evidence  []Evidence `json:"evidence"`
 	Missing   []Gap      `json:"missing,omitempty"` // evidence that could not be had
+	Account   *Account   `json:"account,omitempty"` // what happened, where something was found
 	Timeline  []Event    `json:"timeline,omitempty"`
 	// Only with a single incident: tickets that wait for somebody, and how sure we are of its class.
 	Drafts  []Draft  `json:"drafts,omitempty"`
@@ -97,8 +98,25 @@ type Alert struct {
 	Why          string            `json:"why"` // why it belongs to its incident, or was kept out of every one
 }
 
+// Account tells what happened in a few sentences, in order.
+type Account struct {
+	Sentences []Sentence `json:"sentences"`
+	// Model found the words, asked by Prompt; both are empty where no language model did.
+	Model  string `json:"model,omitempty"`
+	Prompt string `json:"prompt,omitempty"`
+	// WithoutModel says why no model did although one is configured.
+	WithoutModel string `json:"withoutModel,omitempty"`
+}
+
+// Sentence is one sentence and what it rests on: ids of evidence, alert:FINGERPRINT, or cause.
+type Sentence struct {
+	Text  string   `json:"text"`
+	Rests []string `json:"rests"`
+}
+
 // Evidence is one thing that was looked at, with a link to it.
 type Evidence struct {
+	ID     string     `json:"id,omitempty"` // E1, E2, …: what an Account names it by; none for a query
 	Kind   string     `json:"kind"` // anomaly, log, event, change, similar, runbook, link or query
 	Title  string     `json:"title"`
 	Text   string     `json:"text,omitempty"`

@@ -13,6 +13,9 @@ import (
 // body is the description of a ticket below its summary.
 func (p *Plain) body(key string, inc incident.Incident) ticket.Doc {
 	var d ticket.Doc
+	if inc.Dossier != nil {
+		d = append(d, account(inc.Dossier.Account)...)
+	}
 	facts := append([][][]ticket.Span{
 		{{ticket.Text("Detail")}, {ticket.Text("Value")}},
 		{{ticket.Text("Severity")}, {ticket.Text(string(inc.Severity))}},

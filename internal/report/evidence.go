@@ -13,7 +13,13 @@ var kindNames = map[incident.EvidenceKind]string{
 	incident.EvidenceSimilar: "Seen before", incident.EvidenceRunbook: "Runbook", incident.EvidenceLink: "Look at",
 }
 
-// Evidence returns what was found about an incident as a section of a ticket or a comment, and
+// Found returns what was found about an incident as a comment for a ticket that was filed before it: what happened, and the
+// evidence. It is empty when there is neither.
+func (p *Plain) Found(d incident.Dossier) ticket.Doc {
+	return append(account(d.Account), p.Evidence(d)...)
+}
+
+// Evidence returns what was found about an incident as a section of a ticket, and
 // what could not be looked at. It is empty when there is neither.
 func (p *Plain) Evidence(d incident.Dossier) ticket.Doc {
 	var items [][]ticket.Span
@@ -39,7 +45,7 @@ func (p *Plain) Evidence(d incident.Dossier) ticket.Doc {
 
 // evidenceLine is one line: what kind, what, when, and more.
 func evidenceLine(e incident.Evidence) []ticket.Span {
-	line := []ticket.Span{ticket.Bold(kindNames[e.Kind]), ticket.Text(": ")}
+	line := []ticket.Span{ticket.Bold(strings.TrimSpace(e.ID + " " + kindNames[e.Kind])), ticket.Text(": ")}
 	if e.URL != "" {
 		line = append(line, ticket.Link(e.Title, e.URL))
 	} else {

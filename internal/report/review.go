@@ -19,9 +19,13 @@ func (p *Plain) Review(inc incident.Incident) ticket.Doc {
 		ticket.Table(p.facts(inc)...),
 		ticket.Heading(2, ticket.Text("Summary")),
 		ticket.Paragraph(ticket.Text(p.Summary(inc))),
-		ticket.Heading(2, ticket.Text("Impact")),
-		ticket.Paragraph(ticket.Text("[Who noticed what, for how long? Requests failed, money, promises broken.]")),
 	}
+	if inc.Dossier != nil {
+		d = append(d, account(inc.Dossier.Account)...)
+	}
+	d = append(d,
+		ticket.Heading(2, ticket.Text("Impact")),
+		ticket.Paragraph(ticket.Text("[Who noticed what, for how long? Requests failed, money, promises broken.]")))
 	d = append(d, p.cause(inc)...)
 	d = append(d, ticket.Paragraph(ticket.Text("[Is that the cause? What let it happen, and what kept it from being seen earlier?]")))
 	if inc.Dossier != nil {

@@ -27,11 +27,12 @@ func reviewed() incident.Incident {
 	inc.Dossier = &incident.Dossier{
 		At: t0.Add(time.Minute),
 		Evidence: []incident.Evidence{
-			{Kind: incident.EvidenceAnomaly, Title: "memory of cart-1 moved first of 3", At: t0.Add(-5 * time.Minute), Query: `anomaly_score{pod="cart-1"}`, Source: "prometheus_scores"},
-			{Kind: incident.EvidenceRunbook, Title: "Crash loop", URL: "https://runbooks.example/crash", Text: "Named by the alert.", Source: "runbooks"},
+			{ID: "E1", Kind: incident.EvidenceAnomaly, Title: "memory of cart-1 moved first of 3", At: t0.Add(-5 * time.Minute), Query: `anomaly_score{pod="cart-1"}`, Source: "prometheus_scores"},
+			{ID: "E2", Kind: incident.EvidenceRunbook, Title: "Crash loop", URL: "https://runbooks.example/crash", Text: "Named by the alert.", Source: "runbooks"},
 		},
 		Missing: []incident.Gap{{Source: "exporter_patterns", Reason: "no answer within 10s"}},
 	}
+	inc.Dossier.Account = plainWords(inc)
 	return inc
 }
 

@@ -65,7 +65,7 @@ func TestGet(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, newest.Version, first.Version)
 	_, err = prompt.Get("nothing", 0)
-	require.ErrorContains(t, err, `no prompt "nothing"; there are ask@1`)
+	require.ErrorContains(t, err, `no prompt "nothing"; there are account@1, ask@1`)
 	_, err = prompt.Get("ask", 99)
 	require.ErrorContains(t, err, `no prompt "ask@99"`)
 }
