@@ -12,16 +12,16 @@ import (
 // alike are the labels that different fleets use for the same thing. The knowledge is
 // written with the first; a metric that lacks it is asked by the next one that it has.
 var alike = [][]string{
-	{"cluster", "cluster_name", "k8s_cluster_name", "kubernetes_cluster", "k8s_cluster"},
+	{"cluster", "cluster_name", "k8s_cluster_name", "kubernetes_cluster", "k8s_cluster", "region", "datacenter", "data_center", "dc", "site", "location", "env", "environment", "stage", "landscape"},
 	{
 		"namespace", "exported_namespace", "kubernetes_namespace", "kubernetes_namespace_name", "k8s_namespace_name", "namespace_name", "pod_namespace",
 		"k8s_namespace", "service_namespace", "destination_service_namespace", "destination_workload_namespace",
 	},
 	{"pod", "exported_pod", "pod_name", "kubernetes_pod_name", "kubernetes_pod", "k8s_pod_name", "k8s_pod"},
 	{"container", "exported_container", "container_name", "kubernetes_container_name", "k8s_container_name"},
-	{"node", "exported_node", "node_name", "nodename", "kubernetes_node", "kubernetes_node_name", "k8s_node_name"},
-	{"host", "hostname", "Hostname", "host_name", "nodename", "node", "instance"},
-	{"instance", "host", "hostname", "server", "node", "exported_instance"},
+	{"node", "exported_node", "node_name", "nodename", "kubernetes_node", "kubernetes_node_name", "k8s_node_name", "host", "hostname", "host_name", "machine", "vm"},
+	{"host", "hostname", "Hostname", "host_name", "nodename", "machine", "vm", "server", "server_id", "node", "instance"},
+	{"instance", "host", "hostname", "Hostname", "host_name", "server", "server_id", "machine", "vm", "node", "name", "exported_instance"},
 	{"deployment", "deployment_name", "k8s_deployment_name"},
 	{"service", "service_name", "exported_service", "app", "app_kubernetes_io_name", "application", "app_name", "destination_service_name", "destination_workload", "job"},
 	{"app", "app_kubernetes_io_name", "application", "app_name", "k8s_app", "label_app", "service", "service_name", "container"},
@@ -39,6 +39,10 @@ var alike = [][]string{
 	{"name", "exported_name"},
 	{"proxy", "backend"},
 }
+
+// wholes are the labels that say in which part of a fleet a thing is. Names recur in
+// several parts, so things are told apart by each of these labels that there is.
+var wholes = alike[0]
 
 // alikeTo returns the label and those that stand for the same, the likeliest first.
 func alikeTo(label string) []string {

@@ -99,16 +99,27 @@ func (b *builder) dimensions() {
 			}
 		}
 	}
+	if b.explicit && slices.ContainsFunc(b.dims, func(l string) bool { return physical[l] }) {
+		for _, l := range slices.Backward(b.known(wholes[:1])) { // names of machines recur in other parts of the fleet
+			if !slices.Contains(b.dims, l) {
+				b.dims = slices.Insert(b.dims, 0, l)
+			}
+		}
+	}
 	if b.explicit || b.wantsOne() || b.in.count && !reWhere.MatchString(b.text) && b.in.threshold == nil && b.in.rank == 0 {
 		return
 	}
 	// "which pods", "top 5 nodes": what tells these things apart
 	for i, w := range b.words {
-		if _, kind := kindWords[w.stem]; !kind && !b.chosen(i) || b.isHint(i) {
+		_, kind := kindWords[w.stem]
+		chosen := b.chosen(i)
+		if !kind && !chosen || b.isHint(i) {
 			continue
 		}
 		if l := b.labelOf(w); l != "" {
-			b.dims = b.identity(l)
+			if b.dims = b.identity(l); chosen && b.m.c.unlisted && !physical[l] {
+				b.dims = []string{l}
+			}
 			return
 		}
 	}
@@ -165,15 +176,19 @@ func (b *builder) wantsOne() bool {
 // labelFor returns the first of the labels that all metrics of the concept have.
 func (b *builder) labelFor(ls []string) string {
 	for _, l := range ls {
+		all := true
 		for _, m := range b.m.c.metrics {
 			has, err := b.t.catalog.LabelsOf(b.ctx, m)
 			if err != nil {
 				b.err = err
 				return ""
 			}
-			if slices.Contains(has, l) {
-				return l
+			if all = all && slices.Contains(has, l); !all {
+				break
 			}
+		}
+		if all {
+			return l
 		}
 	}
 	return ""
@@ -192,8 +207,8 @@ func (b *builder) labelOf(w word) string {
 		has = append(has, ls...)
 	}
 	ls := kindWords[w.stem]
-	if slices.Contains(has, w.stem) && len(ls) == 0 {
-		return w.stem
+	if l := b.labelFor([]string{w.stem}); l != "" && !scraped[l] {
+		return l
 	}
 	if l := b.labelFor(ls); l != "" {
 		return l
@@ -201,14 +216,38 @@ func (b *builder) labelOf(w word) string {
 	return labelNamed(w, has)
 }
 
-// chosen reports whether word i is what is looked for: "which campaigns".
-func (b *builder) chosen(i int) bool {
-	if i == 0 || b.words[i].text == b.words[i].stem {
-		return false
+// physical are the labels of things that are in one place.
+var physical = func() map[string]bool {
+	m := map[string]bool{"name": true, "member": true, "broker": true, "rabbitmq_node": true, "device": true}
+	for _, l := range [...]string{"node", "host", "instance", "pod"} {
+		for _, a := range alikeTo(l) {
+			m[a] = true
+		}
 	}
-	switch b.words[i-1].text {
-	case "which", "what", "top", "worst", "busiest", "slowest":
-		return true
+	return m
+}()
+
+// scraped are labels that tell who was scraped, whatever else things are called so.
+var scraped = set("job endpoint instance name")
+
+// chosen reports whether word i is what is looked for: "which campaigns", "the busiest channel", "depot with the
+// least stock".
+func (b *builder) chosen(i int) bool {
+	before := strings.Fields(strings.ToLower(b.text[:min(b.words[i].start, len(b.text))]))
+	if len(before) == 0 {
+		return strings.HasPrefix(b.text[b.words[i].end:], " with ") || strings.HasPrefix(b.text[b.words[i].end:], " that ")
+	}
+	for k := 1; k <= 4 && k <= len(before); k++ {
+		w := before[len(before)-k]
+		switch w {
+		case "which", "what", "top", "whose":
+			return true
+		case "of", "in", "for", "on", "at", "from", "to", "with", "by", "per", "is", "are", "has", "have", "than", "over":
+			return false
+		}
+		if reMost.MatchString(w) || reLow.MatchString(w) {
+			return k <= 2
+		}
 	}
 	return false
 }
@@ -228,9 +267,18 @@ func (b *builder) identity(l string) []string {
 // have for them.
 func (b *builder) known(ls []string) []string {
 	var out []string
-	for _, l := range ls {
-		if l = b.labelFor(alikeTo(l)); l != "" && !slices.Contains(out, l) {
+	add := func(l string) {
+		if l != "" && !slices.Contains(out, l) {
 			out = append(out, l)
+		}
+	}
+	for _, l := range ls {
+		if l != wholes[0] {
+			add(b.labelFor(alikeTo(l)))
+			continue
+		}
+		for _, whole := range wholes {
+			add(b.labelFor([]string{whole}))
 		}
 	}
 	return out
@@ -246,16 +294,7 @@ func (b *builder) parse(s string) parser.Expr {
 	}
 	selectors(e, func(v *parser.VectorSelector) {
 		b.fit(v)
-		for _, n := range b.m.names {
-			m, err := b.t.catalog.matcher(b.ctx, n, v.Name, b.m.c.Prefer)
-			if err != nil {
-				b.err = err
-				return
-			}
-			if m != nil {
-				constrain(v, m)
-			}
-		}
+		b.narrow(v)
 		for w, sel := range b.m.c.Where {
 			if slices.ContainsFunc(b.words, func(x word) bool { return x.stem == w || x.text == w }) {
 				b.where(v, sel)
@@ -263,6 +302,49 @@ func (b *builder) parse(s string) parser.Expr {
 		}
 	})
 	return e
+}
+
+// narrow puts the names of the question on a selector. Several names of one label are any of them.
+func (b *builder) narrow(v *parser.VectorSelector) {
+	var ms []*labels.Matcher
+	for _, n := range b.m.names {
+		m, err := b.t.catalog.matcher(b.ctx, n, v.Name, b.m.c.Prefer)
+		if err != nil {
+			b.err = err
+			return
+		}
+		if m == nil {
+			continue
+		}
+		at := slices.IndexFunc(ms, func(o *labels.Matcher) bool { return o.Name == m.Name && positive(o) && positive(m) })
+		if at < 0 {
+			ms = append(ms, m)
+			continue
+		}
+		if either, err := labels.NewMatcher(labels.MatchRegexp, m.Name, anyOf(ms[at])+"|"+anyOf(m)); err == nil {
+			ms[at] = either
+			if reVersus.MatchString(b.text) && !slices.Contains(b.dims, m.Name) {
+				b.dims = append(b.dims, m.Name)
+			}
+		}
+	}
+	for _, m := range ms {
+		constrain(v, m)
+	}
+}
+
+// reVersus sets two things against each other.
+var reVersus = regexp.MustCompile(`\b(?:vs\.?|versus|against|each|both|respectively|compare|compared)\b`)
+
+func positive(m *labels.Matcher) bool {
+	return m.Type == labels.MatchEqual || m.Type == labels.MatchRegexp
+}
+
+func anyOf(m *labels.Matcher) string {
+	if m.Type == labels.MatchEqual {
+		return regexp.QuoteMeta(m.Value)
+	}
+	return m.Value
 }
 
 // where puts the matchers of a selector in braces on v.
@@ -296,9 +378,11 @@ func (b *builder) value() parser.Expr {
 		return binary("-", b.parse(c.Until), call("time"))
 	case c.Histogram != "":
 		return b.histogram()
+	case c.Summary != "":
+		return b.summary()
 	case b.when.ahead > 0 && c.Free != "", c.Free != "" && strings.Contains(b.text, "full") && b.in.unit != "" && b.in.unit != "percent":
 		return b.forecast()
-	case c.Per != "":
+	case c.Per != "" || c.Plus != "":
 		return b.ratio()
 	case c.Counter != "":
 		return b.counter(c.Counter)
@@ -316,7 +400,9 @@ func (b *builder) value() parser.Expr {
 func (b *builder) regroup(e parser.Expr) {
 	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
 		if a, ok := n.(*parser.AggregateExpr); ok && !a.Without {
-			a.Grouping = b.known(a.Grouping)
+			if a.Grouping = b.known(a.Grouping); b.explicit && len(b.dims) > 0 {
+				a.Grouping = b.dims
+			}
 		}
 		return nil
 	})
@@ -337,6 +423,16 @@ func (b *builder) rewindow(e parser.Expr) {
 
 func (b *builder) gauge(s string) parser.Expr {
 	e := b.parse(s)
+	if v, ok := e.(*parser.VectorSelector); ok {
+		switch {
+		case b.m.c.unlisted && rePerSecond.MatchString(b.text) && !strings.Contains(b.text, "error rate") && !isRate(s):
+			return b.fold(over("rate", v, b.window(defaultRate)), b.m.c.Agg)
+		case b.when.window > 0 && reGrew.MatchString(b.text):
+			return b.fold(over("delta", v, b.when.window), b.m.c.Agg)
+		case b.when.window > 0 && rePeak.MatchString(b.text) && b.dims == nil && !b.in.graph:
+			return b.peak(b.fold(e, b.m.c.Agg))
+		}
+	}
 	if strings.Contains(b.text, "leak") || strings.Contains(b.text, "growing") || strings.Contains(b.text, "grow ") {
 		if v, ok := e.(*parser.VectorSelector); ok {
 			e = over("deriv", v, b.window(defaultTrend))
@@ -354,6 +450,27 @@ func (b *builder) gauge(s string) parser.Expr {
 		e = over(fn, v, b.when.window)
 	}
 	return b.fold(e, b.m.c.Agg)
+}
+
+var (
+	// reGrew asks by how much a value changed in a time; how fast it changes is another question.
+	reGrew = regexp.MustCompile(`\b(?:by )?how (?:much|many)\b.*\b(?:grow|grew|grown|increase|increased|rise|risen|rose|change|changed|drop|dropped|shrink|shrunk|shrank|fall|fell|decrease|decreased|gain|gained)\b|\b(?:growth|increase|change|difference) (?:of|in)\b|\bgr(?:ew|own?) (?:by|the most|most|fastest)\b|\bgained? the most\b`)
+	rePeak = regexp.MustCompile(`\b(?:highest|peak|maximum|max|most|record|lowest|minimum|min|fewest)\b`)
+)
+
+// isRate reports whether a gauge tells a rate already.
+func isRate(metric string) bool {
+	return strings.Contains(metric, "per_sec") || strings.Contains(metric, "_rate") || strings.Contains(metric, "qps") || strings.Contains(metric, "ops_per")
+}
+
+// peak takes the highest value that a sum had in the time asked for, or the lowest.
+func (b *builder) peak(e parser.Expr) parser.Expr {
+	fn := "max_over_time"
+	if b.in.rank < 0 || b.in.agg == "min" {
+		fn = "min_over_time"
+	}
+	b.in.rank = 0
+	return call(fn, &parser.SubqueryExpr{Expr: e, Range: b.when.window, Step: max(time.Minute, (b.when.window / 1000).Round(time.Minute))})
 }
 
 // fold joins the series of a value by the wanted labels; without any, all into one
@@ -404,8 +521,11 @@ func (b *builder) share(v *parser.VectorSelector) (parser.Expr, bool) {
 	return binary("/", aggregate(parser.SUM, over("rate", v, w), b.dims), aggregate(parser.SUM, over("rate", all, w), b.dims)), true
 }
 
-// outcome are the labels that say how something ended.
-var outcome = set("code status status_code response_code http_status rcode result outcome reason state level severity success error type method verb")
+// ended are the labels that only say how something ended.
+var ended = set("code status status_code response_code http_status http_status_code http_response_status_code rcode result outcome grpc_code grpc_status")
+
+// outcome are the labels that say how something ended, or of which kind it was.
+var outcome = set("code http_response_status_code http_status_code status status_code response_code http_status rcode result outcome reason state level severity success error type method verb")
 
 var reShare = regexp.MustCompile(`\b(?:percent|percentage|share|fraction|proportion|ratio|part|rate) of\b|\bwhat (?:percent|percentage|share|fraction|proportion)\b|%`)
 
@@ -438,6 +558,9 @@ func (b *builder) events() bool {
 
 func (b *builder) ratio() parser.Expr {
 	c := b.m.c
+	if c.Plus != "" {
+		return b.partOfTwo()
+	}
 	num, den := c.Gauge, c.Per
 	if num == "" {
 		num = c.Counter
@@ -450,6 +573,7 @@ func (b *builder) ratio() parser.Expr {
 			b.err = fmt.Errorf("BUG: knowledge %s: want plain selectors", c.Name)
 			return l
 		}
+		b.dropOutcome(rv, den)
 		l, r = over("rate", lv, b.window(defaultRate)), over("rate", rv, b.window(defaultRate))
 	}
 	// A name that only the numerator should have ("what share of X is Y").
@@ -475,6 +599,67 @@ func (b *builder) ratio() parser.Expr {
 		return aggregate(parser.AVG, e, dims)
 	}
 	return e
+}
+
+// dropOutcome takes the names that say how something ended off what is divided by: "what share of the
+// requests ended in 5xx" is of all requests. What den says itself stays.
+func (b *builder) dropOutcome(v *parser.VectorSelector, den string) {
+	v.LabelMatchers = slices.DeleteFunc(v.LabelMatchers, func(m *labels.Matcher) bool {
+		return ended[m.Name] && !strings.Contains(den, m.Value) && slices.ContainsFunc(b.m.names, func(n name) bool { return n.value == m.Value || n.regex == m.Value })
+	})
+}
+
+// partOfTwo builds what part of the sum of two counters one of them is.
+func (b *builder) partOfTwo() parser.Expr {
+	c, fn := b.m.c, "rate"
+	w := b.window(defaultRate)
+	part := func(s string) parser.Expr {
+		v, ok := b.parse(s).(*parser.VectorSelector)
+		if !ok {
+			b.err = fmt.Errorf("BUG: knowledge %q: want a plain selector", s)
+			return number(0)
+		}
+		if c.Gauge != "" {
+			return aggregate(parser.SUM, v, b.dims)
+		}
+		return aggregate(parser.SUM, over(fn, v, w), b.dims)
+	}
+	num := c.Counter + c.Gauge
+	return binary("/", part(num), binary("+", part(num), part(c.Plus)))
+}
+
+// summary builds the average, or one of the quantiles that a summary has.
+func (b *builder) summary() parser.Expr {
+	c := b.m.c
+	sel := func(name string) *parser.VectorSelector {
+		v, ok := b.parse(name).(*parser.VectorSelector)
+		if !ok {
+			b.err = fmt.Errorf("BUG: knowledge %q: want a plain selector", name)
+			return selector(name)
+		}
+		return v
+	}
+	if b.in.quantile > 0 && b.t.catalog.Has(c.Summary) {
+		vals, err := b.t.catalog.ValuesOf(b.ctx, c.Summary, "quantile")
+		if err != nil {
+			b.err = err
+		}
+		q := strconv.FormatFloat(b.in.quantile, 'f', -1, 64)
+		if _, ok := vals[q]; ok {
+			v := sel(c.Summary)
+			constrain(v, labels.MustNewMatcher(labels.MatchEqual, "quantile", q))
+			return aggregate(parser.MAX, v, b.dims)
+		}
+	}
+	w := b.window(defaultRate)
+	if b.in.count || strings.Contains(b.text, "per second") || strings.Contains(b.text, "how often") {
+		fn := "rate"
+		if b.in.count {
+			fn, w = "increase", b.window(defaultEvents)
+		}
+		return aggregate(parser.SUM, over(fn, sel(c.Summary+"_count"), w), b.dims)
+	}
+	return binary("/", aggregate(parser.SUM, over("rate", sel(c.Summary+"_sum"), w), b.dims), aggregate(parser.SUM, over("rate", sel(c.Summary+"_count"), w), b.dims))
 }
 
 // histogram builds a quantile, an average or the share below a bound.
@@ -575,7 +760,7 @@ func (b *builder) state() parser.Expr {
 	}
 	if past {
 		fn := "max_over_time"
-		if op[0] == '<' || op == "==" && f == 0 {
+		if (op[0] == '<' || op == "==" && f == 0) != reThroughout.MatchString(b.text) {
 			fn = "min_over_time"
 		}
 		e = over(fn, v, b.when.window)
@@ -602,6 +787,9 @@ func (b *builder) state() parser.Expr {
 	return cond
 }
 
+// reThroughout says that something was so all the time.
+var reThroughout = regexp.MustCompile(`\b(?:for|throughout) (?:all |the whole |at least |more than |over )?(?:the )?(?:last|past|entire|whole|previous)|\bfor (?:at least|more than|over|longer than)|\ball (?:the time|day|night)\b|\bthe (?:whole|entire) (?:time|day|night)\b|\b(?:constantly|continuously|permanently)\b`)
+
 // finish puts threshold, ranking, comparison, offset and unit on a value.
 func (b *builder) finish(e parser.Expr) parser.Expr {
 	c := b.m.c
@@ -626,6 +814,9 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 	if c.Until != "" && b.when.ahead > 0 {
 		th = &threshold{op: "<", value: b.when.ahead.Seconds()}
 	}
+	if th == nil && b.wantsSome() {
+		th = &threshold{op: ">"}
+	}
 	if c.Since != "" && b.when.window > 0 && th == nil {
 		th = &threshold{op: "<", value: b.when.window.Seconds()}
 	}
@@ -636,7 +827,7 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 			v /= 100
 		case th.unit != "":
 			if s, ok := scale(th.unit); ok {
-				v /= s
+				v *= baseOf(c.Unit) / s
 			}
 		}
 		e = binary(th.op, e, number(round(v)))
@@ -645,18 +836,21 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 		}
 		return e
 	}
-	if s, ok := scale(b.in.unit); ok && s != 1 && (!b.in.count || c.State == "" || b.when.window <= 0) {
+	if s, ok := scale(b.in.unit); ok && b.in.unit != "" && s != baseOf(c.Unit) && (!b.in.count || c.State == "" || b.when.window <= 0) {
 		if b.in.unit == "percent" || b.in.unit == "percentage" || b.in.unit == "%" {
 			if ratio {
 				e = binary("*", number(100), e)
 			}
 		} else {
-			e = scaled(e, s)
+			e = scaled(e, s/baseOf(c.Unit))
 		}
 	}
 	if b.in.rank != 0 || c.Rank && !b.explicit && len(b.m.names) == 0 {
 		k := b.in.k
-		if k <= 0 || k > 1000 {
+		switch {
+		case k <= 0 && b.in.one:
+			k = 1
+		case k <= 0 || k > 1000:
 			k = defaultTop
 		}
 		op := parser.ItemType(parser.TOPK)
@@ -666,6 +860,36 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 		e = topk(op, k, e)
 	}
 	return e
+}
+
+// reSome asks who has any of something.
+var reSome = regexp.MustCompile(`^(?:so |and |please )*(?:which|what|any|are there any|is there any|do any|does any|have any|has any|who|show|list|find)\b.*\b(?:with|have|has|having|report|reports|reporting|see|sees|seeing|show|shows|showing|get|getting|log|experience|experiencing|suffer|suffering|drop|drops|dropping|reject|rejects|rejecting)\b|` +
+	`^(?:are|is) there (?:any|currently any|still any)\b|^any\b`)
+
+// wantsSome reports whether a question for a plain number asks only who has any: "which servers report slow
+// consumers".
+func (b *builder) wantsSome() bool {
+	c := b.m.c
+	if !c.unlisted || b.in.rank != 0 || b.in.count || b.explicit || b.in.graph || b.when.compare || b.in.agg != "" || b.in.unit != "" {
+		return false
+	}
+	return (c.Gauge != "" || c.Counter != "") && c.Per == "" && c.Unit == "" && reSome.MatchString(b.text)
+}
+
+// baseOf is what a metric's unit is to the base unit: 1000 milliseconds are a second.
+func baseOf(unit string) float64 {
+	switch unit {
+	case "milliseconds", "ms", "mib", "mb", "kb", "kib", "gb", "gib", "MiB":
+		s, _ := scale(strings.ToLower(unit))
+		return s
+	case "us":
+		return 1e6
+	case "ns":
+		return 1e9
+	case "percent":
+		return 100
+	}
+	return 1
 }
 
 func scaled(e parser.Expr, s float64) parser.Expr {

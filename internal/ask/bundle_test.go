@@ -24,7 +24,7 @@ func TestBundle(t *testing.T) {
 		"crash loops":                  `kube_pod_container_status_waiting_reason{container="web",reason="CrashLoopBackOff"} == 1`,
 		"images that cannot be pulled": `kube_pod_container_status_waiting_reason{container="web",reason=~"ImagePullBackOff|ErrImagePull|InvalidImageName"} == 1`,
 		"pending pods":                 `kube_pod_status_phase{phase="Pending",pod=~"web-.*"} == 1`,
-		"restarts":                     `sum by (pod) (increase(kube_pod_container_status_restarts_total{container="web"}[1h]))`,
+		"restarts":                     `sum by (cluster, pod) (increase(kube_pod_container_status_restarts_total{container="web"}[1h]))`,
 		"errors":                       `sum(rate(http_requests_total{code=~"5..",service="web"}[5m])) / sum(rate(http_requests_total{service="web"}[5m]))`,
 		"slow requests":                `histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket{service="web"}[5m])))`,
 	}, queries)

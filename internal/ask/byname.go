@@ -1,7 +1,6 @@
 package ask
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"regexp"
@@ -47,15 +46,20 @@ func nameWords(metric string) []string {
 }
 
 // endings are what verbs and nouns of one root differ in.
-var endings = []string{"ations", "ation", "ptions", "ption", "ements", "ement", "ions", "ion", "ures", "ure", "ings", "ing", "ers", "er", "ed", "es", "e", "s"}
+var endings = []string{"ations", "ation", "ptions", "ption", "ements", "ement", "ions", "ion", "ures", "ure", "ings", "ing", "ers", "er", "est", "ed", "es", "e", "s"}
 
 // root cuts the ending of a word, so that failed and failure, evicted and evictions
-// are alike; four letters are left.
+// are alike; four letters are left, or three of a doubled last one: lagging, dropped.
 func root(w string) string {
 	for _, e := range endings {
-		if r, ok := strings.CutSuffix(w, e); ok && len(r) >= 4 {
-			return r
+		r, ok := strings.CutSuffix(w, e)
+		if !ok || len(r) < 4 {
+			continue
 		}
+		if n := len(r); (e == "ing" || e == "ings" || e == "ed" || e == "er" || e == "ers" || e == "est") && r[n-1] == r[n-2] && !strings.ContainsRune("lsz", rune(r[n-1])) {
+			return r[:n-1]
+		}
+		return r
 	}
 	return w
 }
@@ -72,6 +76,17 @@ var synonyms = map[string][]string{
 	"operation": {"op", "ops"}, "replica": {"slave", "secondary"}, "slave": {"replica"}, "log": {"logback", "logging"}, "throughput": {"bytes", "rate"}, "traffic": {"request", "bytes"},
 	"redeemed": {"redemption"}, "signup": {"registration", "sign"}, "registered": {"registration"}, "purchase": {"order", "sale"}, "bought": {"order", "purchase"}, "sold": {"sale"},
 	"gen": {"generation"}, "utilization": {"util", "usage", "used"}, "power": {"watt", "watts"}, "retry": {"retrie", "retries"}, "timeout": {"timedout", "timed"}, "cancelled": {"canceled", "cancellation"},
+	"object": {"bucket", "blob", "minio", "s3"}, "bucket": {"object"}, "watched": {"viewer", "view", "watch"}, "watching": {"viewer"}, "viewer": {"watch", "audience"}, "money": {"revenue", "amount", "sales"}, "revenue": {"money", "sale"},
+	"earning": {"revenue"}, "concurrent": {"active", "current", "open"}, "people": {"user", "player", "viewer", "visitor"}, "player": {"user"}, "visitor": {"user", "session"}, "customer": {"client", "user"},
+	"elastic": {"elasticsearch"}, "rabbit": {"rabbitmq"}, "postgresql": {"pg", "postgres"}, "postgres": {"pg", "postgresql"}, "mongo": {"mongodb"}, "kube": {"kubernetes"}, "clickhouse": {"ch"}, "memcache": {"memcached"},
+	"vote": {"voting"}, "wait": {"waiting", "queue", "pending"}, "upload": {"put", "sent", "uploaded"}, "download": {"get", "received", "downloaded"}, "space": {"bytes", "capacity", "disk", "usable"}, "incoming": {"in", "received", "rx", "inbound"},
+	"outgoing": {"out", "sent", "tx", "outbound"}, "coming": {"in", "received"}, "leaving": {"out", "sent"}, "read": {"get", "fetch"}, "write": {"put", "written", "set"}, "written": {"write"}, "stall": {"rebuffer", "blocked"},
+	"crash": {"panic", "restart", "abort"}, "block": {"blocked", "wait"}, "thread": {"worker"}, "delay": {"lag", "latency", "behind"}, "behind": {"lag", "delay"}, "rejected": {"denied", "refused", "rejection"}, "denied": {"rejected", "refused"},
+	"expired": {"expiration", "expire"}, "expiry": {"expiration", "expire", "expires"}, "online": {"up", "alive", "connected"}, "offline": {"down", "disconnected"}, "down": {"offline", "unavailable"},
+	"charge": {"payment", "billing"}, "payment": {"charge", "pay"}, "invoice": {"bill", "billing"}, "mail": {"email", "smtp"}, "email": {"mail", "smtp"}, "cache": {"cached"}, "entry": {"item", "record", "row"}, "item": {"entry", "product"},
+	"document": {"doc", "docs"}, "doc": {"document"}, "volume": {"size", "bytes", "disk"}, "picture": {"image"}, "image": {"picture", "thumbnail"}, "consumption": {"usage", "used", "consumed"}, "usage": {"used", "use"}, "using": {"usage", "used"}, "use": {"usage", "used"},
+	"speed": {"rate", "throughput"}, "humidity": {"moisture"}, "energy": {"power", "joules", "kwh"}, "draw": {"power", "usage"}, "gpu": {"dcgm", "nvidia", "accelerator"}, "accelerator": {"gpu"}, "heartbeat": {"ping", "beat"}, "ping": {"icmp", "rtt", "heartbeat"},
+	"snapshot": {"backup"}, "backup": {"snapshot", "dump"}, "sync": {"synced", "synchronization", "replication"}, "leader": {"master", "primary"}, "master": {"leader", "primary"}, "primary": {"master", "leader"}, "tenant": {"customer", "org", "account"},
 	"user": {"client", "account"}, "worker": {"process", "thread"}, "job": {"task"}, "task": {"job"}, "size": {"bytes", "length"}, "length": {"size", "depth"}, "depth": {"size", "length"},
 	"healthy": {"health", "up"}, "version": {"build"}, "db": {"database"}, "database": {"db"}, "config": {"configuration"}, "auth": {"authentication", "authorization", "login"}, "login": {"auth", "signin"},
 }
@@ -84,7 +99,7 @@ var outcomeWords = set(`error errors failed failing failure failures fail fails 
 const maxNameHits = 5_000
 
 // maxNamesTried is how many metrics are looked at closely: each costs calls.
-const maxNamesTried = 6
+const maxNamesTried = 8
 
 // byName makes concepts of the metrics whose names, with their help texts, hold the
 // words of the question that say something, the likeliest first. Names of things
@@ -96,40 +111,14 @@ func (t *Rules) byName(ctx context.Context, words []word, in intent) ([]*concept
 			return []*concept{t.conceptOf(ctx, s, w.text, words)}, []int{i}
 		}
 	}
-	at := s.telling(words)
-	type hit struct {
-		metric string
-		score  float64
-	}
-	var hits []hit
-	seen := map[string]bool{}
-	for _, i := range at {
-		for _, v := range variants(words[i].stem) {
-			list := s.words[v]
-			if len(list) > maxNameHits {
-				continue
-			}
-			for _, m := range list {
-				if seen[m] {
-					continue
-				}
-				seen[m] = true
-				if v := s.likeness(m, words, at, in); v > 0 {
-					hits = append(hits, hit{m, v})
-				}
-			}
-		}
-	}
-	slices.SortFunc(hits, func(a, b hit) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(len(a.metric), len(b.metric)), strings.Compare(a.metric, b.metric))
-	})
+	e := t.collect(ctx, words, in)
 	var out []*concept
-	for _, h := range hits[:min(len(hits), maxNamesTried)] {
-		if c := t.conceptOf(ctx, s, h.metric, words); c != nil {
+	for _, m := range e.likely() {
+		if c := t.conceptOf(ctx, s, m, words); c != nil {
 			out = append(out, c)
 		}
 	}
-	return out, at
+	return out, e.at
 }
 
 // telling returns the words that a metric must know: neither small words, nor nouns of
@@ -162,66 +151,12 @@ func variants(w string) []string {
 	return append(out, synonyms[w]...)
 }
 
-// likeness is how much a metric is what the question says: each word weighs by how
-// few metrics have it. It is 0 unless name, help, labels and known values may hold all words,
-// and the name half of them.
-func (s *snapshot) likeness(metric string, words []word, at []int, in intent) float64 {
-	own := nameWords(metric)
-	help := strings.ToLower(s.metrics[metric].Help)
-	covered := make([]bool, len(own))
-	hits, needed := 0, 0
-	asLabels := 0 // words that may be labels
-	score := 0.0
-	for _, i := range at {
-		w := words[i].stem
-		_, kind := kindWords[w]
-		_, value := s.values[words[i].text]
-		soft := kind || value || outcomeWords[w] || s.isLabel(words[i])
-		if !soft {
-			needed++
-		}
-		if s.isLabel(words[i]) {
-			asLabels++
-		}
-		k := slices.IndexFunc(own, func(o string) bool { return sameWord(w, o) })
-		switch {
-		case k >= 0:
-			covered[k] = true
-			hits++
-			score += s.rarity(own[k])
-		case help != "" && (strings.Contains(help, w) || len(root(w)) > 4 && strings.Contains(help, root(w))):
-			score += 0.5 * s.rarity(w)
-		case !soft:
-			return 0
-		}
-	}
-	// A single word of a name of many is no more than a coincidence.
-	if hits == 0 || 2*hits < needed || hits+asLabels < 2 && len(own) > 2 {
-		return 0
-	}
-	for i, c := range covered {
-		if !c {
-			score -= 0.3 * s.rarity(own[i])
-		}
-	}
-	_, histogram := strings.CutSuffix(metric, "_bucket")
-	switch {
-	case in.quantile > 0 && histogram:
-		score += 2
-	case in.quantile > 0:
-		score -= 2
-	case strings.HasSuffix(metric, "_count") || strings.HasSuffix(metric, "_sum"):
-		score -= 0.01 // the histogram says more
-	}
-	return max(score, 0.001)
-}
-
 // sameWord reports whether a word of a question is one of a metric's name.
 func sameWord(said, own string) bool {
 	if said == own || root(said) == root(own) || slices.Contains(synonyms[said], own) {
 		return true
 	}
-	return len(said) >= 6 && strings.Contains(own, said) || len(own) >= 5 && strings.HasPrefix(said, own) && !strings.ContainsAny(said, "-_./:0123456789")
+	return len(said) >= 6 && strings.Contains(own, said) || len(said) >= 4 && len(own) <= len(said)+2 && strings.Contains(own, said) || len(own) >= 5 && strings.HasPrefix(said, own) && !strings.ContainsAny(said, "-_./:0123456789")
 }
 
 // rarity weighs a word of metrics' names.
@@ -231,60 +166,12 @@ func (s *snapshot) rarity(w string) float64 {
 
 // isLabel reports whether some label is named like the word.
 func (s *snapshot) isLabel(w word) bool {
-	_, ok := s.known[w.stem]
-	if !ok {
-		_, ok = s.known[w.text]
-	}
-	return ok
-}
-
-// conceptOf describes a metric by its type, or by its name where none is told.
-func (t *Rules) conceptOf(ctx context.Context, s *snapshot, metric string, words []word) *concept {
-	m := s.metrics[metric]
-	c := &concept{Name: strings.ReplaceAll(metric, "_", " "), Unit: m.Unit, unlisted: true}
-	base, isBucket := strings.CutSuffix(metric, "_bucket")
-	switch {
-	case isBucket:
-		c.Histogram = base
-	case m.Type == "counter" || strings.HasSuffix(metric, "_total") || strings.HasSuffix(metric, "_count") || strings.HasSuffix(metric, "_sum"):
-		c.Counter = metric
-	case strings.HasSuffix(metric, "_timestamp_seconds") || strings.HasSuffix(metric, "_timestamp") || strings.HasSuffix(metric, "_last_success_time_seconds"):
-		c.Since, c.Unit = metric, "seconds"
-		if strings.Contains(metric, "expir") || strings.Contains(metric, "not_after") || strings.Contains(metric, "next_") {
-			c.Since, c.Until = "", metric
-		}
-	default:
-		c.Gauge = metric
-	}
-	for suffix, unit := range map[string]string{"_seconds": "seconds", "_milliseconds": "milliseconds", "_ms": "milliseconds", "_bytes": "bytes", "_ratio": "ratio", "_celsius": "celsius", "_percent": "percent"} {
-		if name := strings.TrimSuffix(strings.TrimSuffix(metric, "_bucket"), "_total"); c.Unit == "" && strings.HasSuffix(name, suffix) {
-			c.Unit = unit
+	for _, l := range [...]string{w.stem, w.text, w.stem + "_name", w.stem + "_id"} {
+		if _, ok := s.known[l]; ok {
+			return true
 		}
 	}
-	if c.Unit == "ratio" || c.Unit == "percent" || c.Unit == "celsius" {
-		c.Agg = "avg"
-	}
-	has, err := t.catalog.LabelsOf(ctx, metric)
-	if err != nil {
-		return nil
-	}
-	for _, order := range [...][]string{labelOrder, has} { // labels of its own only where it has no common one
-		for _, l := range order {
-			if len(c.By) < 4 && slices.Contains(has, l) && !unnamed[l] && l != "job" && !slices.Contains(c.By, l) {
-				c.By = append(c.By, l)
-			}
-		}
-		if len(c.By) > 0 {
-			break
-		}
-	}
-	if c.Counter != "" {
-		t.outcomeOf(ctx, c, has, words)
-	}
-	if err := c.prepare(); err != nil {
-		return nil // a name that only quotes can hold
-	}
-	return c
+	return false
 }
 
 // badValue are the values of labels that say that something went wrong.

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Metric is what the server says of a metric.
@@ -49,18 +52,18 @@ type Catalog struct {
 
 	mu     sync.Mutex
 	cached int
-	labels map[string][]string            // metric to its label names
+	labels map[string][]string            // metric to its label names, matcher to its metrics
 	of     map[string]map[string]struct{} // metric + label to the values
 }
 
 // snapshot is what one reading gave. It is never written after that.
 type snapshot struct {
 	metrics map[string]Metric
-	values  map[string]named    // lower-case value to what has it
-	known   map[string][]string // label to its values
-	parts   map[string][]string // part of a cluster's name to the clusters
-	words   map[string][]string // word of a metric's name, and its root, to the metrics
-	systems map[string]int      // first word of names of metrics to how many there are
+	values  map[string]named               // lower-case value to what has it
+	known   map[string][]string            // label to its values
+	parts   map[string]map[string][]string // label to part of its values to the values
+	words   map[string][]string            // word of a metric's name, and its root, to the metrics
+	systems map[string]int                 // first word of names of metrics to how many there are
 }
 
 // named is a label value: its spelling and the labels that have it.
@@ -78,7 +81,7 @@ func Load(ctx context.Context, source Source) (*Catalog, error) {
 // Refresh reads all again. Until it is done, and if it fails, the catalog is as
 // before.
 func (c *Catalog) Refresh(ctx context.Context) error {
-	s := &snapshot{metrics: map[string]Metric{}, values: map[string]named{}, known: map[string][]string{}, parts: map[string][]string{}}
+	s := &snapshot{metrics: map[string]Metric{}, values: map[string]named{}, known: map[string][]string{}}
 	names, err := c.source.LabelValues(ctx, "__name__", nil, maxMetrics)
 	if err != nil {
 		return fmt.Errorf("read the metric names: %w", err)
@@ -95,15 +98,15 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 			}
 		}
 	}
-	labels, err := c.source.LabelNames(ctx, nil, maxLabelsRead)
+	keys, err := c.source.LabelNames(ctx, nil, maxLabelsRead)
 	if err != nil {
 		return fmt.Errorf("read the label names: %w", err)
 	}
-	slices.Sort(labels)
-	if err := s.readValues(ctx, c.source, labels[:min(len(labels), maxLabelsRead)]); err != nil {
+	slices.Sort(keys)
+	if err := s.readValues(ctx, c.source, keys[:min(len(keys), maxLabelsRead)]); err != nil {
 		return err
 	}
-	s.indexClusters()
+	s.indexParts()
 	s.indexNames()
 	c.now.Store(s)
 	c.forget()
@@ -144,21 +147,21 @@ func (c *Catalog) keep(n int) {
 // valueReaders is how many labels are read at once.
 const valueReaders = 8
 
-func (s *snapshot) readValues(ctx context.Context, source Source, labels []string) error {
-	lists := make([][]string, len(labels))
+func (s *snapshot) readValues(ctx context.Context, source Source, keys []string) error {
+	lists := make([][]string, len(keys))
 	var wg sync.WaitGroup
 	next := make(chan int)
 	for range valueReaders {
 		wg.Go(func() {
 			for i := range next {
 				// A server that cannot list one label still answers questions by others.
-				if list, err := source.LabelValues(ctx, labels[i], nil, maxValues); err == nil {
+				if list, err := source.LabelValues(ctx, keys[i], nil, maxValues); err == nil {
 					lists[i] = list[:min(len(list), maxValues)]
 				}
 			}
 		})
 	}
-	for i, l := range labels {
+	for i, l := range keys {
 		if !unnamed[l] {
 			next <- i
 		}
@@ -170,14 +173,14 @@ func (s *snapshot) readValues(ctx context.Context, source Source, labels []strin
 	}
 	// Short lists first: where there is no room for all, names of namespaces go before
 	// those of requests.
-	order := make([]int, len(labels))
+	order := make([]int, len(keys))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return len(lists[a]) - len(lists[b]) })
 	left := maxAllValues
 	for _, i := range order {
-		l := labels[i]
+		l := keys[i]
 		alone := []string{l} // shared by all values that only this label has
 		list := lists[i][:min(len(lists[i]), left)]
 		left -= len(list)
@@ -199,19 +202,6 @@ func (s *snapshot) readValues(ctx context.Context, source Source, labels []strin
 		}
 	}
 	return nil
-}
-
-// indexClusters cuts the names of clusters into the parts that people say.
-func (s *snapshot) indexClusters() {
-	for _, v := range s.known["cluster"] {
-		for _, part := range partsOf(v) {
-			for _, p := range [...]string{part, strings.TrimRight(part, "0123456789")} {
-				if p != "" && !slices.Contains(s.parts[p], v) {
-					s.parts[p] = append(s.parts[p], v)
-				}
-			}
-		}
-	}
 }
 
 // labelled returns what has the value, in lower case.
@@ -259,6 +249,31 @@ func (c *Catalog) HasValue(ctx context.Context, metric, label, value string) (bo
 	}
 	_, ok := vals[value]
 	return ok, nil
+}
+
+// Holders returns the metrics of which some series has the label value, at most
+// maxHolders.
+func (c *Catalog) Holders(ctx context.Context, label, value string) ([]string, error) {
+	m, err := labels.NewMatcher(labels.MatchEqual, label, value)
+	if err != nil {
+		return nil, err
+	}
+	sel := "{" + m.String() + "}"
+	c.mu.Lock()
+	l, ok := c.labels[sel]
+	c.mu.Unlock()
+	if ok {
+		return l, nil
+	}
+	l, err = c.source.LabelValues(ctx, model.MetricNameLabel, []string{sel}, maxHolders)
+	if err != nil {
+		return nil, fmt.Errorf("read the metrics with %s: %w", sel, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keep(len(l) + 1)
+	c.labels[sel] = l
+	return l, nil
 }
 
 // ValuesOf returns the values that a label has on a metric.

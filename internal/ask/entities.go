@@ -31,7 +31,9 @@ var negations = set(`without except excluding exclude not but ignoring ignore no
 
 // findNames finds the names in the words. A word of the knowledge's own vocabulary
 // is a name only if no concept takes it; that is decided later.
-func (c *Catalog) findNames(words []word) []name {
+//
+// known reports whether a word means something else: it is no part of a name then.
+func (c *Catalog) findNames(words []word, known func(string) bool) []name {
 	var out []name
 	for i := range words {
 		w := &words[i]
@@ -53,7 +55,7 @@ func (c *Catalog) findNames(words []word) []name {
 		}
 		n, ok := c.exact(w)
 		if !ok && (!stopWords[w.text] || w.text == "us" && i+1 < len(words) && kindWords[words[i+1].stem] != nil) {
-			n, ok = c.clusterPart(w)
+			n, ok = c.partAt(words, i, known)
 		}
 		if !ok {
 			continue
@@ -78,37 +80,16 @@ func negated(words []word, i int) bool {
 	return false
 }
 
+// everything are small words that are not names, even behind "for", and whatever has such a value.
+var everything = set("all total average use any each other each used now time us me which what that there place mean max min sum count every per last one two")
+
 func (c *Catalog) exact(w *word) (name, bool) {
 	for _, t := range [...]string{w.text, w.stem, strings.TrimSuffix(w.text, "es"), strings.ReplaceAll(w.text, " ", "-")} {
-		if v, ok := c.labelled(t); ok && len(t) > 1 && (!stopWords[t] || strings.ContainsAny(t, "-0123456789")) {
+		if v, ok := c.labelled(t); ok && len(t) > 1 && (!stopWords[t] || strings.ContainsAny(t, "-0123456789") || w.of && !everything[t]) {
 			return name{value: v.cased, labels: v.labels}, true
 		}
 	}
 	return name{}, false
-}
-
-// clusterPart takes "us", "prod" or "eu" for the clusters that have it in their name.
-func (c *Catalog) clusterPart(w *word) (name, bool) {
-	if len(w.text) < 2 {
-		return name{}, false
-	}
-	now := c.now.Load()
-	hits := slices.Clone(now.parts[w.text])
-	if alias := aliases[w.text]; alias != "" {
-		hits = append(hits, now.parts[alias]...)
-	}
-	if all := len(now.known["cluster"]); len(hits) == 0 || len(hits) == all && all > 1 || len(hits) > maxUnion {
-		return name{}, false
-	}
-	slices.Sort(hits)
-	hits = slices.Compact(hits)
-	if len(hits) == 1 {
-		return name{value: hits[0], labels: []string{"cluster"}}, true
-	}
-	for i := range hits {
-		hits[i] = regexp.QuoteMeta(hits[i])
-	}
-	return name{regex: strings.Join(hits, "|"), labels: []string{"cluster"}}, true
 }
 
 var aliases = map[string]string{"production": "prod", "stage": "staging", "development": "dev", "europe": "eu", "american": "us", "european": "eu"}

@@ -86,7 +86,7 @@ func (t *Rules) labelsOf(w word) []string {
 	if t.catalog != nil {
 		if v, ok := t.catalog.labelled(w.text); ok {
 			out = append(out, v.labels...)
-		} else if n, ok := t.catalog.clusterPart(&w); ok {
+		} else if n, ok := t.catalog.partName(w.text, wholes); ok {
 			out = append(out, n.labels...)
 		}
 	}

@@ -36,8 +36,12 @@ type concept struct {
 	Counter   string `yaml:"counter"`
 	Histogram string `yaml:"histogram"`
 	Expr      string `yaml:"expr"`
+	// Summary is one with quantiles of its own, and a _sum and a _count.
+	Summary string `yaml:"summary"`
 	// Per divides by another gauge or counter: a ratio.
 	Per string `yaml:"per"`
+	// Plus is added to the counter to divide by: hits by hits and misses.
+	Plus string `yaml:"plus"`
 	// OneMinus gives the complement of a ratio: used out of free.
 	OneMinus bool `yaml:"one_minus"`
 	// Agg is how values of several series become one: sum (default), avg, max, min.
@@ -62,6 +66,7 @@ type concept struct {
 
 	unlisted bool         // made of a metric's name: no file says it
 	phrases  [][][]string // Say, cut: phrase, word, alternatives
+	roots    [][][]string // the same, without the endings of verbs and nouns
 	metrics  []string
 }
 
@@ -106,18 +111,18 @@ func readKnowledge() (*knowledge, error) {
 
 func (c *concept) prepare() error {
 	for _, s := range c.Say {
-		var phrase [][]string
+		var phrase, roots [][]string
 		for _, w := range strings.Fields(s) {
-			var alt []string
+			var alt, rooted []string
 			for _, a := range strings.Split(w, "|") {
-				alt = append(alt, stem(a))
+				alt, rooted = append(alt, stem(a)), append(rooted, rootOf(stem(a)))
 			}
-			phrase = append(phrase, alt)
+			phrase, roots = append(phrase, alt), append(roots, rooted)
 		}
-		c.phrases = append(c.phrases, phrase)
+		c.phrases, c.roots = append(c.phrases, phrase), append(c.roots, roots)
 	}
 	n := 0
-	for _, e := range [...]string{c.State, c.Gauge, c.Counter, c.Expr, c.Per, c.Free, c.Since, c.Until} {
+	for _, e := range [...]string{c.State, c.Gauge, c.Counter, c.Expr, c.Per, c.Plus, c.Free, c.Since, c.Until} {
 		if e == "" {
 			continue
 		}
@@ -132,12 +137,25 @@ func (c *concept) prepare() error {
 		n++
 		c.metrics = append(c.metrics, c.Histogram+"_bucket")
 	}
+	if c.Summary != "" {
+		n++
+		c.metrics = append(c.metrics, c.Summary+"_sum", c.Summary+"_count")
+	}
 	if n == 0 {
 		return errors.New("says nothing about metrics")
 	}
 	slices.Sort(c.metrics)
 	c.metrics = slices.Compact(c.metrics)
 	return nil
+}
+
+// rootOf is the root of a word of the knowledge; "" of a noun for things, which stands only for itself: a server
+// does not serve.
+func rootOf(w string) string {
+	if _, kind := kindWords[w]; kind {
+		return ""
+	}
+	return root(w)
 }
 
 func metricsOf(e parser.Expr) []string {

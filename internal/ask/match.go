@@ -21,10 +21,11 @@ type candidate struct {
 // match returns the concepts that the words may mean, the best first. Only concepts
 // whose metrics exist are returned.
 func (t *Rules) match(ctx context.Context, words []word, in intent) ([]candidate, error) {
-	names := t.catalog.findNames(words)
+	names := t.catalog.findNames(words, t.knows)
+	kinds := impliedKinds(names)
 	var out []candidate
 	for _, c := range t.know.concepts {
-		score, taken := t.phraseScore(c, words)
+		score, taken := t.phraseScore(c, words, kinds)
 		if score == 0 || !t.available(c) {
 			continue
 		}
@@ -99,16 +100,60 @@ var machines = set("host machine server worker box vm")
 // than what is said of the things.
 const kindWeight = 0.8
 
+// impliedWeight is what the noun weighs that a name stands for: "thumbnail-gc" is a cronjob.
+const impliedWeight = 0.3
+
+// impliedKinds are the kinds of thing that the names are of, as far as they are certain.
+func impliedKinds(names []name) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range names {
+		if len(n.labels) > 2 {
+			continue // the name of a program is that of its service, deployment, container, …
+		}
+		for _, l := range n.labels {
+			out[l] = true
+			switch l {
+			case "persistentvolumeclaim":
+				out["pvc"], out["volume"], out["claim"] = true, true, true
+			case "horizontalpodautoscaler":
+				out["hpa"], out["autoscaler"] = true, true
+			case "consumergroup":
+				out["group"] = true
+			}
+		}
+	}
+	return out
+}
+
+// rootPenalty is what a word counts less of which only the root is the same.
+const rootPenalty = 0.85
+
+// find returns the word that is one of the alternatives: as it is, else by its root.
+func find(words []word, alt, roots []string) (i int, same bool) {
+	i = slices.IndexFunc(words, func(w word) bool {
+		return slices.Contains(alt, w.stem) || slices.Contains(alt, w.text) || machines[w.stem] && slices.Contains(alt, "node")
+	})
+	if i >= 0 {
+		return i, true
+	}
+	return slices.IndexFunc(words, func(w word) bool {
+		_, kind := kindWords[w.stem]
+		return !kind && len(w.stem) > 4 && w.root != "" && slices.Contains(roots, w.root)
+	}), false
+}
+
 // phraseScore returns the weight of the best phrase of the concept that the words
-// hold whole, and which words it took.
-func (t *Rules) phraseScore(c *concept, words []word) (best float64, taken []int) {
-	for _, phrase := range c.phrases {
+// hold whole, and which words it took. kinds are nouns that need not be said.
+func (t *Rules) phraseScore(c *concept, words []word, kinds map[string]bool) (best float64, taken []int) {
+	for p, phrase := range c.phrases {
 		var at []int
 		score := 0.0
-		for _, alt := range phrase {
-			i := slices.IndexFunc(words, func(w word) bool {
-				return slices.Contains(alt, w.stem) || slices.Contains(alt, w.text) || machines[w.stem] && slices.Contains(alt, "node")
-			})
+		for k, alt := range phrase {
+			i, same := find(words, alt, c.roots[p][k])
+			if i < 0 && len(at)+len(phrase) > k+1 && slices.ContainsFunc(alt, func(a string) bool { return kinds[a] }) {
+				score += impliedWeight
+				continue
+			}
 			if i < 0 {
 				at = nil
 				break
@@ -121,6 +166,9 @@ func (t *Rules) phraseScore(c *concept, words []word) (best float64, taken []int
 				}
 				if _, kind := kindWords[words[i].stem]; kind {
 					w = min(w, kindWeight)
+				}
+				if !same {
+					w *= rootPenalty
 				}
 				score += w
 			}

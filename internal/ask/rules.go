@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -99,9 +100,15 @@ func (l *Logs) plainErrors(norm string) bool {
 
 // translateMetrics makes a PromQL query of a question.
 func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (Translation, error) {
+	if reAgents.MatchString(norm) {
+		return Translation{}, t.refuse(cutWords(norm), []string{"who did something"})
+	}
+	if reOpinion.MatchString(norm) {
+		return Translation{}, t.refuse(cutWords(norm), []string{"what should be done"})
+	}
 	when, rest := takeWhen(norm, q)
 	in, rest := takeIntent(rest)
-	words := cutWords(rest)
+	words := imply(cutWords(rest), in)
 	mend(words, t.knows, t.know.vocabulary)
 	found, err := t.match(ctx, words, in)
 	if err != nil {
@@ -115,7 +122,7 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 		refusal = t.foreign(ctx, words, found[0])
 	}
 	if refusal != nil || t.outright(words) {
-		other, err := t.unlisted(ctx, words, in)
+		other, err := t.unlisted(ctx, norm, words, in)
 		if err != nil {
 			return Translation{}, err
 		}
@@ -145,6 +152,26 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 	return tr, nil
 }
 
+// imply adds the words that numbers stand for: "over 90 %" asks for a percentage, "two cores" are of cpu.
+func imply(words []word, in intent) []word {
+	add := func(text string) {
+		if !slices.ContainsFunc(words, func(w word) bool { return w.stem == text }) {
+			words = append(words, word{text: text, raw: text, stem: text, used: true})
+		}
+	}
+	unit := in.unit
+	if th := in.threshold; th != nil {
+		if th.percent {
+			add("percent")
+		}
+		unit += " " + th.unit
+	}
+	if strings.Contains(unit, "core") || strings.Contains(unit, "cpu") {
+		add("cpu")
+	}
+	return words
+}
+
 // outright reports whether a word is the name of a metric.
 func (t *Rules) outright(words []word) bool {
 	return slices.ContainsFunc(words, func(w word) bool { return strings.ContainsAny(w.text, "_:") && t.catalog.Has(w.text) })
@@ -152,15 +179,26 @@ func (t *Rules) outright(words []word) bool {
 
 // unlisted finds a metric that no file of the knowledge names; nil if none is like
 // the question.
-func (t *Rules) unlisted(ctx context.Context, words []word, in intent) (*candidate, error) {
+func (t *Rules) unlisted(ctx context.Context, norm string, words []word, in intent) (*candidate, error) {
 	concepts, taken := t.byName(ctx, words, in)
+	s := t.catalog.now.Load()
+	share := wantsShare(norm, in)
 	var best *candidate
 	for i, c := range concepts {
 		if c == nil {
 			continue
 		}
 		m := candidate{c: c, score: 1 - 0.3*float64(i), taken: taken}
-		names := slices.DeleteFunc(t.catalog.findNames(words), func(n name) bool { // that name the metric
+		if (share || in.agg == "avg") && c.pair(s, !share, reFree.MatchString(norm)) {
+			c.metrics = nil
+			if err := c.prepare(); err != nil {
+				continue
+			}
+			m.score += 0.7
+		} else if share && c.Unit != "ratio" && c.Unit != "percent" && c.Per == "" {
+			m.score -= 0.5
+		}
+		names := slices.DeleteFunc(t.catalog.findNames(words, t.knows), func(n name) bool { // that name the metric
 			return slices.ContainsFunc(nameWords(c.metrics[0]), func(o string) bool { return sameWord(words[n.at].stem, o) }) && n.regex == ""
 		})
 		m.taken = slices.DeleteFunc(slices.Clone(taken), func(at int) bool { return slices.ContainsFunc(names, func(n name) bool { return n.at == at }) })
@@ -172,6 +210,18 @@ func (t *Rules) unlisted(ctx context.Context, words []word, in intent) (*candida
 		}
 	}
 	return best, nil
+}
+
+// reCompared asks for one thing beside what there is of it at most.
+var reCompared = regexp.MustCompile(`\bhow full\b|\bhow close\b|\butiliz|\bof (?:its|the|their) (?:max|limit|capacity|quota|total)|\b(?:vs\.?|versus|against|compared (?:to|with)|relative to) (?:its|the|their)? ?(?:[a-z]+ )?(?:max|limit|capacity|quota|watermark|size|total)|` +
+	`\b(?:hit|miss|cache|error|failure|success|rejection|drop|usage|use|fill) (?:rate|ratio|percentage|share)|\bratio\b|\bin use\b.*\b(?:max|limit)`)
+
+// reFree asks for what is left rather than for what is used.
+var reFree = regexp.MustCompile(`\b(?:free|available|left|remaining|remains|unused|headroom|spare)\b`)
+
+// wantsShare reports whether a question asks for a part of a whole.
+func wantsShare(norm string, in intent) bool {
+	return in.threshold != nil && in.threshold.percent || in.unit == "percent" || in.unit == "percentage" || in.unit == "%" || reShare.MatchString(norm) || reCompared.MatchString(norm)
 }
 
 // podInfo says on which node a pod runs: by it a concept about pods can be asked for
@@ -215,7 +265,7 @@ func (t *Rules) foreign(ctx context.Context, words []word, m candidate) *Refusal
 	}
 	var odd []string
 	for i, w := range words {
-		if w.used || slices.Contains(m.taken, i) || stopWords[w.text] || stopWords[w.stem] || negations[w.text] || len(w.text) < 3 || isNumber(w.text) {
+		if w.used || slices.Contains(m.taken, i) || soft[w.text] || stopWords[w.text] || stopWords[w.stem] || negations[w.text] || len(w.text) < 3 || isNumber(w.text) {
 			continue
 		}
 		if slices.ContainsFunc(m.names, func(n name) bool { return n.at == i }) {
@@ -227,7 +277,7 @@ func (t *Rules) foreign(ctx context.Context, words []word, m candidate) *Refusal
 		if _, ok := t.know.weight[w.stem]; ok {
 			continue
 		}
-		if labelNamed(w, has) != "" {
+		if labelNamed(w, has) != "" || unitWords[w.stem] || t.speaksOf(m.c, w) {
 			continue
 		}
 		odd = append(odd, w.text)
@@ -236,6 +286,14 @@ func (t *Rules) foreign(ctx context.Context, words []word, m candidate) *Refusal
 		return nil
 	}
 	return t.refuse(words, odd)
+}
+
+// speaksOf reports whether the metrics of a concept have the word in their names or help texts.
+func (t *Rules) speaksOf(c *concept, w word) bool {
+	s := t.catalog.now.Load()
+	return slices.ContainsFunc(c.metrics, func(m string) bool {
+		return slices.ContainsFunc(nameWords(m), func(o string) bool { return sameWord(w.stem, o) }) || len(w.stem) > 3 && mentions(strings.ToLower(s.metrics[m].Help), w.stem)
+	})
 }
 
 // labelNames returns the names of the labels of the concept's metrics.

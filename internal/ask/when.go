@@ -25,11 +25,11 @@ var units = map[string]time.Duration{
 
 const unitPattern = `(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|months?)\b`
 
-const numberPattern = `(\d+(?:\.\d+)?|an?|one|two|three|four|five|six|seven|eight|ten|twelve|half an|couple of|few)`
+const numberPattern = `(\d+(?:\.\d+)?|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|half an|(?:a )?couple of|(?:a )?few|several)`
 
 var numbers = map[string]float64{
 	"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "ten": 10, "twelve": 12,
-	"half an": 0.5, "couple of": 2, "few": 3,
+	"nine": 9, "half an": 0.5, "couple of": 2, "few": 3, "a couple of": 2, "a few": 3, "several": 3,
 }
 
 func amount(n, unit string) time.Duration {
@@ -54,7 +54,7 @@ func amount(n, unit string) time.Duration {
 var (
 	reBefore = regexp.MustCompile(`(?:compared (?:to|with)|than|vs\.?|versus|against|and) (?:in |during |over )?(?:the )?(?:` + numberPattern + ` ?)?` + unitPattern + ` (?:before|earlier|prior)`)
 	reVsAgo  = regexp.MustCompile(`(?:compared? (?:it )?(?:to|with)|than|vs\.?|versus|against|to|with|from|and) (?:the )?(?:same (?:time|hour) )?` + numberPattern + ` ?` + unitPattern + ` ago`)
-	reVsDay  = regexp.MustCompile(`(?:compared? (?:it )?(?:to|with)|than|vs\.?|versus|against|to|with|and) (?:the )?(?:same (?:time|hour|period) )?(?:of )?(yesterday|last week|the day before|a day earlier|last month)`)
+	reVsDay  = regexp.MustCompile(`(?:compared? (?:it )?(?:to|with)|than(?: at| it was| they were| there were| on| was)?|vs\.?|versus|against|to|with|and) (?:the )?(?:(?:same|this) (?:time|hour|period|moment) )?(?:of |on )?(yesterday|last week|the day before|a day earlier|last month)`)
 	reNext   = regexp.MustCompile(`(?:(?:with)?in|over|during|for) (?:the )?(?:next|coming|following) (?:` + numberPattern + ` ?)?` + unitPattern + `|(?:within|inside|in less than) ` + numberPattern + ` ?` + unitPattern)
 	reLast   = regexp.MustCompile(`(?:(?:in|over|during|for|within|of|from) )?(?:the )?(?:last|past|previous|recent|trailing) (?:` + numberPattern + ` ?)?` + unitPattern)
 	reSince  = regexp.MustCompile(`since (midnight|yesterday|noon|(\d{1,2})(?::(\d\d))? ?(am|pm)?)( ?(?:utc|gmt))?`)
@@ -70,6 +70,7 @@ func takeWhen(norm string, q Question) (when, string) {
 	if loc == nil {
 		loc = time.UTC
 	}
+	now := q.Now.In(loc)
 	take := func(re *regexp.Regexp, f func(m []string)) {
 		at := re.FindStringSubmatchIndex(norm)
 		if at == nil {
@@ -101,8 +102,12 @@ func takeWhen(norm string, q Question) (when, string) {
 		})
 	}
 	take(reBetwen, func(m []string) {
-		from, to := clock(q.Now.In(loc), m[1], m[2], m[3], m[7]), clock(q.Now.In(loc), m[4], m[5], m[6], m[7])
-		if to.After(q.Now) {
+		half := m[3]
+		if half == "" && m[6] == "pm" && hourOf(m[1]) < hourOf(m[4]) { // between 2 and 4 pm
+			half = "pm"
+		}
+		from, to := clock(now, m[1], m[2], half, m[7]), clock(now, m[4], m[5], m[6], m[7])
+		if to.After(q.Now) || reYest.MatchString(norm) {
 			from, to = from.AddDate(0, 0, -1), to.AddDate(0, 0, -1)
 		}
 		if to.After(from) {
@@ -116,6 +121,8 @@ func takeWhen(norm string, q Question) (when, string) {
 			w.ahead = amount(m[3], m[4])
 		}
 	})
+	w.point(now, take)
+	w.named(now, take)
 	if w.window == 0 {
 		take(reLast, func(m []string) { w.window = amount(m[1], m[2]) })
 	}
@@ -137,13 +144,16 @@ func takeWhen(norm string, q Question) (when, string) {
 			w.window = q.Now.Sub(at)
 		})
 	}
+	if w.window == 0 && !w.compare && w.end == 0 {
+		norm = w.ago(norm)
+	}
 	if w.window == 0 && !w.compare {
 		take(reToday, func([]string) {
 			n := q.Now.In(loc)
 			w.window = n.Sub(time.Date(n.Year(), n.Month(), n.Day(), 0, 0, 0, 0, loc))
 		})
 	}
-	if w.window == 0 && !w.compare {
+	if w.window == 0 && !w.compare && w.end == 0 {
 		take(reYest, func([]string) {
 			n := q.Now.In(loc)
 			midnight := time.Date(n.Year(), n.Month(), n.Day(), 0, 0, 0, 0, loc)
@@ -154,6 +164,11 @@ func takeWhen(norm string, q Question) (when, string) {
 		w.window = 0
 	}
 	return w, norm
+}
+
+func hourOf(s string) int {
+	h, _ := strconv.Atoi(s)
+	return h
 }
 
 // clock is the time of day on the date of now.

@@ -11,6 +11,8 @@ type word struct {
 	raw        string // as typed
 	stem       string // singular, typing mistakes mended
 	start, end int    // bytes of the normalized question
+	root       string // without the ending of a verb or a noun
+	of         bool   // "for", "of" or "named" stands before it: it may be a name, whatever else it means
 	used       bool   // some step has understood it
 }
 
@@ -19,6 +21,8 @@ var rewrites = strings.NewReplacer(
 	"what's", "what is", "whats", "what is", "who's", "who is", "where's", "where is", "how's", "how is",
 	"don't", "not", "doesn't", "not", "haven't", "not", "hasn't", "not", "isn't", "not", "aren't", "not",
 	"utilisation", "utilization", "authorisation", "authorization", "didn't", "not", "can't", "cannot", "won't", "not", "“", "\"", "”", "\"", "’", "'",
+	"dont ", "not ", "doesnt ", "not ", "didnt ", "not ", "isnt ", "not ", "arent ", "not ", "havent ", "not ", "hasnt ", "not ", "cant ", "cannot ", "wont ", "not ", "wasn't", "not", "weren't", "not",
+	"haven’t", "not", "doesn’t", "not", "don’t", "not", "isn’t", "not", "aren’t", "not", "can’t", "cannot",
 )
 
 // normalize lowers a question and folds its white space.
@@ -97,7 +101,7 @@ var stopWords = set(`a an the of on in at to for from with by per and or is are 
 	highest lowest biggest largest worst busiest slowest fastest smallest avg average mean max maximum min minimum cannot table mb gb kb tb ms mib gib
 	mb/s kb/s gb/s bytes/s bytes byte per-second top bottom first non without except excluding exclude ignoring ignore besides minus leave leaving omit
 	skip out-of anyone anybody somebody nothing none others other kinda sorted sort ordered order descending ascending ranked rank grouped group broken
-	far return returns returning emit emits emitting spend spends spending held hold holds since-midnight ok okay fine correct back new old`)
+	far return returns returning emit emits emitting spend spends spending held hold holds since-midnight ok okay fine correct back new old` + fillers)
 
 func set(words string) map[string]bool {
 	m := map[string]bool{}
@@ -143,6 +147,9 @@ func distance(a, b string, limit int) int {
 // misspelt are the mistakes in the small words of questions.
 var misspelt = map[string]string{
 	"wich": "which", "whcih": "which", "waht": "what", "teh": "the", "thier": "their", "hte": "the", "shwo": "show", "lsit": "list", "howmany": "many",
+	"msg": "message", "msgs": "messages", "conn": "connection", "conns": "connections", "req": "request", "reqs": "requests", "txn": "transaction", "txns": "transactions",
+	"resp": "response", "resps": "responses", "util": "utilization", "pct": "percent", "ops": "operations", "proc": "process", "procs": "processes", "certs": "certificates",
+	"nbr": "number", "svcs": "services", "atm": "now", "curr": "current", "avail": "available", "temp": "temperature", "temps": "temperatures", "cfg": "config", "perf": "performance",
 }
 
 // mend replaces words that nobody knows by the nearest one that the vocabulary has:
@@ -152,8 +159,11 @@ func mend(words []word, known func(string) bool, vocabulary []string) {
 	for i := range words {
 		w := &words[i]
 		if m, ok := misspelt[w.text]; ok {
-			w.text, w.stem = m, m
+			w.text, w.stem = m, stem(m)
 			continue
+		}
+		if t, ok := strings.CutSuffix(w.text, "-wise"); ok {
+			w.text, w.stem = t, stem(t)
 		}
 		if len(w.stem) < 4 || stopWords[w.text] || known(w.stem) || known(w.text) || strings.ContainsAny(w.text, "0123456789-_./:") {
 			continue
@@ -174,5 +184,9 @@ func mend(words []word, known func(string) bool, vocabulary []string) {
 		if at != "" {
 			w.stem = at
 		}
+	}
+	for i := range words {
+		words[i].root = root(words[i].stem)
+		words[i].of = i > 0 && (words[i-1].text == "for" || words[i-1].text == "of" || words[i-1].text == "named" || words[i-1].text == "called")
 	}
 }
