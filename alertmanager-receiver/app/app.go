@@ -96,7 +96,7 @@ func Check(configFile, webConfigFile string) error {
 
 // New reads the configuration, opens the store, listens and prepares everything; it serves nothing yet.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{opts: o, log: o.Logger, reg: prometheus.NewRegistry(), words: &words{}}
+	a := &App{opts: o, log: o.Logger, reg: prometheus.NewRegistry(), words: &words{declared: nothing}}
 	c, err := Load(o.ConfigFile)
 	if err != nil {
 		return nil, err
@@ -235,6 +235,7 @@ func (a *App) start(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	a.server.gater.action = a.trackers.action
+	a.words.declared, a.server.gater.declared = a.trackers.declared, a.trackers.declared
 	a.server.asker = newAsker(asker{
 		store: a.db, channels: a.trackers.asks, mute: a.trackers.mute, now: time.Now, log: a.log.With("component", "asker"),
 		url: func(id string) string { return a.server.settings.Load().links.Incident(id) },
@@ -317,6 +318,7 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 		a.words.model.Store(byModel)
 		a.model = model
 		a.server.settings.Store(next)
+		a.server.redeclare.Store(true)
 		a.server.gater.replace(rules)
 		a.notePolicy(rules)
 		a.evidence.current.Store(enricher)

@@ -226,6 +226,7 @@ func (s *server) replace(ctx context.Context, p principal, inc incident.Incident
 	if err != nil {
 		return inc, err
 	}
+	draft.Does, draft.Declaration = s.gater.declared(t.Tracker)
 	payload, err := json.Marshal(draft)
 	if err != nil {
 		return inc, err

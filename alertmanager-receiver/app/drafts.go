@@ -161,7 +161,7 @@ func (s *server) tendDrafts(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.voidDrafts(ctx)
 }
 
 // redraft makes a draft anew from its incident: an approval before it was for something else.
@@ -173,7 +173,9 @@ func (s *server) redraft(ctx context.Context, t outbox.Task) error {
 	if err != nil {
 		return err
 	}
-	payload, err := json.Marshal(draftOf(s.settings.Load().words, t.Key, inc))
+	d := draftOf(s.settings.Load().words, t.Key, inc)
+	d.Does, d.Declaration = s.gater.declared(t.Tracker)
+	payload, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}

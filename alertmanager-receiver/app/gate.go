@@ -30,6 +30,8 @@ type gater struct {
 	// action is what sending something to a tracker is, and what it does besides filing a text, for whoever approves
 	// it; "" for nothing.
 	action func(tracker string) (action policy.Action, does string)
+	// declared is action's words with the hash of what is declared.
+	declared func(tracker string) (does, declaration string)
 
 	mu sync.Mutex
 	// sent is what was decided since the start under rules with a bound: the store knows it only when the batch
@@ -40,8 +42,12 @@ type gater struct {
 func newGater(store gateStore, log *slog.Logger) *gater {
 	return &gater{
 		store: store, log: log, sent: map[string]map[string]time.Time{}, action: func(string) (policy.Action, string) { return policy.Ticket, "" },
+		declared: nothing,
 	}
 }
+
+// nothing is what most trackers do besides filing words.
+func nothing(string) (does, declaration string) { return "", "" }
 
 var _ triage.Gate = (*gater)(nil).gate
 

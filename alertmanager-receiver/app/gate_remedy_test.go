@@ -21,6 +21,6 @@ func TestARemedySaysWhatItWouldDo(t *testing.T) {
 
 	g := ts.gater.gate(t0, inc, "restart-cart")
 	require.Equal(t, incident.GateHold, g.Outcome)
-	require.Equal(t, "it would restart shop/deployment/cart", g.Why[0])
+	require.Equal(t, "it would restart shop/deployment/cart, and say so and change nothing if not all pods are ready after 10m", g.Why[0])
 	require.NotEqual(t, incident.GateHold, ts.gater.gate(t0, inc, "jira").Outcome, "a ticket goes as before")
 }

@@ -100,12 +100,14 @@ type server struct {
 	hint         func(incidentID string) // asks for the tickets of an incident
 	objectEvents incident.ObjectEvents
 
-	gater    *gater
-	asker    *asker
-	sessions sessionStore
-	hub      *hub
-	beat     time.Duration // between two signs of life of a stream
-	recent   recent
+	gater *gater
+	asker *asker
+	// redeclare says that a reload may have changed what trackers do, which drafts that wait are bound to.
+	redeclare atomic.Bool
+	sessions  sessionStore
+	hub       *hub
+	beat      time.Duration // between two signs of life of a stream
+	recent    recent
 
 	settings    atomic.Pointer[settings]
 	readiness   *readiness

@@ -217,11 +217,19 @@ func (s *trackerSet) action(name string) (action policy.Action, does string) {
 	case b == nil:
 		return policy.Ticket, ""
 	case b.config.Type == TrackerRemedy:
-		return policy.Remedy, b.config.Remedy.Says()
+		return policy.Remedy, b.config.Remedy.Promises()
 	case slices.Contains(messengers, b.config.Type):
 		return policy.Message, ""
 	}
 	return policy.Ticket, ""
+}
+
+// declared is what the tracker in use by that name does besides filing words, and the hash of its declaration.
+func (s *trackerSet) declared(name string) (does, declaration string) {
+	if b := (*s.active.Load())[name]; b != nil && b.config.Type == TrackerRemedy {
+		return b.config.Remedy.Promises(), b.config.Remedy.Declaration()
+	}
+	return "", ""
 }
 
 // targets are the trackers in use, by name.

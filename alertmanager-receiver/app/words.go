@@ -17,6 +17,8 @@ type words struct {
 	model atomic.Pointer[report.Model]
 	// evidenceOf is what is known of an incident, for its ticket; nil for nothing.
 	evidenceOf func(id string) *incident.Dossier
+	// declared is what a tracker does besides filing words, and the hash of its declaration; both empty for most.
+	declared func(tracker string) (does, declaration string)
 }
 
 var _ triage.Writer = (*words)(nil)
@@ -24,9 +26,11 @@ var _ triage.Writer = (*words)(nil)
 func (w *words) Title(inc incident.Incident) string   { return w.current.Load().Title(inc) }
 func (w *words) Summary(inc incident.Incident) string { return w.current.Load().Summary(inc) }
 
-func (w *words) Draft(key string, inc incident.Incident) ticket.Draft {
+func (w *words) Draft(tracker, key string, inc incident.Incident) ticket.Draft {
 	inc.Dossier = w.evidenceOf(inc.ID)
-	return draftOf(w.current.Load(), key, inc)
+	d := draftOf(w.current.Load(), key, inc)
+	d.Does, d.Declaration = w.declared(tracker)
+	return d
 }
 
 // draftOf writes a ticket and says what it was made of.

@@ -25,7 +25,7 @@ func (r *Runner) Escalate(ctx context.Context, id, by, reason string, also []str
 				if slices.Contains(inc.Trackers, tracker) {
 					continue
 				}
-				payload, err := encode(r.o.Writer.Draft(i.TicketKey(), i))
+				payload, err := encode(r.o.Writer.Draft(tracker, i.TicketKey(), i))
 				if err != nil {
 					return err
 				}

@@ -21,7 +21,7 @@ func open(time.Time, incident.Incident, string) incident.Gate { return incident.
 // goes to the audit chain with the hash of what would be sent.
 func (t *Triage) create(g *group, inc incident.Incident, tracker string) {
 	gate := t.gate(t.now, inc, tracker)
-	t.task(g, tracker, incident.TaskCreate, t.writer.Draft(g.TicketKey(), inc))
+	t.task(g, tracker, incident.TaskCreate, t.writer.Draft(tracker, g.TicketKey(), inc))
 	task := &t.batch.change.Tasks[len(t.batch.change.Tasks)-1]
 	task.Gate = gate
 	t.record(g, "policy.decided", map[string]any{

@@ -27,8 +27,8 @@ type Writer interface {
 	Title(inc incident.Incident) string
 	// Summary is one or two sentences.
 	Summary(inc incident.Incident) string
-	// Draft is the ticket, with key on it.
-	Draft(key string, inc incident.Incident) ticket.Draft
+	// Draft is the ticket for a tracker, with key on it.
+	Draft(tracker, key string, inc incident.Incident) ticket.Draft
 	// Comment tells what changed: alerts that joined and that ended since the
 	// last comment, and text, which may be empty.
 	Comment(inc incident.Incident, joined, ended []incident.Alert, text string) ticket.Doc

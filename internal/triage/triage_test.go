@@ -24,7 +24,7 @@ func (words) Title(i incident.Incident) string { return i.RootCause.Alertname + 
 
 func (words) Summary(i incident.Incident) string { return fmt.Sprintf("%d of %d", i.Firing, i.Total) }
 
-func (words) Draft(key string, i incident.Incident) ticket.Draft {
+func (words) Draft(_, key string, i incident.Incident) ticket.Draft {
 	return ticket.Draft{Key: key, Title: i.Title, Severity: string(i.Severity), Summary: alertNames(i.Alerts)}
 }
 

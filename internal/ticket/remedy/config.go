@@ -1,6 +1,9 @@
 package remedy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,6 +26,15 @@ const (
 	Scale   Do = "scale"   // adds replicas, up to a bound
 )
 
+// Failure is what follows when a workload is not well in time.
+type Failure string
+
+// What may follow.
+const (
+	Report Failure = "report" // people are told, nothing is changed
+	Undo   Failure = "undo"   // the former number of replicas, or the template of before the restart
+)
+
 // Config declares one remedy for one workload. Start from DefaultConfig.
 type Config struct {
 	// Server is the address of the API server. http is accepted for loopback addresses only.
@@ -42,6 +54,8 @@ type Config struct {
 	Add int `yaml:"add,omitempty"`
 	Max int `yaml:"max,omitempty"`
 
+	// OnFailure is what becomes of a remedy that did not help in time. Empty means undo of scale, report of restart.
+	OnFailure Failure `yaml:"on_failure,omitempty"`
 	// MinInterval between two remedies of this workload, whatever asked for them.
 	MinInterval model.Duration `yaml:"min_interval"`
 	// Settle is how long the workload may take until all its pods are ready; after that it counts as failed.
@@ -111,6 +125,13 @@ func (c *Config) Validate() error {
 	default:
 		add("do", fmt.Errorf("%q: want restart or scale", c.Do))
 	}
+	switch {
+	case c.OnFailure != "" && c.OnFailure != Report && c.OnFailure != Undo:
+		add("on_failure", fmt.Errorf("%.100q: want report or undo", string(c.OnFailure)))
+	case c.OnFailure == Undo && c.Do == Restart && kind == "statefulset":
+		// Kubernetes does not go back by itself where a new pod of a stateful set never gets ready: somebody has to delete it.
+		add("on_failure", errors.New("undo of a restart is not safe with a statefulset: want report"))
+	}
 	for _, x := range []struct {
 		key         string
 		value       model.Duration
@@ -141,6 +162,18 @@ func (c *Config) path() string {
 	return "/apis/apps/v1/namespaces/" + c.Namespace + "/" + kinds[kind] + "/" + name
 }
 
+// onFailure is OnFailure with its default: fewer replicas are what there was before, while a restart that is undone is
+// another restart.
+func (c *Config) onFailure() Failure {
+	switch {
+	case c.OnFailure != "":
+		return c.OnFailure
+	case c.Do == Scale:
+		return Undo
+	}
+	return Report
+}
+
 // Says is what the remedy does, for people.
 func (c *Config) Says() string {
 	what := c.Namespace + "/" + c.Workload
@@ -148,4 +181,29 @@ func (c *Config) Says() string {
 		return fmt.Sprintf("add %d replicas to %s, up to %d", c.Add, what, c.Max)
 	}
 	return string(c.Do) + " " + what
+}
+
+// Promises is Says with what follows when it does not help.
+func (c *Config) Promises() string {
+	then := "say so and change nothing"
+	switch {
+	case c.onFailure() == Undo && c.Do == Scale:
+		then = "go back to as many as there were"
+	case c.onFailure() == Undo:
+		then = "go back to the template of before"
+	}
+	return fmt.Sprintf("%s, and %s if not all pods are ready after %s", c.Says(), then, c.Settle)
+}
+
+// Declaration is the SHA-256 of everything that the remedy may do: where, to what, within which bounds and what follows. An
+// approval is bound to it.
+func (c *Config) Declaration() string {
+	b, err := json.Marshal([]any{
+		strings.TrimRight(c.Server, "/"), c.Do, c.Namespace, c.Workload, c.Add, c.Max, c.onFailure(), c.MinInterval.String(), c.Settle.String(),
+	})
+	if err != nil {
+		panic("BUG: a list of plain data cannot fail to marshal: " + err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }

@@ -3,8 +3,8 @@
 // approval, is done once, and is audited as a ticket is.
 //
 // Each remedy is tried by the server first (dryRun=All). What is done is noted on the workload itself, in
-// annotations: by them a remedy whose answer was lost is recognised, and none comes sooner after another
-// than it may. It uses three calls of the API (get and patch of the workload), so it needs no library of
+// annotations: by them a remedy whose answer was lost is recognised, none comes sooner after another
+// than it may, and one that did not help is undone where that is declared. It uses three calls of the API (get and patch of the workload), so it needs no library of
 // clients. Nothing of an alert goes into a request but the incident's key, whose letters are checked.
 package remedy
 
@@ -54,6 +54,10 @@ const (
 const (
 	annotationKey = "portent.dev/remedy-for" // key of the incident
 	annotationAt  = "portent.dev/remedied-at"
+	// annotationFrom is what there was before, as JSON (former), to go back to.
+	annotationFrom = "portent.dev/remedied-from"
+	// annotationUndone is when it was undone.
+	annotationUndone = "portent.dev/remedy-undone-at"
 	// annotationRestart is that of kubectl rollout restart, on the template of the pods.
 	annotationRestart = "kubectl.kubernetes.io/restartedAt"
 )
@@ -90,6 +94,11 @@ type object struct {
 	} `json:"metadata"`
 	Spec struct {
 		Replicas *int `json:"replicas"`
+		Template struct {
+			Metadata struct {
+				Annotations map[string]string `json:"annotations"`
+			} `json:"metadata"`
+		} `json:"template"`
 	} `json:"spec"`
 	Status struct {
 		ObservedGeneration     int64 `json:"observedGeneration"`
@@ -174,6 +183,9 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 	if o.Metadata.Annotations[annotationKey] == d.Key {
 		return t.state(d.Key, o), nil
 	}
+	if err := t.declared(d); err != nil {
+		return ticket.Ticket{}, err
+	}
 	body, err := t.plan(d.Key, o)
 	if err != nil {
 		return ticket.Ticket{}, err
@@ -187,6 +199,21 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 	return ticket.Ticket{Ref: t.ref(d.Key), Status: string(t.cfg.Do) + " begun"}, nil
 }
 
+// declared refuses a draft that was made, and perhaps approved, for another declaration.
+func (t *Tracker) declared(d ticket.Draft) error {
+	now := t.cfg.Declaration()
+	if d.Declaration == now {
+		return nil
+	}
+	was := "nothing"
+	if d.Declaration != "" {
+		was = fmt.Sprintf("%q (declaration %.12s)", ticket.OneLine(d.Does, 300), d.Declaration)
+	}
+	return &ticket.Error{Reason: ticket.ReasonInvalid, Err: fmt.Errorf(
+		"remedy: the draft and its approval are for %s, and the configuration declares %q (declaration %.12s): the approval is void, nothing was changed",
+		was, t.cfg.Promises(), now)}
+}
+
 // plan is the patch, or why there is none.
 func (t *Tracker) plan(key string, o object) (map[string]any, error) {
 	refuse := func(format string, args ...any) error {
@@ -198,7 +225,8 @@ func (t *Tracker) plan(key string, o object) (map[string]any, error) {
 	}
 	stamp := now.Format(time.RFC3339)
 	body := map[string]any{"metadata": map[string]any{
-		"resourceVersion": o.Metadata.ResourceVersion, "annotations": map[string]string{annotationKey: key, annotationAt: stamp},
+		"resourceVersion": o.Metadata.ResourceVersion,
+		"annotations":     map[string]any{annotationKey: key, annotationAt: stamp, annotationFrom: formerly(o).String(), annotationUndone: nil},
 	}}
 	switch t.cfg.Do {
 	case Restart:
@@ -246,15 +274,22 @@ func (t *Tracker) Get(ctx context.Context, r ticket.Ref) (ticket.Ticket, error) 
 func (t *Tracker) state(key string, o object) ticket.Ticket {
 	ready, of := o.ready()
 	out := ticket.Ticket{Ref: t.ref(key), Status: fmt.Sprintf("%s done: %d of %d pods ready", t.cfg.Do, ready, of)}
-	at, err := time.Parse(time.RFC3339, o.Metadata.Annotations[annotationAt])
 	switch {
+	case o.Metadata.Annotations[annotationUndone] != "":
+		out.Status, out.Failed = fmt.Sprintf("%s FAILED and undone: %d of %d pods ready", t.cfg.Do, ready, of), true
 	case !o.rolling():
-	case err == nil && t.now().Sub(at) > time.Duration(t.cfg.Settle):
-		out.Status = fmt.Sprintf("%s FAILED: %d of %d pods ready after %s", t.cfg.Do, ready, of, t.cfg.Settle)
+	case t.overdue(o):
+		out.Status, out.Failed = fmt.Sprintf("%s FAILED: %d of %d pods ready after %s", t.cfg.Do, ready, of, t.cfg.Settle), true
 	default:
 		out.Status = fmt.Sprintf("%s: %d of %d pods ready", t.cfg.Do, ready, of)
 	}
 	return out
+}
+
+// overdue reports whether the time that a workload has to get well is over.
+func (t *Tracker) overdue(o object) bool {
+	at, err := time.Parse(time.RFC3339, o.Metadata.Annotations[annotationAt])
+	return err == nil && t.now().Sub(at) > time.Duration(t.cfg.Settle)
 }
 
 // Update has nothing to tell: a workload reads no comments, and what was done is not undone when an incident ends.
