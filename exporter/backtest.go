@@ -45,11 +45,10 @@ func runBacktest(args []string, out, errs io.Writer) int {
 	k.Flag("step", "Time between two values.").Default("1m").StringVar(&f.step)
 	k.Flag("end", "RFC 3339 time at which the range ends; now by default.").StringVar(&f.end)
 	k.Flag("prometheus", "Address of a Prometheus, or what speaks its API. By default that of the configuration, else http://localhost:9090.").StringVar(&f.options.Prometheus)
-	k.Flag("config.file", "Configuration of the exporter, of which detection is used, and http_client where it names the same server.").StringVar(&f.options.ConfigFile)
+	k.Flag("config.file", "Configuration of the exporter, of which detection, groups, maintenance and rollouts are used, the feedback in its state directory, and http_client where it names the same server.").StringVar(&f.options.ConfigFile)
 	k.Flag("sensitivity", "low, medium or high; by default that of the configuration.").
 		EnumVar(&f.sensitivity, "", string(detect.Low), string(detect.Medium), string(detect.High))
 	k.Flag("for", "How long the score must stay above 1, as `for` of an alert rule.").Default("1m").StringVar(&f.hold)
-	k.Flag("routine", "Hold back what a series did at this time on 3 of the last 8 days, or weeks, as the exporter does.").BoolVar(&f.options.Routine)
 	k.Flag("name", "What to call results that have no metric name.").Default("query").StringVar(&f.options.Name)
 	k.Flag("max-series", "Most series that the query may give.").Default("1000").IntVar(&f.options.MaxSeries)
 	k.Flag("timeout", "Of one query.").Default("2m").StringVar(&f.timeout)

@@ -117,3 +117,37 @@ func TestBacktestAgainstPrometheus(t *testing.T) {
 		require.Empty(t, out)
 	}
 }
+
+// A backtest asks what the exporter would: windows of the configuration and verdicts in its state directory hold back, and the query
+// may be about what is called as a preset's entry.
+func TestBacktestKnowsWhatIsAllowed(t *testing.T) {
+	url, end := history(t)
+	dir := t.TempDir()
+	rise := end.Add(-24 * time.Hour).UTC()
+	config := filepath.Join(dir, "exporter.yml")
+	require.NoError(t, os.WriteFile(config, []byte(fmt.Sprintf(`
+state: {directory: %q}
+maintenance:
+  factor: 100
+  windows:
+    - match: ['{pod="b"}']
+      start: %s
+      end: %s
+`, dir, rise.Add(-time.Minute).Format(time.RFC3339), rise.Add(2*time.Hour).Format(time.RFC3339))), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "allowances.json"), []byte("{"), 0o600))
+	var o, e bytes.Buffer
+	code := runBacktest([]string{
+		"--prometheus", url, "--end", end.UTC().Format(time.RFC3339), "--range", "9d", "--query", "memory_bytes", "--config.file", config, "--json",
+	}, &o, &e)
+	require.Zero(t, code, e.String())
+	var r replay.Report
+	require.NoError(t, json.Unmarshal(o.Bytes(), &r))
+	require.Positive(t, r.HeldBack)
+	for _, s := range r.Series {
+		for _, f := range s.Firings {
+			require.False(t, s.Labels["pod"] == "b" && !f.Start.Before(rise) && f.Start.Before(rise.Add(time.Hour)), "held back: %v", f)
+		}
+	}
+	require.Len(t, r.Notes, 1)
+	require.Contains(t, r.Notes[0], "allowances.json")
+}

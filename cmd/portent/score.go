@@ -15,8 +15,6 @@ import (
 
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/detect/group"
-	"github.com/portent-dev/portent/internal/ingest"
-	"github.com/portent-dev/portent/internal/replay"
 )
 
 // scoreCommand registers `portent score`: how unusual is each row of a CSV file,
@@ -33,7 +31,6 @@ func scoreCommand(app *kingpin.Application) (string, func(stdio) error) {
 	}
 	c.Flag("detector", "Which detector. "+strings.Join(lines, "; ")+".").Default(detect.DefaultDetector).EnumVar(&s.detector, names...)
 	c.Flag("timezone", "IANA name of the place whose days the series follow.").Default("UTC").StringVar(&s.timezone)
-	c.Flag("routine", "Hold back (score 0.9) what a column did at this time of the day on 3 of the last 8 days, or weeks, as portent-exporter does.").BoolVar(&s.routine)
 	c.Flag("plot", "Write a page with charts to this file: values, the range of the usual, scores and what fired.").PlaceHolder("OUT.HTML").StringVar(&s.plot)
 	c.Arg("file", "CSV file; none or - reads standard input.").StringVar(&s.file)
 	return c.FullCommand(), s.run
@@ -41,7 +38,6 @@ func scoreCommand(app *kingpin.Application) (string, func(stdio) error) {
 
 type score struct {
 	sensitivity, detector, timezone, file, plot string
-	routine                                     bool
 }
 
 func (s *score) run(std stdio) error {
@@ -63,7 +59,7 @@ func (s *score) run(std stdio) error {
 	if s.plot != "" {
 		drawn = &plot{}
 	}
-	late, err := scoreCSV(bufio.NewReaderSize(in.reader, 64<<10), out, row, config, drawn, s.routine)
+	late, err := scoreCSV(bufio.NewReaderSize(in.reader, 64<<10), out, row, config, drawn)
 	if closeErr := in.close(); err == nil {
 		err = closeErr
 	}
@@ -86,7 +82,7 @@ func (s *score) run(std stdio) error {
 
 // scoreCSV scores in, row for row, and returns how many rows were not later than
 // their predecessor.
-func scoreCSV(in *bufio.Reader, out *bufio.Writer, row detect.Row, config detect.Config, drawn *plot, routine bool) (late int, err error) {
+func scoreCSV(in *bufio.Reader, out *bufio.Writer, row detect.Row, config detect.Config, drawn *plot) (late int, err error) {
 	lines := csv.NewReader(in)
 	lines.ReuseRecord = true
 	lines.TrimLeadingSpace = true
@@ -99,9 +95,6 @@ func scoreCSV(in *bufio.Reader, out *bufio.Writer, row detect.Row, config detect
 		return 0, err
 	}
 	t := newTable(columns, row, config)
-	if routine {
-		t.routine = replay.NewRoutine(config.Location)
-	}
 	if _, err := out.Write(t.head()); err != nil {
 		return 0, err
 	}
@@ -176,13 +169,11 @@ func checkHead(head []string) ([]string, error) {
 type table struct {
 	columns []string
 	bank    detect.Bank
-	newest  []detect.Output // as the bank keeps them
-	outputs []detect.Output // as they are shown
+	outputs []detect.Output // newest of each column
 	scored  []bool          // of this row: there was a sample
 	missed  []float64       // of this row: the score of a sample that ought to have been there; 0 where none was missed
 	joined  *group.Columns  // nil for one column
 	joint   float64         // of this row
-	routine *replay.Routine // nil: nothing is held back
 	last    int64           // Unix ms of the newest row that was in order
 	begun   bool
 	late    int
@@ -191,7 +182,7 @@ type table struct {
 
 func newTable(columns []string, row detect.Row, config detect.Config) *table {
 	n := len(columns)
-	t := &table{columns: columns, bank: row.Open(config), newest: make([]detect.Output, n), outputs: make([]detect.Output, n), scored: make([]bool, n), missed: make([]float64, n)}
+	t := &table{columns: columns, bank: row.Open(config), outputs: make([]detect.Output, n), scored: make([]bool, n), missed: make([]float64, n)}
 	for i := range columns {
 		t.bank.Reset(i)
 	}
@@ -233,7 +224,7 @@ func (t *table) read(record []string) error {
 	for i, cell := range record[1:] {
 		cell = strings.TrimSpace(cell)
 		if cell == "" {
-			if o, ok := t.bank.Miss(i, at, t.newest[i]); ok {
+			if o, ok := t.bank.Miss(i, at, t.outputs[i]); ok {
 				t.missed[i] = o.Score
 			}
 			continue
@@ -242,11 +233,8 @@ func (t *table) read(record []string) error {
 		if err != nil && !errors.Is(err, strconv.ErrRange) { // 1e999 is +Inf: no value, no error
 			return fmt.Errorf("column %q: %q is not a number", t.columns[i], cell)
 		}
-		t.bank.Observe(i, at, v, &t.newest[i])
-		t.outputs[i] = t.newest[i]
-		if t.scored[i] = true; t.routine != nil {
-			t.outputs[i] = t.routine.Show([]ingest.Label{{Name: ingest.MetricName, Value: t.columns[i]}}, t.outputs[i])
-		}
+		t.bank.Observe(i, at, v, &t.outputs[i])
+		t.scored[i] = true
 	}
 	if t.joined != nil {
 		t.joint = max(t.joined.Joint(at, t.outputs, t.scored), slices.Max(t.missed))

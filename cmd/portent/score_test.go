@@ -245,7 +245,7 @@ func TestScorePlot(t *testing.T) {
 	require.Equal(t, plain, out, "drawing changes nothing")
 	page, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, 4, strings.Count(string(page), "<svg"))
+	require.Equal(t, 6, strings.Count(string(page), "<svg"))
 	require.Contains(t, string(page), "2026-03-01 04:10", "the spike")
 	code, _, errs := call(in.String(), "score", "--plot", filepath.Join(file, "none"))
 	require.Equal(t, exitFailure, code)

@@ -11,11 +11,12 @@ import (
 	"github.com/portent-dev/portent/internal/replay"
 )
 
-// plot keeps what `portent score --plot` draws: one chart a column. A nil plot keeps
-// nothing.
+// plot keeps what `portent score --plot` draws: one chart a column, and one of their joint
+// score where there are several. A nil plot keeps nothing.
 type plot struct {
 	columns  []string
 	recorded []*replay.Recorder
+	joint    *replay.Recorder // nil for one column
 	from, to int64
 	samples  int
 }
@@ -30,6 +31,9 @@ func (p *plot) add(t *table) {
 		for range t.columns {
 			p.recorded = append(p.recorded, replay.NewRecorder(0))
 		}
+		if t.joined != nil {
+			p.joint = replay.NewRecorder(0)
+		}
 	}
 	p.to = t.last
 	for i, ok := range t.scored {
@@ -37,6 +41,9 @@ func (p *plot) add(t *table) {
 			p.recorded[i].Add(t.outputs[i])
 			p.samples++
 		}
+	}
+	if p.joint != nil {
+		p.joint.Add(detect.Output{T: t.last, Value: t.joint, Score: t.joint, Upper: replay.Threshold, Ready: true})
 	}
 }
 
@@ -48,6 +55,9 @@ func (p *plot) write(path, source string, c detect.Config, detector string) erro
 	}
 	for i, rec := range p.recorded {
 		r.Add([]ingest.Label{{Name: ingest.MetricName, Value: p.columns[i]}}, rec)
+	}
+	if p.joint != nil {
+		r.Add([]ingest.Label{{Name: ingest.MetricName, Value: "anomaly_score of all columns together"}}, p.joint)
 	}
 	r.Sort()
 	var b strings.Builder

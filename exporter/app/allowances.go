@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"github.com/portent-dev/portent/internal/allowance"
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/verdict"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -170,13 +170,8 @@ func equalFold(a, b string) bool {
 
 // allowed returns the options of the book. The configuration is valid.
 func (c *Config) allowed() (allowance.Options, []allowance.Window, error) {
-	location, err := time.LoadLocation(c.Detection.TimeZone)
-	if err != nil {
-		return allowance.Options{}, nil, fmt.Errorf("time zone: %w", err)
-	}
 	o := allowance.Options{
-		Location: location,
-		Step:     c.Feedback.Step, Most: c.Feedback.Most, Least: c.Feedback.Least, HalfLifeMs: time.Duration(c.Feedback.HalfLife).Milliseconds(),
+		Step: c.Feedback.Step, Most: c.Feedback.Most, Least: c.Feedback.Least, HalfLifeMs: time.Duration(c.Feedback.HalfLife).Milliseconds(),
 		Maintenance: c.Maintenance.Factor, Rollout: c.Rollouts.Factor, RolloutMs: time.Duration(c.Rollouts.Lasts).Milliseconds(),
 	}
 	var windows []allowance.Window
@@ -276,65 +271,19 @@ func (x *allowances) adjust(each forEach, now int64) forEach {
 	}
 	return func(f func([]ingest.Label, detect.Output) bool) {
 		held := map[allowance.Kind]int{}
-		whole := true
+		whole, view := true, verdict.View{Judge: j}
 		each(func(labels []ingest.Label, o detect.Output) bool {
-			before := o.Score > 1
-			if factor, most := j.Factor(labels); factor != 1 {
-				o = eased(o, factor)
-				if before && o.Score <= 1 {
-					held[most]++
-				}
+			s := view.Allow(labels, o)
+			if o.Score > 1 && s.Out.Score <= 1 {
+				held[s.Most]++
 			}
-			if o.Score > 1 && isRoutine(j, labels, o) {
-				o = eased(o, o.Score/routineScore)
-				held[allowance.KindRoutine]++
-			}
-			whole = f(labels, o)
+			whole = f(labels, s.Out)
 			return whole
 		})
 		if whole {
 			x.metrics.hold(held)
 		}
 	}
-}
-
-// routineScore is what a routine shows: that there is something, and that it is no news.
-const routineScore = 0.9
-
-// isRoutine reports whether a series does what it did at this time before. One that brings no samples never does.
-func isRoutine(j *allowance.Judge, labels []ingest.Label, o detect.Output) bool {
-	return !o.Missing && j.Routine(labels, o.T, o.Value-o.Expected)
-}
-
-// learning returns a visitor of the same series, in whose pass it is noted what is anomalous at now, whatever is allowed.
-func (x *allowances) learning(each forEach, now int64) forEach {
-	return func(f func([]ingest.Label, detect.Output) bool) {
-		each(func(labels []ingest.Label, o detect.Output) bool {
-			if o.Ready && o.Score > 1 && !o.Missing {
-				x.book.Anomalous(labels, now, o.Value-o.Expected)
-			}
-			return f(labels, o)
-		})
-	}
-}
-
-// eased returns what a series shows when its bar is so many times as high. The value lies outside the band exactly if the
-// score is above 1, as before.
-func eased(o detect.Output, factor float64) detect.Output {
-	if !o.Ready {
-		return o
-	}
-	o.Score = min(o.Score/factor, detect.MaxScore)
-	o.Lower = max(-math.MaxFloat64, o.Expected-(o.Expected-o.Lower)*factor)
-	o.Upper = min(math.MaxFloat64, o.Expected+(o.Upper-o.Expected)*factor)
-	switch {
-	case o.Score <= 1:
-		o.Lower, o.Upper = min(o.Lower, o.Value), max(o.Upper, o.Value)
-		o.Since, o.Reason = 0, detect.ReasonNone
-	case o.Since == 0:
-		o.Since = o.T
-	}
-	return o
 }
 
 // watch gives the samples that tell of rollouts to the book, before they are selected.
@@ -399,7 +348,7 @@ func newAllowanceMetrics(reg prometheus.Registerer, book *allowance.Book) *allow
 		m.held[k] = n
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: prefix + "series_held_back", ConstLabels: prometheus.Labels{"reason": string(k)},
-			Help: "Series that would have a score above 1, and have not because feedback, maintenance or a rollout raises their bar, or it is routine at this time of the day.",
+			Help: "Series that would have a score above 1, and have not because feedback, maintenance or a rollout raises their bar.",
 		}, func() float64 { return float64(n.Load()) }))
 	}
 	gauge := func(name, help string, labels prometheus.Labels, f func(now int64) int) {

@@ -214,26 +214,6 @@ func TestDamagedAllowances(t *testing.T) {
 	require.Len(t, aside, 1)
 }
 
-// What is eased stays consistent: outside of the band exactly if the score is above 1.
-func TestEased(t *testing.T) {
-	for _, factor := range []float64{0.75, 1.3, 4, 100} {
-		for _, score := range []float64{0, 0.5, 0.9, 1, 1.01, 3, 100} {
-			o := detect.Output{T: 5, Value: 10 + 3*score, Score: score, Expected: 10, Lower: 7, Upper: 13, Ready: true, Reason: detect.ReasonLevel}
-			if score > 1 {
-				o.Since = 4
-			}
-			e := eased(o, factor)
-			require.Equal(t, e.Score > 1, e.Since != 0)
-			if e.Score <= 1 {
-				require.GreaterOrEqual(t, e.Upper, e.Value)
-			} else if factor > 1 {
-				require.Less(t, e.Upper, e.Value)
-			}
-		}
-	}
-	require.Equal(t, detect.Output{T: 1}, eased(detect.Output{T: 1}, 4), "without a baseline there is nothing to ease")
-}
-
 // 20,000 series cost a scrape some milliseconds more when something is allowed.
 func BenchmarkAdjust(b *testing.B) {
 	x := &allowances{book: allowance.New(allowance.Defaults()), metrics: &allowanceMetrics{}}
@@ -246,9 +226,8 @@ func BenchmarkAdjust(b *testing.B) {
 	}
 }
 
-// A job that runs at its time each night is held back once it was seen three times, says so, and anything else of the same series
-// is told as before.
-func TestNightlyJobIsRoutine(t *testing.T) {
+// A job that runs at its time each night is told for some nights and then no more, and anything else of the same series is told as before.
+func TestNightlyJobBecomesRoutine(t *testing.T) {
 	a := newApp(t, t.TempDir(), "")
 	e := a.gate.engine.Load()
 	labels := labelsOf("__name__", "cpu_seconds", "pod", "batch-0")
@@ -267,7 +246,7 @@ func TestNightlyJobIsRoutine(t *testing.T) {
 		app.Append(labels, 0, []ingest.Sample{{T: at.UnixMilli(), V: v}})
 		app.Commit()
 		e.SetNow(at.UnixMilli())
-		a.allow.adjust(a.allow.learning(e.ForEach, at.UnixMilli()), at.UnixMilli())(func(_ []ingest.Label, o detect.Output) bool {
+		a.allow.adjust(e.ForEach, at.UnixMilli())(func(_ []ingest.Label, o detect.Output) bool {
 			if o.Score > 1 {
 				told[i/1440*24+i%1440/60] = true
 			}
@@ -275,7 +254,7 @@ func TestNightlyJobIsRoutine(t *testing.T) {
 		})
 	}
 	require.True(t, told[2], "the first night is news")
-	for day := 4; day < 9; day++ {
+	for day := 6; day < 9; day++ {
 		require.False(t, told[day*24+2], "night %d", day)
 	}
 	require.True(t, told[8*24+10], "another time is news")

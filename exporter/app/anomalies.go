@@ -5,7 +5,6 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/detect/group"
 	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/verdict"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -179,11 +179,7 @@ func (v *anomaliesView) worst(match *selection, limit int) anomalies {
 		a := newAnomaly(s.labels, s.out, v.detector)
 		v.explain(&a, s, around[placeOf(s.labels)])
 		why := v.judge.Explain(s.labels)
-		switch _, by := v.show(s.labels, s.out); by {
-		case "":
-		case string(allowance.KindRoutine):
-			why.Why = append(why.Why, allowance.RoutineReason())
-		default:
+		if _, by := v.show(s.labels, s.out); by != "" {
 			why.Why = append(why.Why, allowance.Reason{Kind: kindContext, Factor: 1, Text: by + " moved with it"})
 		}
 		if len(why.Why) > 0 {
@@ -211,17 +207,8 @@ const kindContext allowance.Kind = "context"
 
 // show returns what a series shows after what is allowed and what its groups say, and what explains it.
 func (v *anomaliesView) show(labels []ingest.Label, o detect.Output) (shown detect.Output, explainedBy string) {
-	if factor, _ := v.judge.Factor(labels); factor != 1 {
-		o = eased(o, factor)
-	}
-	if o.Score > 1 && isRoutine(v.judge, labels, o) {
-		return eased(o, o.Score/routineScore), string(allowance.KindRoutine)
-	}
-	if v.groups == nil {
-		return o, ""
-	}
-	verdict := v.groups.Judge(labels, o)
-	return judged(o, verdict), verdict.ExplainedBy
+	s := verdict.View{Judge: v.judge, Groups: v.groups}.Show(labels, o)
+	return s.Out, s.ExplainedBy
 }
 
 // anomalousGroups returns the groups whose score is above 1.
@@ -239,14 +226,9 @@ func (v *anomaliesView) anomalousGroups(limit int) []anomalousGroup {
 			Members: r.Members, Vanished: r.Vanished, Shares: []groupShare{},
 		}
 		for _, s := range r.Shares {
-			m := labelMap(s.Labels)
-			name, known := v.names.NameOf(m, "")
-			if !known {
-				name = detect.Output{}.Finding(s.Labels, "").Subject()
-			}
-			g.Shares = append(g.Shares, groupShare{m, name, s.Part, s.Score, s.Deviation})
+			g.Shares = append(g.Shares, groupShare{labelMap(s.Labels), v.nameOf(s.Labels), s.Part, s.Score, s.Deviation})
 		}
-		g.Explanation = g.sentence()
+		g.Explanation = verdict.Sentence(&r, v.nameOf)
 		out = append(out, g)
 		return true
 	})
@@ -254,37 +236,12 @@ func (v *anomaliesView) anomalousGroups(limit int) []anomalousGroup {
 	return out[:min(limit, len(out))]
 }
 
-// sentence says what the members do together.
-func (g *anomalousGroup) sentence() string {
-	var of []string
-	for _, name := range slices.Sorted(maps.Keys(g.Labels)) {
-		of = append(of, name+"="+strconv.Quote(g.Labels[name]))
+// nameOf returns what people call a series.
+func (v *anomaliesView) nameOf(labels []ingest.Label) string {
+	if name, known := v.names.NameOf(labelMap(labels), ""); known {
+		return name
 	}
-	who := g.Group + "{" + strings.Join(of, ", ") + "}"
-	since := ", since " + g.Since.Format("15:04") + " UTC"
-	switch {
-	case g.Vanished:
-		return who + " has vanished: none of its series brings samples" + since + "."
-	case g.Kind == group.Peers && len(g.Shares) > 0:
-		side := "above"
-		if g.Shares[0].Deviation < 0 {
-			side = "below"
-		}
-		return fmt.Sprintf("%s has come to lie far %s its %d siblings in %s%s.", g.Shares[0].Name, side, max(0, g.Members-1), who, since)
-	}
-	var parts []string
-	for i, s := range g.Shares {
-		if i == 5 {
-			parts = append(parts, fmt.Sprintf("%d more", len(g.Shares)-i))
-			break
-		}
-		side := "above"
-		if s.Deviation < 0 {
-			side = "below"
-		}
-		parts = append(parts, fmt.Sprintf("%s %s its usual (%.0f %% of the deviation)", s.Name, side, 100*s.Share))
-	}
-	return fmt.Sprintf("%s is unusual as a whole%s: of its %d series %s.", who, since, g.Members, strings.Join(parts, ", "))
+	return detect.Output{}.Finding(labels, "").Subject()
 }
 
 func compareLabels(a, b ingest.Label) int {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/portent-dev/portent/internal/allowance"
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/ingest"
 	"github.com/portent-dev/portent/internal/promapi"
@@ -28,7 +31,6 @@ type BacktestOptions struct {
 	From, To    time.Time
 	Step        time.Duration
 	Hold        time.Duration      // how long a score must stay above 1
-	Routine     bool               // hold back what comes at its time, as the exporter does
 	Sensitivity detect.Sensitivity // "" = that of the configuration
 	MaxSeries   int                // of the answer; more are refused and said
 	Timeout     time.Duration      // of one query
@@ -45,8 +47,8 @@ const (
 	backtestBytes = 64 << 20
 )
 
-// Backtest replays what a query gave over a stretch of time through the detection of the configuration, and says what would
-// have fired. It asks for pages of at most promapi.MaxPoints steps, and holds one page at a time.
+// Backtest replays what a query gave over a stretch of time through the detection of the configuration, its groups and what it allows
+// to whom, and says what would have fired. It asks for pages of at most promapi.MaxPoints steps, and holds one page at a time.
 func Backtest(ctx context.Context, o BacktestOptions) (replay.Report, error) {
 	c, err := Load(o.ConfigFile)
 	if err != nil {
@@ -67,17 +69,35 @@ func Backtest(ctx context.Context, o BacktestOptions) (replay.Report, error) {
 	d.MaxSeries = o.MaxSeries
 	d.StaleAfter = max(d.StaleAfter, 3*o.Step) // a coarse step is no gap
 	d.ExpireAfter = max(d.ExpireAfter, d.StaleAfter)
-	past, err := replay.New(replay.Options{Detect: d, HoldMs: o.Hold.Milliseconds(), Routine: o.Routine})
+	c.Detection.Sensitivity = d.Sensitivity
+	watch, err := newWatch(&c.Detection)
 	if err != nil {
 		return replay.Report{}, err
 	}
-	steps := firstPage
+	book, notes, err := pastBook(c)
+	if err != nil {
+		return replay.Report{}, err
+	}
+	past, err := replay.New(replay.Options{
+		Detect: d, HoldMs: o.Hold.Milliseconds(), Book: book, Groups: watch, GroupsEveryMs: groupEvery.Milliseconds(), MaxGroups: o.MaxSeries,
+	})
+	if err != nil {
+		return replay.Report{}, err
+	}
+	steps, rollouts := firstPage, true
 	for from := o.From; !from.After(o.To); {
 		to := from.Add(time.Duration(steps-1) * o.Step)
 		if to.After(o.To) {
 			to = o.To
 		}
 		page, samples, err := readPage(ctx, client, o, from, to)
+		if err == nil && rollouts {
+			page.Rollouts, err = readRollouts(ctx, client, o, from, to)
+			if reason := promapi.ReasonOf(err); err != nil && reason != promapi.ReasonTooLarge && ctx.Err() == nil {
+				notes = append(notes, fmt.Sprintf("rollouts are not taken into account: %s", err))
+				rollouts, err = false, nil
+			}
+		}
 		if promapi.ReasonOf(err) == promapi.ReasonTooLarge && steps > 1 {
 			steps /= 2
 			continue
@@ -94,7 +114,52 @@ func Backtest(ctx context.Context, o BacktestOptions) (replay.Report, error) {
 			steps = min(2*steps, promapi.MaxPoints)
 		}
 	}
-	return past.Report(o.Query), nil
+	report := past.Report(o.Query)
+	report.Notes = notes
+	return report, nil
+}
+
+// pastBook returns what the exporter of this configuration allows to whom: the windows of the configuration, and the verdicts and
+// windows that its state directory keeps, if there is one. Notes say what could not be read.
+func pastBook(c Config) (book *allowance.Book, notes []string, err error) {
+	options, windows, err := c.allowed()
+	if err != nil {
+		return nil, nil, err
+	}
+	book = allowance.New(options)
+	book.Plan(windows)
+	if c.State.Directory == "" {
+		return book, nil, nil
+	}
+	path := filepath.Join(c.State.Directory, allowancesName)
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = book.LoadPast(data)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		notes = append(notes, fmt.Sprintf("feedback and declared windows are not taken into account: %s: %s", path, err))
+	}
+	return book, notes, nil
+}
+
+// maxRollouts bounds the series that tell of rollouts: a workload each.
+const maxRollouts = 20_000
+
+// readRollouts asks for what tells of rollouts, which the exporter sees in what it is sent. A server without it answers nothing.
+func readRollouts(ctx context.Context, client *promapi.Client, o BacktestOptions, from, to time.Time) ([]replay.Series, error) {
+	a, err := client.QueryRange(ctx, allowance.RolloutQuery, promapi.Range{Start: from, End: to, Step: o.Step}, 0)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := a.Value.(model.Matrix)
+	if !ok || len(m) > maxRollouts {
+		return nil, fmt.Errorf("%d series tell of them, more than %d", len(m), maxRollouts)
+	}
+	var out []replay.Series
+	for _, s := range m {
+		out = append(out, seriesOf(s, ""))
+	}
+	return out, nil
 }
 
 func (o *BacktestOptions) check() error {
@@ -140,35 +205,41 @@ func backtestClient(o *BacktestOptions, c Config) (*promapi.Client, error) {
 	return promapi.New(opts)
 }
 
-func readPage(ctx context.Context, client *promapi.Client, o BacktestOptions, from, to time.Time) (page []replay.Series, samples int, err error) {
+func readPage(ctx context.Context, client *promapi.Client, o BacktestOptions, from, to time.Time) (page replay.Page, samples int, err error) {
 	a, err := client.QueryRange(ctx, o.Query, promapi.Range{Start: from, End: to, Step: o.Step}, 0)
 	if err != nil {
-		return nil, 0, err
+		return page, 0, err
 	}
 	m, ok := a.Value.(model.Matrix)
 	if !ok {
-		return nil, 0, fmt.Errorf("the answer holds a %s, want series over time", a.Value.Type())
+		return page, 0, fmt.Errorf("the answer holds a %s, want series over time", a.Value.Type())
 	}
 	if len(m) > o.MaxSeries {
-		return nil, 0, fmt.Errorf("the query gives %d series, more than %d: aggregate it, or raise --max-series", len(m), o.MaxSeries)
+		return page, 0, fmt.Errorf("the query gives %d series, more than %d: aggregate it, or raise --max-series", len(m), o.MaxSeries)
 	}
 	for _, s := range m {
-		b := replay.Series{}
-		for n, v := range s.Metric {
-			if v != "" {
-				b.Labels = append(b.Labels, ingest.Label{Name: string(n), Value: string(v)})
-			}
-		}
-		if s.Metric[model.MetricNameLabel] == "" {
-			b.Labels = append(b.Labels, ingest.Label{Name: ingest.MetricName, Value: o.Name})
-			b.Kind = ingest.KindGauge // the result of an expression is what it is
-		}
-		slices.SortFunc(b.Labels, func(a, b ingest.Label) int { return strings.Compare(a.Name, b.Name) })
-		for _, p := range s.Values {
-			b.Samples = append(b.Samples, ingest.Sample{T: int64(p.Timestamp), V: float64(p.Value)})
-		}
+		b := seriesOf(s, o.Name)
 		samples += len(b.Samples)
-		page = append(page, b)
+		page.Series = append(page.Series, b)
 	}
 	return page, samples, nil
+}
+
+// seriesOf returns a series of an answer. One without a metric name is called name.
+func seriesOf(s *model.SampleStream, name string) replay.Series {
+	b := replay.Series{}
+	for n, v := range s.Metric {
+		if v != "" {
+			b.Labels = append(b.Labels, ingest.Label{Name: string(n), Value: string(v)})
+		}
+	}
+	if s.Metric[model.MetricNameLabel] == "" && name != "" {
+		b.Labels = append(b.Labels, ingest.Label{Name: ingest.MetricName, Value: name})
+		b.Kind = ingest.KindGauge // the result of an expression is what it is
+	}
+	slices.SortFunc(b.Labels, func(a, b ingest.Label) int { return strings.Compare(a.Name, b.Name) })
+	for _, p := range s.Values {
+		b.Samples = append(b.Samples, ingest.Sample{T: int64(p.Timestamp), V: float64(p.Value)})
+	}
+	return b
 }

@@ -212,7 +212,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	b.ReportMetric(float64(buf.Len())/100_000, "bytes/series")
 }
 
-// busyBook is a book of allowances in which everything is known that can be: verdicts, open windows, rollouts, routines.
+// busyBook is a book of allowances in which everything is known that can be: verdicts, open windows, rollouts.
 func busyBook(b *testing.B, now int64) *allowances {
 	b.Helper()
 	x := &allowances{book: allowance.New(allowance.Defaults()), metrics: &allowanceMetrics{}}
@@ -231,9 +231,6 @@ func busyBook(b *testing.B, now int64) *allowances {
 	}
 	x.book.Plan(windows)
 	x.book.RolledOut(map[string]string{"__name__": "x", "namespace": "team-30", "deployment": "checkout-service"}, now, "")
-	for i := range 100 {
-		x.book.Anomalous(benchSeries(100)[i].labels, now-24*3_600_000, 5)
-	}
 	return x
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/detect/group"
 	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/verdict"
 )
 
 // groupEvery is how often groups are looked at.
@@ -77,7 +78,7 @@ func (a *App) tickGroups(now time.Time) {
 		return
 	}
 	e := a.gate.engine.Load()
-	a.groups.watch.Load().Tick(now.UnixMilli(), a.allow.adjust(a.allow.learning(e.ForEach, now.UnixMilli()), now.UnixMilli()))
+	a.groups.watch.Load().Tick(now.UnixMilli(), a.allow.adjust(e.ForEach, now.UnixMilli()))
 	a.limits.look(a.loads.during(a.allow.adjust(e.ForEach, now.UnixMilli())), e.Class)
 }
 
@@ -96,7 +97,7 @@ func (g *groups) judge(each forEach) forEach {
 				if v.ExplainedBy != "" && o.Score > 1 {
 					held++
 				}
-				o = judged(o, v)
+				o = verdict.Settle(o, v)
 			}
 			whole = f(labels, o)
 			return whole
@@ -105,31 +106,6 @@ func (g *groups) judge(each forEach) forEach {
 			g.held.Store(held)
 		}
 	}
-}
-
-// judged returns what a series shows after the verdict of its groups.
-func judged(o detect.Output, v group.Verdict) detect.Output {
-	switch {
-	case v.Score == o.Score: //nolint:gofloat // the same, unless a group has said something
-		return o
-	case v.Score < o.Score && v.Score > 0:
-		return eased(o, o.Score/v.Score)
-	case v.Score <= 0:
-		return eased(o, detect.MaxScore*1e6)
-	}
-	o.Score = v.Score
-	if o.Score > 1 && o.Since == 0 {
-		o.Since = o.T
-	}
-	if o.Score > 1 { // the band is what is usual for one of its siblings
-		if o.Value >= o.Expected && o.Upper >= o.Value {
-			o.Upper, o.Lower = min(o.Expected, o.Value), min(o.Lower, o.Expected)
-		}
-		if o.Value < o.Expected && o.Lower <= o.Value {
-			o.Lower = o.Expected
-		}
-	}
-	return o
 }
 
 // groupLabel names the group in anomaly_group_score.

@@ -92,28 +92,6 @@ func TestScoreWriterSendsGroups(t *testing.T) {
 	require.Equal(t, []string{"__name__=anomaly_group_score,group=g,namespace=shop,stale@7"}, spelled(w.collect(each(nil), 7)))
 }
 
-// What the verdict of a group makes of a series stays consistent.
-func TestJudged(t *testing.T) {
-	for _, score := range []float64{0, 0.5, 1.5, 100} {
-		for _, verdict := range []float64{0, 0.5, 1.5, 100} {
-			for _, value := range []float64{10, 10.5, 2, 50} {
-				o := detect.Output{T: 9, Value: value, Score: score, Ready: true, Expected: 10, Lower: 9, Upper: 11}
-				if score > 1 {
-					o.Since = 5
-				} else {
-					o.Lower, o.Upper = min(o.Lower, value), max(o.Upper, value)
-				}
-				got := judged(o, group.Verdict{Score: verdict})
-				require.InDelta(t, verdict, got.Score, 1e-6)
-				require.Equal(t, got.Score > 1, got.Since != 0)
-				if got.Score <= 1 {
-					require.True(t, got.Lower <= value && value <= got.Upper)
-				}
-			}
-		}
-	}
-}
-
 // An explanation says what, by how much, against what, since when, what else moved and what was first, and what did not move.
 func TestExplanation(t *testing.T) {
 	at := time.Date(2026, 3, 3, 14, 20, 0, 0, time.UTC)
@@ -195,11 +173,6 @@ func TestLimitsTakeOddTimes(t *testing.T) {
 	}
 	values, _ := l.of(s)
 	require.LessOrEqual(t, len(values), limitValues)
-}
-
-func TestAnomaliesOfAGroupThatVanished(t *testing.T) {
-	g := anomalousGroup{Group: "workload", Labels: map[string]string{"workload": "cart"}, Vanished: true, Since: time.Date(2026, 3, 3, 14, 5, 0, 0, time.UTC)}
-	require.Equal(t, `workload{workload="cart"} has vanished: none of its series brings samples, since 14:05 UTC.`, g.sentence())
 }
 
 // What groups cost a scrape of 20,000 series that are all in one, and a look at them.

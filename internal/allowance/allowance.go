@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/portent-dev/portent/internal/ingest"
 )
@@ -27,7 +26,7 @@ const (
 )
 
 // Kinds lists them.
-func Kinds() []Kind { return []Kind{KindFeedback, KindMaintenance, KindRollout, KindRoutine} }
+func Kinds() []Kind { return []Kind{KindFeedback, KindMaintenance, KindRollout} }
 
 // Options bound a Book. The zero value is not useful: start from Defaults.
 type Options struct {
@@ -42,8 +41,6 @@ type Options struct {
 	Maintenance, Rollout float64
 	// RolloutMs is for how long a rollout explains what its workload does.
 	RolloutMs int64
-	// Location is the time zone in which a routine comes at the same time; nil = UTC.
-	Location *time.Location
 }
 
 // Defaults returns options by which three dismissals double the bar, and half of that is forgotten
@@ -81,16 +78,13 @@ type Book struct {
 	markers map[Workload]marker
 	seen    map[Workload]generation
 	changed uint64
-
-	routines map[uint64]*routine
-	forgot   int64 // Unix ms at which room was last made among them
 }
 
 // New makes an empty book.
 func New(o Options) *Book {
 	return &Book{
 		opts: o, classes: map[string]*class{}, metrics: map[string]int{}, byID: map[string]*class{},
-		markers: map[Workload]marker{}, seen: map[Workload]generation{}, routines: map[uint64]*routine{},
+		markers: map[Workload]marker{}, seen: map[Workload]generation{},
 	}
 }
 
@@ -128,7 +122,7 @@ func (b *Book) At(now int64) *Judge {
 	for _, m := range b.markers {
 		j.markers = j.markers || m.covers(now)
 	}
-	if len(j.windows) == 0 && !j.markers && len(b.classes) == 0 && len(b.routines) == 0 {
+	if len(j.windows) == 0 && !j.markers && len(b.classes) == 0 {
 		return nil
 	}
 	return j

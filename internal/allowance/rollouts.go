@@ -49,6 +49,9 @@ var generationMetrics = map[string]bool{
 	"kube_daemonset_status_observed_generation":   true,
 }
 
+// RolloutQuery selects them in PromQL.
+const RolloutQuery = `{__name__=~"kube_(deployment|statefulset|daemonset)_status_observed_generation"}`
+
 // TellsRollouts reports whether samples of a metric are to be given to See.
 func TellsRollouts(metric string) bool { return generationMetrics[metric] }
 

@@ -5,19 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 )
 
 // stateVersion of the layout below.
 const stateVersion = 1
 
 type saved struct {
-	Version   int                  `json:"version"`
-	Feedback  []Feedback           `json:"feedback"`
-	Windows   []Window             `json:"windows"`
-	Rollouts  []savedMarker        `json:"rollouts"`
-	Workloads []savedSeen          `json:"workloads"`
-	Routines  map[string][]episode `json:"routines,omitempty"` // by key, as hexadecimal: JSON has no 64 bits
+	Version   int           `json:"version"`
+	Feedback  []Feedback    `json:"feedback"`
+	Windows   []Window      `json:"windows"`
+	Rollouts  []savedMarker `json:"rollouts"`
+	Workloads []savedSeen   `json:"workloads"`
 }
 
 type savedMarker struct {
@@ -46,18 +44,26 @@ func (b *Book) Save() ([]byte, uint64, error) {
 	for w, g := range b.seen {
 		s.Workloads = append(s.Workloads, savedSeen{w, g.value, g.at})
 	}
-	if len(b.routines) > 0 {
-		s.Routines = make(map[string][]episode, len(b.routines))
-		for key, r := range b.routines {
-			s.Routines[strconv.FormatUint(key, 16)] = r.episodes
-		}
-	}
 	out, err := json.Marshal(s)
 	return out, b.changed, err
 }
 
 // ErrState says that a file is none of Save's.
 var ErrState = errors.New("not a book of allowances")
+
+// LoadPast reads of what Save wrote what counts for a replay of the past, into an empty
+// book: verdicts, as if they were given just then, and windows. What was seen of rollouts
+// is left out: the replay sees it.
+func (b *Book) LoadPast(data []byte) error {
+	if err := b.Load(data); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.markers)
+	clear(b.seen)
+	return nil
+}
 
 // Load reads what Save wrote into an empty book. After an error the book is empty.
 func (b *Book) Load(data []byte) error {
@@ -78,17 +84,8 @@ func (b *Book) Load(data []byte) error {
 			return fmt.Errorf("%w: feedback[%d]", ErrState, i)
 		}
 	}
-	routines := map[uint64]*routine{}
-	for key, episodes := range s.Routines {
-		k, err := strconv.ParseUint(key, 16, 64)
-		if err != nil || len(episodes) == 0 || len(episodes) > maxEpisodes || len(routines) >= maxRoutines {
-			return fmt.Errorf("%w: routines[%q]", ErrState, key)
-		}
-		routines[k] = &routine{episodes}
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.routines = routines
 	for _, f := range s.Feedback {
 		b.add(f, fromMap(f.Labels))
 	}

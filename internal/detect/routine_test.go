@@ -56,3 +56,30 @@ func TestRoutineFades(t *testing.T) {
 	require.Empty(t, nightly(l, 6, func(int) float64 { return 0 }))
 	require.Equal(t, []int{0}, nightly(l, 1, func(int) float64 { return 8 }))
 }
+
+// A job of half an hour in minutes is many jumps, which near follows: they are one routine. Every night it is told for a few nights and
+// then no more, its end included; one that is far larger is news again.
+func TestLongNightlyJobIsRoutine(t *testing.T) {
+	for seed := range uint64(3) {
+		l := newLife(t, "combined", time.Minute, seed)
+		night := func(height float64) (first int) {
+			start := 120 + l.rand.IntN(20)
+			return l.see(1440, func(i int) float64 {
+				v := 100 + 5*l.rand.NormFloat64()
+				if i >= start && i < start+30 {
+					v += height * (1 + 0.05*l.rand.NormFloat64())
+				}
+				return v
+			})
+		}
+		var told []int
+		for day := range 10 {
+			if night(300) > 0 {
+				told = append(told, day)
+			}
+		}
+		require.NotEmpty(t, told, "seed %d", seed)
+		require.Less(t, told[len(told)-1], 6, "seed %d: %v", seed, told)
+		require.Positive(t, night(900), "seed %d: three times as high", seed)
+	}
+}

@@ -15,16 +15,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/detect/group"
 	"github.com/portent-dev/portent/internal/replay"
 )
 
 // The page is looked at in a real browser, narrow and wide, light and dark: no wider than the screen, every chart drawn, text
 // with contrast. With PORTENT_SCREENSHOTS=DIR each is written as a picture too.
 func TestPageInABrowser(t *testing.T) {
-	r, err := replay.New(replay.Options{Detect: detect.Options{Sensitivity: detect.Medium}})
+	watch, err := group.New(group.Options{Rules: []group.Rule{{Name: "vanishing", Kind: group.Joint, By: []string{"pod"}}}})
 	require.NoError(t, err)
-	r.Take([]replay.Series{wave("quiet", 0), wave("loud", 2000), wave(strings.Repeat("long-", 40), 2500)})
+	r, err := replay.New(replay.Options{Detect: detect.Options{Sensitivity: detect.Medium}, Groups: watch, GroupsEveryMs: 15_000, MaxGroups: 10})
+	require.NoError(t, err)
+	gone := wave("gone", 0)
+	gone.Samples = gone.Samples[:2300]
+	r.Take(replay.Page{Series: []replay.Series{wave("quiet", 0), gone, wave("loud", 2000), wave(strings.Repeat("long-", 40), 2500)}})
 	report := r.Report(`memory_bytes{namespace="a"}`)
+	report.HeldBack, report.Notes = 12, []string{"rollouts are not taken into account: bad_data: no such series"}
 	var b strings.Builder
 	require.NoError(t, report.HTML(&b))
 	file := filepath.Join(t.TempDir(), "plot.html")
@@ -57,7 +63,7 @@ const inspect = `(() => {
   const wrong = [];
   if (document.documentElement.scrollWidth > innerWidth) wrong.push('wider than the screen: ' + document.documentElement.scrollWidth);
   const plots = [...document.querySelectorAll('svg')];
-  if (plots.length !== 6) wrong.push(plots.length + ' plots');
+  if (plots.length !== 10) wrong.push(plots.length + ' plots');
   for (const p of plots) {
     const r = p.getBoundingClientRect();
     if (r.width < innerWidth / 2 || r.height < 50) wrong.push('small plot ' + r.width + ' x ' + r.height);

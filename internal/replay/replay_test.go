@@ -108,7 +108,7 @@ func TestReplay(t *testing.T) {
 				s.Samples = s.Samples[k*n/pages : (k+1)*n/pages]
 				page = append(page, s)
 			}
-			r.Take(page)
+			r.Take(replay.Page{Series: page})
 		}
 		return r.Report("memory_bytes")
 	}

@@ -28,7 +28,12 @@ type Report struct {
 	Samples     int       `json:"samples"`
 	// SeriesRefused counts how often a series found no room.
 	SeriesRefused uint64 `json:"seriesRefused,omitempty"`
-	FiringsTotal  int    `json:"firingsTotal"`
+	// HeldBack counts the samples with a score above Threshold that show none, because of feedback,
+	// maintenance, a rollout or what they depend on.
+	HeldBack     int `json:"samplesHeldBack,omitempty"`
+	FiringsTotal int `json:"firingsTotal"`
+	// Notes say what could not be taken into account.
+	Notes []string `json:"notes,omitempty"`
 	// Series holds every series, the most interesting first: the highest score, then the most firings.
 	Series []SeriesReport `json:"series"`
 }
@@ -69,13 +74,26 @@ func (r *Run) Report(title string) Report {
 	out := Report{
 		Title: title, From: at(r.from), To: at(r.to), Sensitivity: string(r.opts.Detect.Sensitivity), Detector: r.opts.Detect.Detector,
 		Threshold: Threshold, Hold: duration(r.opts.HoldMs), Samples: r.samples,
-		SeriesRefused: r.engine.Stats().SeriesRefused, Series: []SeriesReport{},
+		SeriesRefused: r.engine.Stats().SeriesRefused, HeldBack: r.heldBack, Series: []SeriesReport{},
 	}
 	if out.Detector == "" {
 		out.Detector = detect.DefaultDetector
 	}
 	for _, rec := range r.order {
+		if rec.group && rec.Peak() <= Threshold {
+			continue // hundreds of groups with nothing to tell
+		}
 		out.Add(rec.labels, rec.Recorder)
+		s := &out.Series[len(out.Series)-1]
+		s.unit = cmp.Or(rec.unit, s.unit)
+		for i := range s.Firings {
+			f := &s.Firings[i]
+			f.told.Unit = s.unit
+			f.Explanation = f.told.Sentence()
+			if told := rec.told[f.PeakAt.UnixMilli()]; told != "" {
+				f.Explanation = told
+			}
+		}
 	}
 	out.Sort()
 	return out
@@ -136,6 +154,12 @@ func (r *Report) Table(w io.Writer, lines int) error {
 		fmt.Fprintf(w, ", %.2g a day", float64(r.FiringsTotal)/days)
 	}
 	fmt.Fprintln(w)
+	if r.HeldBack > 0 {
+		fmt.Fprintf(w, "%d samples above %g are held back by feedback, maintenance, rollouts or what they depend on\n", r.HeldBack, r.Threshold)
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(w, "%s\n", note)
+	}
 	if r.SeriesRefused > 0 {
 		fmt.Fprintf(w, "series were left out for want of room: raise the limit of series or narrow the query\n")
 	}
