@@ -22,6 +22,15 @@ import (
 // pageSize is SQLite's own default; MaxBytes is held in pages of it.
 const pageSize = 4096
 
+// The writer keeps 64 MB of pages: alerts come in the order of time, but their index is
+// by fingerprint, so that each is written into another page of it. SQLite's own 2 MB hold
+// the index of 50,000 alerts. It copies the log into the database when that has 16 MB, not
+// 4: what is written again and again, as the head of the audit chain, is copied less often.
+const (
+	writerCache  = "cache_size(-65536)"
+	checkpointAt = "wal_autocheckpoint(4000)"
+)
+
 var sqliteDialect = dialect{
 	name: "sqlite", goose: goose.DialectSQLite3, onlyProcess: true, anonymous: true,
 	size: `SELECT (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())`,
@@ -51,6 +60,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	// process, such as a backup, for five seconds.
 	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)", "temp_store(MEMORY)"}
 	reading := append([]string{"query_only(1)"}, pragmas...)
+	pragmas = append(pragmas, writerCache, checkpointAt)
 	if s.o.MaxBytes > 0 {
 		pragmas = append(pragmas, fmt.Sprintf("max_page_count(%d)", max(1, s.o.MaxBytes/pageSize)))
 	}
