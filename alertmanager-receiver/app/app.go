@@ -6,7 +6,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,9 +21,7 @@ import (
 	toolkitweb "github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/portent-dev/portent/internal/audit"
 	"github.com/portent-dev/portent/internal/followup"
-	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/outbox"
 	"github.com/portent-dev/portent/internal/policy"
 	"github.com/portent-dev/portent/internal/report"
@@ -288,6 +285,9 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 	if next.callbackSecrets, err = c.Webhook.Secrets.read(); err != nil {
 		return nil, nil, err
 	}
+	if next.slackSecrets, err = c.slackSecrets(next.callbackSecrets[TrackerSlack]); err != nil {
+		return nil, nil, err
+	}
 	model, err := a.newModel(c.Model)
 	if err != nil {
 		return nil, nil, err
@@ -320,7 +320,7 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 		a.server.settings.Store(next)
 		a.server.redeclare.Store(true)
 		a.server.gater.replace(rules)
-		a.notePolicy(rules)
+		a.notePolicy(rules, c.Triage)
 		a.evidence.current.Store(enricher)
 		a.topology.Set(dependencies)
 		a.worker.SetTrackers(targets)
@@ -368,30 +368,6 @@ func (a *App) Reload() error {
 	return nil
 }
 
-// notePolicy writes a policy into the audit chain that is another one than the last: decisions name its version, and
-// here is what it said.
-func (a *App) notePolicy(p *policy.Policy) {
-	ctx, cancel := context.WithTimeout(context.Background(), gateTimeout)
-	defer cancel()
-	last, err := a.db.LatestAudit(ctx, policySubject, 0, 1)
-	if err == nil && len(last) == 1 {
-		var d struct{ Version string }
-		if json.Unmarshal(last[0].Detail, &d) == nil && d.Version == p.Version() {
-			return
-		}
-	}
-	detail, derr := json.Marshal(map[string]any{"version": p.Version(), "config": p.Config()})
-	if err = errors.Join(err, derr); err == nil {
-		err = a.db.Apply(ctx, incident.Change{Records: []audit.Entry{{At: time.Now(), Actor: "portent", Action: "policy.loaded", Subject: policySubject, Detail: detail}}})
-	}
-	if err != nil {
-		a.log.Error("policy_not_recorded", "version", p.Version(), "err", err)
-	}
-}
-
-// policySubject is what audit records about the policy as a whole are about.
-const policySubject = "policy"
-
 // teller tells the exporter what people said.
 func (a *App) teller() *teller {
 	return &teller{
@@ -427,6 +403,7 @@ func (a *App) Run(ctx context.Context) error {
 		"event_files": a.readEventFiles,
 		"asker":       a.ask,
 		"whispers":    a.server.asker.runWhispers,
+		"audit_head":  a.tellHead,
 	} {
 		g.Go(func() error {
 			defer failed() // without one of them the others must not go on as if nothing had happened

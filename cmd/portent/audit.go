@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +29,7 @@ import (
 type auditOptions struct {
 	from      string
 	head      string
+	anchors   string
 	partial   bool
 	json      bool
 	tokenFile string
@@ -38,6 +42,8 @@ func auditCommand(app *kingpin.Application) (string, func(stdio) error) {
 		"Check that no record was changed, removed or moved: JSON lines as GET /api/v1/audit gives them, from a file, a pipe, or a receiver.")
 	cmd.Arg("from", "File or address of a receiver; standard input without one, or with -.").StringVar(&o.from)
 	cmd.Flag("head", "Where the chain must at least reach, as SEQ:HASH of an earlier run: records cut off at the end are found by it.").StringVar(&o.head)
+	cmd.Flag("anchors", "File of heads that were known, one a line as SEQ:HASH with whatever else stands there, such as a log: each must be in the chain. When all is well the new head is put behind them; a file that is not there is made.").
+		StringVar(&o.anchors)
 	cmd.Flag("partial", "The chain may begin later than with its first record, as after ?since=.").BoolVar(&o.partial)
 	cmd.Flag("json", "Print the result as JSON.").BoolVar(&o.json)
 	cmd.Flag("token-file", "File with the bearer token for a receiver.").StringVar(&o.tokenFile)
@@ -57,9 +63,9 @@ type auditResult struct {
 }
 
 func runAuditVerify(o auditOptions, std stdio) error {
-	known, err := parseHead(o.head)
+	known, err := knownHeads(o)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	var r io.ReadCloser
 	var ends audit.Head // what the receiver says of the end
@@ -77,15 +83,100 @@ func runAuditVerify(o auditOptions, std stdio) error {
 			io.Closer
 		}{in.reader, closer(in.close)}
 	}
-	res, err := verifyAudit(r, o.partial, known, ends)
+	res, err := verifyAudit(r, o.partial, append(known, ends)...)
 	err = errors.Join(err, r.Close())
 	if err != nil && res.Fault == "" {
 		return err
+	}
+	if err == nil && o.anchors != "" && res.Records > 0 {
+		err = addAnchor(o.anchors, known, res)
 	}
 	if perr := printAudit(std.out, res, o.json); perr != nil {
 		return perr
 	}
 	return err
+}
+
+// knownHeads are those of the flags.
+func knownHeads(o auditOptions) ([]audit.Head, error) {
+	var out []audit.Head
+	h, err := parseHead(o.head)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if h.Seq > 0 {
+		out = append(out, h)
+	}
+	if o.anchors == "" {
+		return out, nil
+	}
+	f, err := os.Open(o.anchors)
+	if errors.Is(err, fs.ErrNotExist) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	more, err := readAnchors(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.anchors, err)
+	}
+	return append(out, more...), nil
+}
+
+// anchor is a head within a line of anything.
+var anchor = regexp.MustCompile(`(?:^|[^0-9a-zA-Z])([1-9][0-9]{0,17}:[0-9a-f]{64})(?:$|[^0-9a-zA-Z])`)
+
+// maxAnchors bounds the heads of a file: an hour each, they are a century.
+const maxAnchors = 1_000_000
+
+// readAnchors reads the heads out of a file; a line without one says nothing, and neither does one that was there before.
+func readAnchors(r io.Reader) ([]audit.Head, error) {
+	var out []audit.Head
+	seen := map[audit.Head]bool{}
+	in := bufio.NewScanner(r)
+	in.Buffer(make([]byte, 0, 64<<10), 1<<20)
+	lines := 0
+	for in.Scan() {
+		lines++
+		m := anchor.FindSubmatch(in.Bytes())
+		if m == nil {
+			continue
+		}
+		h, err := parseHead(string(m[1]))
+		if err != nil {
+			return nil, err
+		}
+		if !seen[h] {
+			seen[h] = true
+			out = append(out, h)
+		}
+		if len(out) > maxAnchors {
+			return nil, fmt.Errorf("more than %d heads", maxAnchors)
+		}
+	}
+	if err := in.Err(); err != nil {
+		return nil, err
+	}
+	if lines > 0 && len(out) == 0 {
+		return nil, errors.New("no line holds a head as SEQ:HASH")
+	}
+	return out, nil
+}
+
+// addAnchor keeps the head that was found.
+func addAnchor(path string, known []audit.Head, res auditResult) error {
+	h, err := parseHead(res.Head)
+	if err != nil || slices.Contains(known, h) {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%s %s\n", h, time.Now().UTC().Format(time.RFC3339))
+	return errors.Join(err, f.Close())
 }
 
 type closer func() error
@@ -104,11 +195,15 @@ func parseHead(s string) (audit.Head, error) {
 	return audit.Head{Seq: n, Hash: hash}, nil
 }
 
-// verifyAudit checks the chain in r. known is a head that it must contain, ends one that it must end with or pass.
-func verifyAudit(r io.Reader, partial bool, known, ends audit.Head) (auditResult, error) {
+// verifyAudit checks the chain in r, which must contain the heads that are known.
+func verifyAudit(r io.Reader, partial bool, known ...audit.Head) (auditResult, error) {
 	var res auditResult
 	from := audit.Head{}
 	var bad error
+	bySeq, last := map[int64][]string{}, int64(0)
+	for _, h := range known {
+		bySeq[h.Seq], last = append(bySeq[h.Seq], h.Hash), max(last, h.Seq)
+	}
 	seq := func(yield func(audit.Record, error) bool) {
 		for rec, err := range auditRecords(r) {
 			if err == nil {
@@ -116,9 +211,9 @@ func verifyAudit(r io.Reader, partial bool, known, ends audit.Head) (auditResult
 				if res.Records == 1 {
 					res.First = rec.Seq
 				}
-				for _, h := range []audit.Head{known, ends} {
-					if bad == nil && h.Seq == rec.Seq && h.Hash != rec.Hash {
-						bad = &audit.BrokenError{Fault: audit.FaultChanged, Seq: rec.Seq, Text: fmt.Sprintf("it was known with hash %s, and has %s", h.Hash, rec.Hash)}
+				for _, hash := range bySeq[rec.Seq] {
+					if bad == nil && hash != rec.Hash {
+						bad = &audit.BrokenError{Fault: audit.FaultChanged, Seq: rec.Seq, Text: fmt.Sprintf("it was known with hash %s, and has %s: it, or one before it, was written anew", hash, rec.Hash)}
 					}
 				}
 			}
@@ -147,15 +242,13 @@ func verifyAudit(r io.Reader, partial bool, known, ends audit.Head) (auditResult
 			}
 		}
 	}, audit.Head{})
-	for _, h := range []audit.Head{known, ends} {
-		if err == nil && bad == nil && h.Seq > head.Seq && (res.Records > 0 || !partial) {
-			bad = &audit.BrokenError{Fault: audit.FaultMissing, Seq: head.Seq + 1, Text: fmt.Sprintf("the chain ends at %d, and is known up to %d", head.Seq, h.Seq)}
-		}
+	if err == nil && bad == nil && last > head.Seq && (res.Records > 0 || !partial) {
+		bad = &audit.BrokenError{Fault: audit.FaultMissing, Seq: head.Seq + 1, Text: fmt.Sprintf("the chain ends at %d, and is known up to %d", head.Seq, last)}
 	}
 	if err == nil {
 		err = bad
 	}
-	res.Last, res.Head, res.OK = head.Seq, fmt.Sprintf("%d:%s", head.Seq, head.Hash), err == nil
+	res.Last, res.Head, res.OK = head.Seq, head.String(), err == nil
 	if broken, isBroken := errors.AsType[*audit.BrokenError](err); isBroken {
 		res.Fault, res.Record, res.Text = string(broken.Fault), broken.Seq, broken.Text
 	}

@@ -126,3 +126,71 @@ func TestAuditVerifyAsksAReceiver(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Contains(t, text, "401")
 }
+
+// Who can write to the database can write a chain anew from any record on, so that it is whole in itself. A head that was kept
+// elsewhere finds that, and what was cut off.
+func TestAuditVerifyAgainstAnchors(t *testing.T) {
+	lines, _ := auditLines(t, 9)
+	dir := t.TempDir()
+	verify := func(anchors string, lines []string) (int, string) {
+		var out, errs bytes.Buffer
+		code := run([]string{"audit", "verify", "--anchors", anchors}, stdio{strings.NewReader(strings.Join(lines, "\n")), &out, &errs})
+		return code, out.String() + errs.String()
+	}
+	path := filepath.Join(dir, "anchors")
+	for _, n := range []int{3, 3, 5, 9} { // as a cron job sees it grow
+		code, text := verify(path, lines[:n])
+		require.Equal(t, 0, code, text)
+	}
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, 3, strings.Count(string(b), "\n"), "one line for each head")
+
+	code, text := verify(path, lines[:7])
+	require.Equal(t, 1, code)
+	require.Contains(t, text, "record 8 is missing: the chain ends at 7, and is known up to 9")
+
+	// Another chain from record 5 on, each record of which follows the one before.
+	var records []audit.Record
+	for _, l := range lines {
+		var r audit.Record
+		require.NoError(t, json.Unmarshal([]byte(l), &r))
+		records = append(records, r)
+	}
+	var anew []string
+	head := records[3].Head()
+	for _, r := range records[4:] {
+		r.Actor = "eve"
+		made, err := audit.Append(head, r.Entry)
+		require.NoError(t, err)
+		head = made.Head()
+		b, err := json.Marshal(made)
+		require.NoError(t, err)
+		anew = append(anew, string(b))
+	}
+	written := append(slices.Clone(lines[:4]), anew...)
+	code, text = verify(filepath.Join(dir, "none"), written)
+	require.Equal(t, 0, code, "whole in itself: %s", text)
+	code, text = verify(path, written)
+	require.Equal(t, 1, code)
+	require.Contains(t, text, "record 5 is changed: it was known with hash")
+	// Spliced: the old end behind the new middle.
+	code, text = verify(path, slices.Concat(lines[:4], anew[:3], lines[7:]))
+	require.Equal(t, 1, code)
+	require.Contains(t, text, "is changed")
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(b), string(after), "a broken chain leaves no anchor")
+
+	log := filepath.Join(dir, "receiver.log")
+	require.NoError(t, os.WriteFile(log, []byte(`ts=2026-11-22T03:00:00Z level=info msg=ready`+"\n"+`ts=2026-11-22T04:00:00Z level=info msg=audit_head head=`+records[4].Head().String()+" x=y\n"), 0o600))
+	code, text = verify(log, written)
+	require.Equal(t, 1, code, text)
+	for name, content := range map[string]string{"of something else": "hello\n", "with a wrong hash": "5:abc\n"} {
+		bad := filepath.Join(dir, "bad")
+		require.NoError(t, os.WriteFile(bad, []byte(content), 0o600))
+		code, text = verify(bad, lines)
+		require.Equal(t, 1, code, name)
+		require.Contains(t, text, "SEQ:HASH", name)
+	}
+}

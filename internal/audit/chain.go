@@ -23,6 +23,9 @@ type Head struct {
 	Hash string
 }
 
+// String is the form in which a head is kept elsewhere: SEQ:HASH.
+func (h Head) String() string { return fmt.Sprintf("%d:%s", h.Seq, h.hash()) }
+
 func (h Head) hash() string {
 	if h.Seq == 0 {
 		return Genesis

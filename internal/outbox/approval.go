@@ -123,9 +123,10 @@ func (t Task) unauthorized() error {
 	return fmt.Errorf("the payload has hash %s, what was let go had %s", got, t.Authorized)
 }
 
-// Entry makes the audit record of something that somebody decided about a task.
+// Entry makes the audit record of something that was decided about a task, with what the policy said of it.
 func (t Task) Entry(at time.Time, actor, action string, detail map[string]any) audit.Entry {
 	detail["task"], detail["tracker"], detail["key"] = t.ID, t.Tracker, t.Key
+	detail["phase"], detail["rule"], detail["policy"] = t.Gate.Phase, t.Gate.Rule, t.Gate.Policy
 	b, err := json.Marshal(detail)
 	if err != nil {
 		panic("BUG: audit detail cannot be encoded: " + err.Error())

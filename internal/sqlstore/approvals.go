@@ -126,7 +126,7 @@ func (s *Store) letGo(ctx context.Context, tx *sql.Tx, t *outbox.Task, a outbox.
 		return err
 	}
 	return s.appendAudit(ctx, tx, []audit.Entry{t.Entry(a.At, a.Actor, "ticket.approved", map[string]any{
-		"reason": a.Reason, "payloadSha256": a.Hash, "more": more, "phase": t.Gate.Phase, "rule": t.Gate.Rule, "policy": t.Gate.Policy,
+		"reason": a.Reason, "payloadSha256": a.Hash, "more": more,
 	})})
 }
 

@@ -201,11 +201,9 @@ func (s *Store) Replay(ctx context.Context, id int64, actor string, at time.Time
 				return err
 			}
 		}
-		detail, err := json.Marshal(map[string]any{"task": t.ID, "tracker": t.Tracker, "kind": t.Kind, "error": t.LastError})
-		if err != nil {
-			return err
-		}
-		return s.appendAudit(ctx, tx, []audit.Entry{{At: at, Actor: actor, Action: "outbox.replay", Subject: t.IncidentID, Detail: detail}})
+		return s.appendAudit(ctx, tx, []audit.Entry{t.Entry(at, actor, "outbox.replay", map[string]any{
+			"kind": t.Kind, "error": t.LastError, "payloadSha256": incident.PayloadHash(t.Payload),
+		})})
 	})
 }
 

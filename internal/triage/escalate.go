@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/portent-dev/portent/internal/audit"
 	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/ticket"
 )
@@ -29,6 +30,11 @@ func (r *Runner) Escalate(ctx context.Context, id, by, reason string, also []str
 				if err != nil {
 					return err
 				}
+				detail, err := encode(map[string]any{"tracker": tracker, "key": i.TicketKey(), "reason": reason, "policy": r.triage.policy.version, "payloadSha256": incident.PayloadHash(payload)})
+				if err != nil {
+					return err
+				}
+				c.Records = append(c.Records, audit.Entry{At: c.Records[0].At, Actor: by, Action: "ticket.requested", Subject: i.ID, Detail: detail})
 				inc.Trackers = append(slices.Clip(inc.Trackers), tracker)
 				c.Tasks = append(c.Tasks, incident.Task{
 					IncidentID: i.ID, Tracker: tracker, Key: i.TicketKey(), Kind: incident.TaskCreate, Payload: payload,

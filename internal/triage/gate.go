@@ -21,13 +21,18 @@ func open(time.Time, incident.Incident, string) incident.Gate { return incident.
 // goes to the audit chain with the hash of what would be sent.
 func (t *Triage) create(g *group, inc incident.Incident, tracker string) {
 	gate := t.gate(t.now, inc, tracker)
-	t.task(g, tracker, incident.TaskCreate, t.writer.Draft(tracker, g.TicketKey(), inc))
+	draft := t.writer.Draft(tracker, g.TicketKey(), inc)
+	t.task(g, tracker, incident.TaskCreate, draft)
 	task := &t.batch.change.Tasks[len(t.batch.change.Tasks)-1]
 	task.Gate = gate
-	t.record(g, "policy.decided", map[string]any{
+	detail := map[string]any{
 		"tracker": tracker, "outcome": string(gate.Outcome), "phase": gate.Phase, "rule": gate.Rule, "ticketPolicy": gate.Policy, "why": gate.Why,
 		"severity": g.Severity, "cause": g.RootCause, "payloadSha256": incident.PayloadHash(task.Payload), "evidence": evidence(inc.Alerts),
-	})
+	}
+	if draft.Origin != nil && len(draft.Origin.Evidence) > 0 {
+		detail["found"] = draft.Origin.Evidence
+	}
+	t.record(g, "policy.decided", detail)
 	switch gate.Outcome {
 	case incident.GateHold:
 		t.event(g, incident.EventTicket, tracker+": a ticket is drafted and waits for somebody to approve it")

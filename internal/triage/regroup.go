@@ -290,12 +290,12 @@ func (t *Triage) move(old, g *group, ks, members []*known) *group {
 		old.MergedInto = g.ID
 		t.event(old, incident.EventMerged, "went into incident "+g.ID)
 		t.event(g, incident.EventMerged, fmt.Sprintf("took over incident %s with %s", old.ID, names))
-		t.record(old, "incident.merged", map[string]any{"into": g.ID, "alerts": len(ks)})
+		t.record(old, "incident.merged", map[string]any{"into": g.ID, "alerts": len(ks), "evidence": proof(ks, nil)})
 		return g
 	}
 	t.event(old, incident.EventSplit, fmt.Sprintf("%s went to incident %s", names, g.ID))
 	t.event(g, incident.EventSplit, fmt.Sprintf("%s came from incident %s", names, old.ID))
-	t.record(old, "incident.split", map[string]any{"into": g.ID, "alerts": len(ks)})
+	t.record(old, "incident.split", map[string]any{"into": g.ID, "alerts": len(ks), "evidence": proof(ks, nil)})
 	return g
 }
 

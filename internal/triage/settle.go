@@ -122,10 +122,10 @@ func (t *Triage) settleOne(g *group, now time.Time) {
 	case g.was == incident.StatusResolved && g.Status == incident.StatusOpen:
 		t.batch.events[incident.EventReopened]++
 		t.event(g, incident.EventReopened, "opened again: "+t.firing(g))
-		t.record(g, "incident.reopened", map[string]any{"firing": g.Firing})
+		t.record(g, "incident.reopened", map[string]any{"firing": g.Firing, "evidence": proof(g.members, fires)})
 	case g.Version == 0:
 		t.event(g, incident.EventOpened, t.firing(g))
-		t.record(g, "incident.opened", map[string]any{"severity": g.Severity, "alerts": g.Total, "labels": g.Labels})
+		t.record(g, "incident.opened", map[string]any{"severity": g.Severity, "alerts": g.Total, "labels": g.Labels, "evidence": proof(g.members, nil)})
 	case joined > 0:
 		t.event(g, incident.EventAlert, t.joinedText(g))
 	}
@@ -161,7 +161,8 @@ func (t *Triage) measure(g *group) (joined int) {
 	}
 	if g.Version > 0 && severity.Rank() > g.Severity.Rank() {
 		t.event(g, incident.EventSeverity, fmt.Sprintf("severity rises from %s to %s", g.Severity, severity))
-		t.record(g, "incident.severity", map[string]any{"from": g.Severity, "to": severity})
+		raised := func(k *known) bool { return t.severity(k) == severity }
+		t.record(g, "incident.severity", map[string]any{"from": g.Severity, "to": severity, "evidence": proof(g.members, raised)})
 	}
 	if severity.Rank() > g.Severity.Rank() || g.Version == 0 {
 		g.Severity = severity
