@@ -22,6 +22,7 @@ type asks interface {
 	Ask(ctx context.Context, q slack.Question) (ref string, err error)
 	Amend(ctx context.Context, ref string, q slack.Question) error
 	Whisper(ctx context.Context, user, text string) error
+	AskReason(ctx context.Context, trigger string, r slack.Reason) error
 }
 
 var _ asks = (*slack.Tracker)(nil)

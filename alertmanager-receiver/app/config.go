@@ -98,8 +98,8 @@ type WebhookConfig struct {
 	Timeout model.Duration `yaml:"timeout"`
 }
 
-// CallbackSecrets are what Jira and PagerDuty sign their webhooks with, and Slack the buttons that people press. Without
-// one the first two need the webhook's token, and Slack is refused.
+// CallbackSecrets are what Jira and PagerDuty sign their webhooks with, and Slack the buttons that people press, where a
+// tracker has no signing_secrets of its own. Without one the first two need the webhook's token, and Slack is refused.
 type CallbackSecrets struct {
 	Jira          web.Secret `yaml:"jira"`
 	JiraFile      string     `yaml:"jira_file"`
@@ -243,8 +243,8 @@ func (c *Config) validateApprovers() error {
 			continue
 		}
 		key := fmt.Sprintf("trackers[%d].slack.approvers", i)
-		if c.Webhook.Secrets.Slack == "" && c.Webhook.Secrets.SlackFile == "" {
-			errs = append(errs, web.Invalid(key, errors.New("needs webhook.secrets.slack or slack_file: who pressed a button is believed by its signature only")))
+		if len(t.Slack.SigningSecrets)+len(t.Slack.SigningSecretFiles) == 0 && c.Webhook.Secrets.Slack == "" && c.Webhook.Secrets.SlackFile == "" {
+			errs = append(errs, web.Invalid(key, errors.New("needs signing_secrets of the tracker, or webhook.secrets.slack: who pressed a button is believed by its signature only")))
 		}
 		for _, user := range slices.Sorted(maps.Keys(t.Slack.Approvers)) {
 			if r := Role(t.Slack.Approvers[user].Role); !slices.Contains(roles, r) {

@@ -77,6 +77,8 @@ type settings struct {
 	router *router
 	// callbackSecrets are what trackers sign their webhooks with, by type; empty where none is configured.
 	callbackSecrets map[string]string
+	// slackSecrets are what the apps of Slack sign with, by tracker.
+	slackSecrets map[string][]string
 }
 
 // server holds the handlers. Everything but settings stays as it is while the process runs.

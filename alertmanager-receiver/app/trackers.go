@@ -128,7 +128,8 @@ func (t *TrackerConfig) check(key string) error {
 	}
 	if t.Slack != nil {
 		_, err := t.Slack.Secret()
-		errs = append(errs, web.Invalid(key+"."+TrackerSlack, err))
+		_, serr := t.Slack.Signing()
+		errs = append(errs, web.Invalid(key+"."+TrackerSlack, errors.Join(err, serr)))
 	}
 	if t.Teams != nil {
 		_, err := t.Teams.Secret()

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +56,9 @@ func parsePressed(s string) (pressed, error) {
 // interaction is the part that we read of what Slack sends when somebody presses a button.
 type interaction struct {
 	Type string `json:"type"`
-	User struct {
+	// TriggerID lets a form be opened, for three seconds.
+	TriggerID string `json:"trigger_id"`
+	User      struct {
 		ID string `json:"id"`
 	} `json:"user"`
 	Channel struct {
@@ -65,9 +68,20 @@ type interaction struct {
 		ActionID string `json:"action_id"`
 		Value    string `json:"value"`
 	} `json:"actions"`
+	// View is the form that was filled in.
+	View struct {
+		CallbackID string `json:"callback_id"`
+		Meta       string `json:"private_metadata"`
+		State      struct {
+			Values map[string]map[string]struct {
+				Value string `json:"value"`
+			} `json:"values"`
+		} `json:"state"`
+	} `json:"view"`
 }
 
-// serveSlack answers POST /api/v1/webhook/slack: a button that somebody pressed. Only what Slack signed is read, and
+// serveSlack answers POST /api/v1/webhook/slack: a button that somebody pressed, or the form that asked for the reason. Only what
+// Slack signed is read, and
 // only who the tracker's configuration names may decide. The answer is 200 whenever Slack is not to blame: what it
 // has to say goes to the person who pressed.
 func (s *server) serveSlack(w http.ResponseWriter, r *http.Request) {
@@ -80,11 +94,13 @@ func (s *server) serveSlack(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	set := s.settings.Load()
-	if err := slackSigned(set.callbackSecrets[TrackerSlack], r.Header, body, s.now()); err != nil {
+	signers, err := slackSigners(set.slackSecrets, r.Header, body, s.now())
+	if err != nil {
 		count(outcomeDenied)
-		web.Error(w, http.StatusUnauthorized, err, "set webhook.secrets.slack to the signing secret of the app, and keep the clock right")
+		web.Error(w, http.StatusUnauthorized, err, "set signing_secrets of the tracker, or webhook.secrets.slack, to the signing secret of the app, and keep the clock right")
 		return
 	}
+	trackers := slices.DeleteFunc(slices.Clone(set.config.Trackers), func(t TrackerConfig) bool { return !signers[t.Name] })
 	in, err := readInteraction(r.Header, body)
 	if err != nil {
 		count(outcomeRefused)
@@ -103,7 +119,15 @@ func (s *server) serveSlack(w http.ResponseWriter, r *http.Request) {
 		web.Error(w, http.StatusConflict, errors.New("this press of a button came before"), "press again: each press is signed anew")
 		return
 	}
-	count(s.press(ctx, in, set.config.Trackers))
+	if in.Type == "view_submission" {
+		refusal, outcome := s.submit(ctx, in, trackers)
+		if count(outcome); refusal != "" {
+			answerForm(w, refusal)
+			return
+		}
+	} else {
+		count(s.press(ctx, in, trackers))
+	}
 	w.WriteHeader(http.StatusOK)
 }
 
@@ -167,13 +191,14 @@ func readInteraction(h http.Header, body []byte) (interaction, error) {
 	return in, nil
 }
 
-// press does what a button is for, and returns what became of it.
+// press asks whoever pressed a button for the reason, and returns what became of it.
 func (s *server) press(ctx context.Context, in interaction, trackers []TrackerConfig) (outcome string) {
 	if in.Type != "block_actions" || len(in.Actions) != 1 {
 		return outcomeForeign
 	}
 	b := in.Actions[0]
-	if b.ActionID != slack.ActionApprove && b.ActionID != slack.ActionDismiss {
+	a, ok := slackActions[b.ActionID]
+	if !ok {
 		return outcomeForeign // links are announced too
 	}
 	name, who, known := pressedBy(in, trackers)
@@ -186,20 +211,20 @@ func (s *server) press(ctx context.Context, in interaction, trackers []TrackerCo
 		tell("You are not among those who may decide here. Nothing was done. Whoever runs Portent can name you in approvers of the tracker " + name + ".")
 		return outcomeDenied
 	}
-	v, err := parsePressed(b.Value)
-	if err == nil {
-		var p outbox.Prompt
-		if p, err = s.asker.store.Prompt(ctx, v.Task, name); err == nil && p.IncidentID != v.Incident {
-			err = incident.ErrNotFound
-		}
+	if !who.role.may(actionRoles[a.do]) {
+		s.metrics.denied.WithLabelValues("role").Inc()
+		tell("Your role, " + string(who.role) + ", may not do this. Nothing was done.")
+		return outcomeDenied
 	}
+	v, err := s.prompted(ctx, name, b.Value)
 	if err != nil { // a button that this channel was never given
 		tell("This was not asked here, or is older than what is kept. Nothing was done.")
 		return outcomeForeign
 	}
-	text, outcome := s.decidePressed(ctx, who, v, b.ActionID)
-	s.asker.hurry()
-	tell(text)
+	text, outcome := s.askReason(ctx, in, name, v, b.ActionID)
+	if text != "" {
+		tell(text)
+	}
 	return outcome
 }
 
@@ -228,25 +253,23 @@ func pressedBy(in interaction, trackers []TrackerConfig) (tracker string, who pr
 }
 
 // decidePressed carries out what somebody pressed and says what came of it.
-func (s *server) decidePressed(ctx context.Context, who principal, v pressed, do string) (text, outcome string) {
+func (s *server) decidePressed(ctx context.Context, who principal, v pressed, action, reason string) (text, outcome string) {
 	before, err := s.ledger.ApprovalsOf(ctx, v.Incident)
-	if err == nil && do == slack.ActionApprove {
-		for _, a := range before {
-			if a.TaskID == v.Task && a.Hash == v.Hash && a.Actor == who.name {
-				return "You have approved this already.", outcomeAccepted
-			}
-		}
+	if err == nil && action == slack.ActionApprove && approvedBefore(before, v, who.name) {
+		return "You have approved this already.", outcomeAccepted
 	}
 	if err == nil {
-		d := decision{Incident: v.Incident, Do: actionDismiss, Action: incidentapi.Action{Reason: "dismissed in Slack"}}
-		if do == slack.ActionApprove {
-			d.Do, d.Action = actionApprove, incidentapi.Action{Reason: "approved in Slack", Task: v.Task, Hash: v.Hash}
+		d := decision{Incident: v.Incident, Do: slackActions[action].do, Action: incidentapi.Action{Reason: reason}}
+		if action == slack.ActionApprove {
+			d.Task, d.Hash = v.Task, v.Hash
 		}
 		_, err = s.carryOut(ctx, who, d)
 	}
 	switch {
-	case err == nil && do == slack.ActionApprove:
+	case err == nil && action == slack.ActionApprove:
 		return "Approved. What you saw is what is sent.", outcomeAccepted
+	case err == nil && action == slack.ActionEscalate:
+		return "Escalated.", outcomeAccepted
 	case err == nil:
 		return "Dismissed.", outcomeAccepted
 	case errors.Is(err, outbox.ErrStale):
@@ -264,6 +287,6 @@ func (s *server) decidePressed(ctx context.Context, who principal, v pressed, do
 		s.metrics.denied.WithLabelValues("role").Inc()
 		return "Your role, " + string(who.role) + ", may not do this. Nothing was done.", outcomeDenied
 	}
-	s.log.Error("interaction_failed", "incident", v.Incident, "action", do, "err", err)
+	s.log.Error("interaction_failed", "incident", v.Incident, "action", action, "err", err)
 	return "That could not be done now. Press again in a moment, or use the page of the incident.", outcomeUnavailable
 }

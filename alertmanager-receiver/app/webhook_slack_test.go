@@ -25,6 +25,7 @@ import (
 	"github.com/portent-dev/portent/internal/ticket/doubletest"
 	"github.com/portent-dev/portent/internal/ticket/slack"
 	"github.com/portent-dev/portent/internal/ticket/slack/slacktest"
+	"github.com/portent-dev/portent/internal/web"
 )
 
 const (
@@ -39,14 +40,17 @@ type slackRig struct {
 	site *slacktest.Server
 }
 
-func newSlackRig(t *testing.T) *slackRig {
+func newSlackRig(t *testing.T, secrets ...web.Secret) *slackRig {
 	t.Helper()
 	site, addr := slacktest.Start(t)
 	sc := slack.DefaultConfig()
 	sc.URL, sc.Token, sc.Channel = addr, slacktest.Token, slacktest.Channel
 	sc.Approvers = map[string]slack.Approver{ann: {Role: "approver"}, bob: {Role: "approver", As: "bob"}, looker: {Role: "viewer"}}
+	sc.SigningSecrets = secrets
 	r := &slackRig{site: site, testServer: newTestServer(t, func(c *Config) {
-		c.Webhook.Secrets.Slack = callbackSecret
+		if len(sc.SigningSecrets) == 0 {
+			c.Webhook.Secrets.Slack = callbackSecret
+		}
 		c.Trackers = append(c.Trackers, TrackerConfig{Name: "chat", Type: TrackerSlack, Slack: &sc})
 	})}
 	client, err := sc.HTTPClient()
@@ -98,7 +102,7 @@ var presses atomic.Int64
 
 func pressBody(user, channel, action, value string) string {
 	b, err := json.Marshal(map[string]any{
-		"type": "block_actions", "user": map[string]any{"id": user, "username": "x"}, "channel": map[string]any{"id": channel}, "team": map[string]any{"id": "T1"},
+		"type": "block_actions", "trigger_id": "1.2.3", "user": map[string]any{"id": user, "username": "x"}, "channel": map[string]any{"id": channel}, "team": map[string]any{"id": "T1"},
 		"actions": []any{map[string]any{"type": "button", "action_id": action, "value": value, "action_ts": fmt.Sprintf("1780401600.%d", presses.Add(1))}}, "response_url": "https://hooks.slack.com/actions/x",
 	})
 	if err != nil {
@@ -116,12 +120,42 @@ func (r *slackRig) post(t *testing.T, body string, at time.Time, secret string) 
 		"X-Slack-Request-Timestamp", stamp, "X-Slack-Signature", "v0="+hex.EncodeToString(mac.Sum(nil)))
 }
 
-// press presses a button and returns what the user was told.
+// formBody is what comes back of a form.
+func formBody(user, meta, reason string) string {
+	b, err := json.Marshal(map[string]any{
+		"type": "view_submission", "user": map[string]any{"id": user}, "team": map[string]any{"id": "T1"}, "hash": strconv.FormatInt(presses.Add(1), 10),
+		"view": map[string]any{
+			"id": "V1", "type": "modal", "callback_id": slack.FormReason, "private_metadata": meta,
+			"state": map[string]any{"values": map[string]any{"reason": map[string]any{"reason": map[string]any{"type": "plain_text_input", "value": reason}}}},
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return url.Values{"payload": {string(b)}}.Encode()
+}
+
+// press presses a button, gives a reason where a form asks for one, and returns what the user was told.
 func (r *slackRig) press(t *testing.T, user, action, value string) string {
 	t.Helper()
+	forms := len(r.site.Forms())
 	w := r.post(t, pressBody(user, slacktest.Channel, action, value), t0, callbackSecret)
 	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
 	require.Empty(t, w.Body.String())
+	if all := r.site.Forms(); len(all) > forms {
+		w = r.post(t, formBody(user, all[len(all)-1].Meta, "seen it"), t0, callbackSecret)
+		require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+		if w.Body.Len() > 0 {
+			var b struct {
+				Action string            `json:"response_action"`
+				Errors map[string]string `json:"errors"`
+			}
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &b))
+			require.Equal(t, "errors", b.Action)
+			require.Empty(t, r.asker.whispers, "the form says it")
+			return b.Errors["reason"]
+		}
+	}
 	select {
 	case said := <-r.asker.whispers:
 		require.Equal(t, user, said.user)
@@ -171,6 +205,7 @@ func TestApprovingInSlack(t *testing.T) {
 	as, err := r.ledger.ApprovalsOf(t.Context(), idDraft)
 	require.NoError(t, err)
 	require.Equal(t, "slack:"+ann, as[0].Actor)
+	require.Equal(t, "seen it", as[0].Reason, "the reason that was written")
 	require.Equal(t, "bob", as[1].Actor)
 }
 
@@ -243,6 +278,66 @@ func TestOnlyWhatSlackSignedIsRead(t *testing.T) {
 	requireError(t, unset.send(t, "POST", "/api/v1/webhook/slack", body), 401, "no signing secret")
 }
 
+// TestAReasonIsWanted: nothing is decided by the button alone, nor by a form that somebody else's press opened.
+func TestAReasonIsWanted(t *testing.T) {
+	r := newSlackRig(t)
+	r.held(t, 1)
+	r.asker.round(t.Context())
+	v := value(t, r.site.Messages()[0])
+	require.Equal(t, 200, r.post(t, pressBody(ann, slacktest.Channel, slack.ActionApprove, v), t0, callbackSecret).Code)
+	require.Empty(t, r.due(t), "the form can be closed")
+	require.Len(t, r.site.Forms(), 1)
+	form := r.site.Forms()[0]
+	require.Equal(t, "Approve", form.Title)
+	require.Contains(t, form.Blocks, "Disk full")
+	for _, blank := range []string{"", " \n "} {
+		w := r.post(t, formBody(ann, form.Meta, blank), t0, callbackSecret)
+		require.Contains(t, w.Body.String(), "Write a reason of 1 to 500 characters")
+		require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	}
+	require.Contains(t, r.post(t, formBody("U0STRANGER", form.Meta, "x"), t0, callbackSecret).Body.String(), "not among those")
+	require.Contains(t, r.post(t, formBody(looker, form.Meta, "x"), t0, callbackSecret).Body.String(), "viewer, may not do this")
+	forged := strings.Replace(form.Meta, "approve", "delete", 1)
+	for _, meta := range []string{"", "{", "{}", forged, strings.Replace(form.Meta, slacktest.Channel, "C0OTHER", 1)} {
+		w := r.post(t, formBody(ann, meta, "x"), t0, callbackSecret)
+		require.Equal(t, 200, w.Code)
+		require.Empty(t, w.Body.String())
+	}
+	require.Empty(t, r.due(t))
+	require.Empty(t, r.post(t, formBody(ann, form.Meta, "I looked at the disk"), t0, callbackSecret).Body.String())
+	require.Len(t, r.due(t), 1)
+	require.Contains(t, (<-r.asker.whispers).text, "Approved")
+
+	r.site.Say("expired_trigger_id")
+	require.Contains(t, r.press(t, ann, slack.ActionDismiss, v), "Slack opened no form")
+	require.Contains(t, r.press(t, ann, slack.ActionEscalate, v), "Escalated")
+	require.Contains(t, r.press(t, ann, slack.ActionDismiss, v), "Dismissed")
+}
+
+// TestAnAppSpeaksForItsOwnTrackersOnly: secrets of a tracker, two of them while one is changed, and not those of others.
+func TestAnAppSpeaksForItsOwnTrackersOnly(t *testing.T) {
+	const old, fresh = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+	r := newSlackRig(t, old, fresh)
+	r.held(t, 2)
+	r.asker.round(t.Context())
+	v := value(t, r.site.Messages()[0])
+	for i, secret := range []string{old, fresh} {
+		require.Equal(t, 200, r.post(t, pressBody(ann, slacktest.Channel, slack.ActionApprove, v), t0, secret).Code)
+		require.Len(t, r.site.Forms(), i+1)
+	}
+	requireError(t, r.post(t, pressBody(ann, slacktest.Channel, slack.ActionApprove, v), t0, callbackSecret), 401, "signature is missing or wrong")
+
+	// Another app, of another workspace whose channel has the same id.
+	set := *r.settings.Load()
+	set.slackSecrets = map[string][]string{"chat": {old}, "other": {callbackSecret}}
+	r.settings.Store(&set)
+	require.Equal(t, 200, r.post(t, pressBody(ann, slacktest.Channel, slack.ActionApprove, v), t0, callbackSecret).Code)
+	require.Len(t, r.site.Forms(), 2, "it opened no form")
+	require.Equal(t, 200, r.post(t, formBody(ann, r.site.Forms()[0].Meta, "mine"), t0, callbackSecret).Code)
+	require.Empty(t, r.due(t))
+	requireError(t, r.post(t, pressBody(ann, slacktest.Channel, slack.ActionApprove, v), t0, fresh), 401, "signature is missing or wrong")
+}
+
 func TestAsksSurviveWhatSlackDoes(t *testing.T) {
 	r := newSlackRig(t)
 	r.held(t, 1)
@@ -283,6 +378,6 @@ func TestApproversNeedASecretAndAKnownRole(t *testing.T) {
 	sc.Token, sc.Channel, sc.Approvers = slacktest.Token, slacktest.Channel, map[string]slack.Approver{ann: {Role: "boss"}}
 	c.Trackers = []TrackerConfig{{Type: TrackerSlack, Slack: &sc}}
 	err := c.Validate()
-	require.ErrorContains(t, err, "trackers[0].slack.approvers: needs webhook.secrets.slack")
+	require.ErrorContains(t, err, "trackers[0].slack.approvers: needs signing_secrets of the tracker, or webhook.secrets.slack")
 	require.ErrorContains(t, err, `approvers.`+ann+`: "boss"`)
 }

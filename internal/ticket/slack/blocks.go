@@ -41,23 +41,47 @@ func contextLine(mrkdwn string) block {
 	return block{Type: "context", Elements: []any{text{"mrkdwn", cutMarkup(mrkdwn, maxContext)}}}
 }
 
-// button opens a page, or sends its value to us when somebody presses and confirms it.
+// button opens a page, or sends its value to us when somebody presses it.
 type button struct {
-	Type     string   `json:"type"`
-	Text     text     `json:"text"`
-	ActionID string   `json:"action_id"`
-	URL      string   `json:"url,omitempty"`
-	Value    string   `json:"value,omitempty"`
-	Style    string   `json:"style,omitempty"`
-	Confirm  *confirm `json:"confirm,omitempty"`
+	Type     string `json:"type"`
+	Text     text   `json:"text"`
+	ActionID string `json:"action_id"`
+	URL      string `json:"url,omitempty"`
+	Value    string `json:"value,omitempty"`
+	Style    string `json:"style,omitempty"`
 }
 
-// confirm asks again before a button counts.
-type confirm struct {
-	Title   text `json:"title"`
-	Text    text `json:"text"`
-	Confirm text `json:"confirm"`
-	Deny    text `json:"deny"`
+// form is the body of views.open.
+type form struct {
+	Trigger string `json:"trigger_id"`
+	View    view   `json:"view"`
+}
+
+type view struct {
+	Type       string `json:"type"`
+	CallbackID string `json:"callback_id"`
+	Meta       string `json:"private_metadata"`
+	Title      text   `json:"title"`
+	Submit     text   `json:"submit"`
+	Close      text   `json:"close"`
+	Blocks     []any  `json:"blocks"`
+}
+
+// input is a field of a form.
+type input struct {
+	Type    string    `json:"type"`
+	BlockID string    `json:"block_id"`
+	Label   text      `json:"label"`
+	Hint    text      `json:"hint"`
+	Element textInput `json:"element"`
+}
+
+type textInput struct {
+	Type      string `json:"type"`
+	ActionID  string `json:"action_id"`
+	Multiline bool   `json:"multiline"`
+	MinLength int    `json:"min_length"`
+	MaxLength int    `json:"max_length"`
 }
 
 func openButton(label, url string) block {

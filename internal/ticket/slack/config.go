@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,11 @@ type Config struct {
 	Channel string `yaml:"channel"`
 	// Mention is put in front of messages by severity, such as <!subteam^S0123456> or <!here>.
 	Mention map[string]string `yaml:"mention,omitempty"`
+	// SigningSecrets are those of the app that the token is of, by which what people press is believed; SigningSecretFiles are
+	// files that hold one each. All of them count, so that a secret can be changed: up to four. Without any the program that
+	// is asked has one for all.
+	SigningSecrets     []web.Secret `yaml:"signing_secrets,omitempty"`
+	SigningSecretFiles []string     `yaml:"signing_secret_files,omitempty"`
 	// Approvers are who may decide about drafts by the buttons of a message, by the id of the user (U…). Without any the
 	// channel is not asked.
 	Approvers map[string]Approver `yaml:"approvers,omitempty"`
@@ -89,6 +95,12 @@ func (c *Config) Validate() error {
 	if !channelID.MatchString(c.Channel) {
 		add("channel", fmt.Errorf("%q is no id of a channel, such as C0123456789: it stands at the end of the channel's details", c.Channel))
 	}
+	if n := len(c.SigningSecrets) + len(c.SigningSecretFiles); n > maxSecrets {
+		add("signing_secrets", fmt.Errorf("%d: want at most %d", n, maxSecrets))
+	}
+	for i, s := range c.SigningSecrets {
+		add(fmt.Sprintf("signing_secrets[%d]", i), checkSigning(s))
+	}
 	for severity, m := range c.Mention {
 		if !mention.MatchString(m) {
 			add("mention."+severity, fmt.Errorf("%q: want <!here>, <!channel>, <!subteam^ID> or <@ID>", m))
@@ -110,6 +122,33 @@ func (c *Config) Validate() error {
 		add("timeout", errors.New("must be above 0s and at most 5m"))
 	}
 	return errors.Join(errs...)
+}
+
+// maxSecrets bounds the signing secrets: two while one is changed, and two more by mistake.
+const maxSecrets = 4
+
+// checkSigning reports a signing secret that is none: Slack's have 32 characters.
+func checkSigning(s web.Secret) error {
+	if len(s) < 16 {
+		return errors.New("is shorter than 16 characters")
+	}
+	return ticketrest.CheckSecret(s.Reveal())
+}
+
+// Signing reads the signing secrets, in the order in which they are given.
+func (c *Config) Signing() ([]web.Secret, error) {
+	out := slices.Clone(c.SigningSecrets)
+	for i, file := range c.SigningSecretFiles {
+		s, err := web.ReadSecret("", file)
+		if err == nil {
+			err = checkSigning(s)
+		}
+		if err != nil {
+			return nil, web.Invalid(fmt.Sprintf("signing_secret_files[%d]", i), err)
+		}
+		out = append(out, s)
+	}
+	return out, nil
 }
 
 // Secret reads the token, from a file where that is set.

@@ -2,6 +2,7 @@ package slack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,7 +14,15 @@ import (
 const (
 	ActionApprove = "approve"
 	ActionDismiss = "dismiss"
-	ActionOpen    = "open" // a link: pressing it asks for nothing
+	// ActionEscalate asks for more people.
+	ActionEscalate = "escalate"
+	ActionOpen     = "open" // a link: pressing it asks for nothing
+)
+
+// How the form that asks for a reason is named, and its one field.
+const (
+	FormReason  = "portent_reason"
+	FieldReason = "reason"
 )
 
 // A Question asks a channel whether something may be sent to a tracker. What it says comes from alerts and is shown as plain text.
@@ -45,22 +54,69 @@ const (
 	maxWhisper   = 3000
 	maxReasons   = 5
 	maxTold      = 600 // characters of the summary: the page says it all
-	confirmTitle = "Are you sure?"
+	maxFormTitle = 24
+	maxFormMeta  = 3000
+	// idle is how long after the last question another process may have posted one that this one does not know of.
+	idle = time.Minute
 )
 
-// Ask posts a question and returns the reference of its message.
+// Ask posts a question and returns the reference of its message. One that was posted without an answer is found again.
 func (t *Tracker) Ask(ctx context.Context, q Question) (ref string, err error) {
 	if q.Value == "" || len(q.Value) > maxValue {
 		return "", &ticket.Error{Reason: ticket.ReasonInvalid, Err: fmt.Errorf("slack: a button carries 1 to %d characters, not %d", maxValue, len(q.Value))}
 	}
+	t.mu.Lock()
+	alone := t.now().Sub(t.asked) < idle
+	t.mu.Unlock()
+	if !alone || t.unsure(q.Value) {
+		switch ts, err := t.lookup(ctx, t.cfg.Channel, "", eventQuestion, q.Value); {
+		case err == nil:
+			t.ended(q.Value, nil)
+			return t.cfg.Channel + "/" + ts, nil
+		case !errors.Is(err, ticket.ErrNotFound):
+			return "", err
+		}
+	}
 	no := false
 	p := ask(q)
-	p.Channel, p.UnfurlLinks = t.cfg.Channel, &no
+	p.Channel, p.UnfurlLinks, p.Metadata = t.cfg.Channel, &no, marked(eventQuestion, q.Value)
 	a, err := t.send(ctx, opPost, p)
+	t.ended(q.Value, err)
 	if err != nil {
 		return "", err
 	}
+	t.mu.Lock()
+	t.asked = t.now()
+	t.mu.Unlock()
 	return a.Channel + "/" + a.TS, nil
+}
+
+// A Reason is asked for in a form before something is decided.
+type Reason struct {
+	// Title is one line of at most 24 characters, Says what will follow, Send the word on the button.
+	Title, Says, Send string
+	// Meta comes back with the form; nobody can change it. At most 3000 characters.
+	Meta string
+	// Most is how long a reason may be, in characters.
+	Most int
+}
+
+// AskReason opens a form for whoever pressed a button, within the three seconds that its trigger is good for. What is written
+// comes back as a view_submission.
+func (t *Tracker) AskReason(ctx context.Context, trigger string, r Reason) error {
+	if trigger == "" || len(r.Meta) > maxFormMeta {
+		return &ticket.Error{Reason: ticket.ReasonInvalid, Err: fmt.Errorf("slack: a form wants a trigger and at most %d characters of its own", maxFormMeta)}
+	}
+	says := plain(ticket.Cut(ticket.Clean(r.Says), maxSection))
+	_, err := t.send(ctx, opView, form{Trigger: trigger, View: view{
+		Type: "modal", CallbackID: FormReason, Meta: r.Meta, Title: plain(ticket.OneLine(r.Title, maxFormTitle)),
+		Submit: plain(ticket.OneLine(r.Send, maxFormTitle)), Close: plain("Not now"),
+		Blocks: []any{block{Type: "section", Text: &says}, input{
+			Type: "input", BlockID: FieldReason, Label: plain("Reason"), Hint: plain("It stands in the timeline and in the audit chain."),
+			Element: textInput{Type: "plain_text_input", ActionID: FieldReason, Multiline: true, MinLength: 1, MaxLength: r.Most},
+		}},
+	}})
+	return err
 }
 
 // Amend edits the message of a question. A message that somebody deleted is an error with ticket.ReasonNotFound.
@@ -118,19 +174,11 @@ func ask(q Question) post {
 
 func (q Question) buttons() []any {
 	var out []any
-	if q.Outcome == "" {
+	if q.Outcome == "" { // a form follows, which asks for the reason and can be closed
 		out = append(out,
-			button{
-				Type: "button", Text: plain("Approve"), ActionID: ActionApprove, Value: q.Value, Style: "primary",
-				Confirm: &confirm{
-					plain(confirmTitle), plain(ticket.Cut("It goes to "+q.Tracker+" as it stands in the incident: "+ticket.OneLine(q.Title, 150), 300)),
-					plain("Approve"), plain("Not now"),
-				},
-			},
-			button{
-				Type: "button", Text: plain("Dismiss"), ActionID: ActionDismiss, Value: q.Value, Style: "danger",
-				Confirm: &confirm{plain(confirmTitle), plain("The whole incident is dismissed, and what waits for it is dropped."), plain("Dismiss"), plain("Not now")},
-			})
+			button{Type: "button", Text: plain("Approve…"), ActionID: ActionApprove, Value: q.Value, Style: "primary"},
+			button{Type: "button", Text: plain("Dismiss…"), ActionID: ActionDismiss, Value: q.Value, Style: "danger"},
+			button{Type: "button", Text: plain("Escalate…"), ActionID: ActionEscalate, Value: q.Value})
 	}
 	if u, ok := ticket.SafeURL(q.URL); ok {
 		out = append(out, link("Open the incident", u))

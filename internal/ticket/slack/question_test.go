@@ -1,6 +1,9 @@
 package slack_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,6 +17,7 @@ import (
 	"github.com/portent-dev/portent/internal/ticket/slack"
 	"github.com/portent-dev/portent/internal/ticket/slack/slacktest"
 	"github.com/portent-dev/portent/internal/ticket/tickettest"
+	"github.com/portent-dev/portent/internal/web"
 )
 
 // mrkdwn finds the texts whose markup counts.
@@ -32,7 +36,7 @@ func TestAQuestionIsAskedAndEditedInPlace(t *testing.T) {
 	ref, err := r.Ask(t.Context(), question())
 	require.NoError(t, err)
 	m := r.site.Messages()[0]
-	for _, want := range []string{"Draft for jira waits for approval", "Disk full", "2 alerts", `rule \"disks\" says draft`, "2 of 2 approved", `<@U0123456789>`, `ann &lt;b`, `"value":"1 i 7 abc"`, `"confirm"`, `"approve"`, `"dismiss"`, "1780405200"} {
+	for _, want := range []string{"Draft for jira waits for approval", "Disk full", "2 alerts", `rule \"disks\" says draft`, "2 of 2 approved", `<@U0123456789>`, `ann &lt;b`, `"value":"1 i 7 abc"`, `"approve"`, `"dismiss"`, `"escalate"`, "1780405200"} {
 		require.Contains(t, m.Blocks, want)
 	}
 	q := question()
@@ -57,6 +61,7 @@ func TestQuestionsOfAnyTextKeepTheLimits(t *testing.T) {
 	r := newRig(t, nil)
 	for i, s := range append(tickettest.Hostile(), "", strings.Repeat("ü ", 30_000), strings.Repeat("*", 5000), "<!channel> <@U123>") {
 		q := question()
+		q.Value = fmt.Sprintf("1 i %d abc", i)
 		q.Title, q.Summary, q.Approved, q.Why = s, s, []string{s, "slack:" + s}, []string{s, s, s, s, s, s, s}
 		q.Tracker = strings.Repeat("t", 40)
 		q.Severity, q.URL = s, s
@@ -89,6 +94,36 @@ func TestWhispersAndTheirFaults(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	require.True(t, e.Retry)
 	require.Equal(t, 7*time.Second, e.RetryAfter)
+}
+
+func TestAFormAsksForTheReason(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	for i, s := range append(tickettest.Hostile(), strings.Repeat("ü", 5000), "plain marker") {
+		require.NoError(t, r.AskReason(t.Context(), "1.2.3", slack.Reason{Title: s, Says: s, Send: s, Meta: "m", Most: 500}))
+		f := r.site.Forms()[i]
+		require.Equal(t, slack.FormReason, f.CallbackID)
+		require.Equal(t, "m", f.Meta)
+		require.Contains(t, f.Blocks, `"block_id":"reason"`)
+	}
+	require.Error(t, r.AskReason(t.Context(), "", slack.Reason{Title: "t", Says: "s", Send: "s", Most: 1}))
+	require.Error(t, r.AskReason(t.Context(), "1", slack.Reason{Title: "t", Says: "s", Send: "s", Most: 1, Meta: strings.Repeat("m", 3001)}))
+	r.site.Say("expired_trigger_id")
+	require.ErrorContains(t, r.AskReason(t.Context(), "1", slack.Reason{Title: "t", Says: "s", Send: "s", Most: 1}), "expired_trigger_id")
+}
+
+func TestSigningSecrets(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(file, []byte("0123456789abcdef0123456789abcdef\n"), 0o600))
+	c := slack.Config{SigningSecrets: []web.Secret{"fedcba9876543210fedcba9876543210"}, SigningSecretFiles: []string{file}}
+	got, err := c.Signing()
+	require.NoError(t, err)
+	require.Equal(t, []web.Secret{"fedcba9876543210fedcba9876543210", "0123456789abcdef0123456789abcdef"}, got)
+	require.NoError(t, os.WriteFile(file, []byte("short"), 0o600))
+	_, err = c.Signing()
+	require.ErrorContains(t, err, "signing_secret_files[0]")
+	require.NotContains(t, fmt.Sprintf("%v %+v", c, c), "fedcba")
 }
 
 func TestApproversOfTheConfiguration(t *testing.T) {

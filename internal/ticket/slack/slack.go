@@ -1,9 +1,9 @@
 // Package slack tells a Slack channel of incidents: a message for each, what follows in
 // its thread, and the message itself edited when the incident ends.
 //
-// Slack knows no key to look messages up by, so a message whose answer was lost may be
-// posted twice; everything else happens once. It knows nothing of incidents of
-// Portent, of the outbox or of other trackers.
+// Slack knows no key to search messages by. Ours carry one in metadata that nobody sees, and what was posted without an
+// answer is looked for in the history of the channel before it is posted again (history.go). It knows nothing of incidents
+// of Portent, of the outbox or of other trackers.
 package slack
 
 import (
@@ -37,10 +37,16 @@ type Options struct {
 // Tracker is a channel as a ticket.Tracker. A ticket is a message: its Key is the draft's, its ID the channel and the
 // time stamp by which Slack names it. It is safe for concurrent use.
 type Tracker struct {
-	cfg Config
-	api *ticketrest.Client
+	cfg     Config
+	api     *ticketrest.Client
+	now     func() time.Time
+	started time.Time
 
-	mu   sync.Mutex
+	mu    sync.Mutex
+	blind time.Time       // until when the history is not asked for: the app may not read it
+	lost  map[string]bool // what was sent and had no answer
+	asked time.Time       // when a question was last posted
+	// What messages say.
 	sent map[string]message // by Key
 	keys []string           // of sent, oldest first
 	done map[string]bool    // keys of updates that were posted
@@ -63,6 +69,9 @@ const (
 	opPost    = "chat.postMessage"
 	opUpdate  = "chat.update"
 	opWhisper = "chat.postEphemeral" //nolint:gosec // the name of a method, no secret
+	opHistory = "conversations.history"
+	opReplies = "conversations.replies"
+	opView    = "views.open"
 )
 
 // New returns a tracker. It sends nothing.
@@ -73,12 +82,12 @@ func New(o Options) (*Tracker, error) {
 	if o.Token == "" || o.Client == nil || o.Now == nil || o.Registerer == nil {
 		return nil, errors.New("slack: token, HTTP client, clock and registerer are needed")
 	}
-	observe, err := ticketrest.NewRequests(o.Registerer, "slack", "Slack", opPost, opUpdate, opWhisper)
+	observe, err := ticketrest.NewRequests(o.Registerer, "slack", "Slack", opPost, opUpdate, opWhisper, opHistory, opReplies, opView)
 	if err != nil {
 		return nil, err
 	}
 	return &Tracker{
-		cfg: o.Config, sent: map[string]message{}, done: map[string]bool{},
+		cfg: o.Config, now: o.Now, started: o.Now(), lost: map[string]bool{}, sent: map[string]message{}, done: map[string]bool{},
 		api: &ticketrest.Client{
 			Vendor: "slack", Base: strings.TrimRight(o.Config.URL, "/") + "/api", HTTP: o.Client, Timeout: time.Duration(o.Config.Timeout), Now: o.Now,
 			Header:  http.Header{"Authorization": {"Bearer " + o.Token.Reveal()}},
@@ -97,11 +106,8 @@ func New(o Options) (*Tracker, error) {
 // limited is the wait after a 429 that names none: about one message a second and channel is allowed.
 const limited = 10 * time.Second
 
-// SearchLag is zero: Find never finds anything.
-func (t *Tracker) SearchLag() time.Duration { return 0 }
-
-// Check has nothing to ask: a message is the only thing that a token for chat:write may do.
-func (t *Tracker) Check(context.Context) (warnings []string, err error) { return nil, nil }
+// SearchLag is how long Find may miss a message that is on its way.
+func (t *Tracker) SearchLag() time.Duration { return searchLag }
 
 // answer is the answer to every method. Errors come with status 200.
 type answer struct {
@@ -127,11 +133,13 @@ type post struct {
 	Text        string  `json:"text"`
 	Blocks      []block `json:"blocks,omitempty"`
 	UnfurlLinks *bool   `json:"unfurl_links,omitempty"`
+	// Metadata is by what the message is found again.
+	Metadata *metadata `json:"metadata,omitempty"`
 }
 
-func (t *Tracker) send(ctx context.Context, op string, p post) (answer, error) {
+func (t *Tracker) send(ctx context.Context, op string, body any) (answer, error) {
 	var a answer
-	if err := t.api.Do(ctx, ticketrest.Call{Op: op, Method: http.MethodPost, Path: "/" + op, Body: p, Effect: true}, &a); err != nil {
+	if err := t.api.Do(ctx, ticketrest.Call{Op: op, Method: http.MethodPost, Path: "/" + op, Body: body, Effect: true}, &a); err != nil {
 		return a, err
 	}
 	if !a.OK {
@@ -165,7 +173,7 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 	}
 	no := false
 	p := t.show(message{draft: d, state: ticket.Open})
-	p.Channel, p.UnfurlLinks = t.cfg.Channel, &no
+	p.Channel, p.UnfurlLinks, p.Metadata = t.cfg.Channel, &no, marked(eventIncident, d.Key)
 	a, err := t.send(ctx, opPost, p)
 	if err != nil {
 		return ticket.Ticket{}, err
@@ -208,11 +216,6 @@ func marks(m message) (sign, word string) {
 	return "🔵", "info"
 }
 
-// Find finds nothing: Slack has no search by a key.
-func (t *Tracker) Find(context.Context, string) (ticket.Ticket, error) {
-	return ticket.Ticket{}, notFound("a message cannot be looked for")
-}
-
 // Get knows nothing of what became of a message.
 func (t *Tracker) Get(context.Context, ticket.Ref) (ticket.Ticket, error) {
 	return ticket.Ticket{}, notFound("a message has no state")
@@ -237,8 +240,18 @@ func (t *Tracker) Update(ctx context.Context, r ticket.Ref, u ticket.Update) err
 			return err
 		}
 	}
-	if t.posted(r.Key + " " + u.Key) {
+	what := r.Key + " " + u.Key
+	if t.posted(what) {
 		return nil
+	}
+	if t.unsure(what) {
+		switch _, err := t.lookup(ctx, channel, ts, eventUpdate, u.Key); {
+		case err == nil:
+			t.note(what)
+			return nil
+		case !errors.Is(err, ticket.ErrNotFound):
+			return err
+		}
 	}
 	doc := u.Comment
 	if doc.Empty() {
@@ -249,12 +262,14 @@ func (t *Tracker) Update(ctx context.Context, r ticket.Ref, u ticket.Update) err
 	}
 	p := post{
 		Channel: channel, ThreadTS: ts, Broadcast: u.State != ticket.Unchanged,
-		Text: ticket.Cut(escape(doc.Text()), maxText), Blocks: sections(doc, maxBlocks-1),
+		Text: ticket.Cut(escape(doc.Text()), maxText), Blocks: sections(doc, maxBlocks-1), Metadata: marked(eventUpdate, u.Key),
 	}
-	if _, err := t.send(ctx, opPost, p); err != nil {
+	_, err := t.send(ctx, opPost, p)
+	t.ended(what, err)
+	if err != nil {
 		return err
 	}
-	t.note(r.Key + " " + u.Key)
+	t.note(what)
 	return nil
 }
 

@@ -2,8 +2,10 @@ package slack_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -17,15 +19,20 @@ import (
 	"github.com/portent-dev/portent/internal/ticket/slack"
 	"github.com/portent-dev/portent/internal/ticket/slack/slacktest"
 	"github.com/portent-dev/portent/internal/ticket/tickettest"
+	"github.com/portent-dev/portent/internal/ticketrest"
 	"github.com/portent-dev/portent/internal/web"
 )
 
 // rig is a Tracker over a double.
 type rig struct {
 	*slack.Tracker
-	site *slacktest.Server
-	url  string
+	site  *slacktest.Server
+	url   string
+	ahead atomic.Int64 // of the clock
 }
+
+// later moves the clock.
+func (r *rig) later(d time.Duration) { r.ahead.Add(int64(d)) }
 
 func newRig(t *testing.T, change func(*slack.Config)) *rig {
 	t.Helper()
@@ -48,7 +55,7 @@ func (r *rig) restart(t *testing.T, change func(*slack.Config)) {
 	require.NoError(t, err)
 	token, err := c.Secret()
 	require.NoError(t, err)
-	r.Tracker, err = slack.New(slack.Options{Config: c, Token: token, Client: client, Now: time.Now, Registerer: prometheus.NewRegistry()})
+	r.Tracker, err = slack.New(slack.Options{Config: c, Token: token, Client: client, Now: func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }, Registerer: prometheus.NewRegistry()})
 	require.NoError(t, err)
 }
 
@@ -186,7 +193,88 @@ func TestWhatSlackCannotSay(t *testing.T) {
 	for _, id := range []string{"", "x", "c012/1.0", "../1.0"} {
 		require.ErrorIs(t, r.Update(t.Context(), ticket.Ref{Key: "portent-1", ID: id}, ticket.Update{Key: "u"}), ticket.ErrNotFound)
 	}
-	require.Zero(t, r.SearchLag())
+}
+
+// TestWhatWasPostedWithoutAnAnswerIsFound: a message, an answer in its thread, a question.
+func TestWhatWasPostedWithoutAnAnswerIsFound(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	lose := func() { r.site.Fail(doubletest.Fault{Op: slacktest.OpPost, Kind: doubletest.Drop}) }
+	lose()
+	_, err := r.Create(t.Context(), tickettest.Draft("portent-1"))
+	require.True(t, ticket.AsError(err).Ambiguous)
+	for i := range 7 { // on another page by now
+		_, err := r.Create(t.Context(), tickettest.Draft(fmt.Sprintf("portent-1%d", i)))
+		require.NoError(t, err)
+	}
+	found, err := r.Find(t.Context(), "portent-1")
+	require.NoError(t, err)
+	require.Equal(t, slacktest.Channel+"/"+r.site.Messages()[0].TS, found.ID)
+
+	r.later(time.Hour) // long after the start only what had no answer is looked for
+	u := ticket.Update{Key: "portent-1-1", Comment: tickettest.Note("two more pods")}
+	lose()
+	require.True(t, ticket.AsError(r.Update(t.Context(), found.Ref, u)).Ambiguous)
+	posts := r.site.Sent(slacktest.OpPost)
+	require.NoError(t, r.Update(t.Context(), found.Ref, u))
+	require.Equal(t, posts, r.site.Sent(slacktest.OpPost), "found in the thread")
+	reads := r.site.Sent(slacktest.OpReplies)
+	u.Key = "portent-1-2"
+	require.NoError(t, r.Update(t.Context(), found.Ref, u))
+	require.Equal(t, reads, r.site.Sent(slacktest.OpReplies), "not looked for without a doubt")
+
+	lose()
+	_, err = r.Ask(t.Context(), question())
+	require.True(t, ticket.AsError(err).Ambiguous)
+	posts = r.site.Sent(slacktest.OpPost)
+	ref, err := r.Ask(t.Context(), question())
+	require.NoError(t, err)
+	require.Equal(t, posts, r.site.Sent(slacktest.OpPost))
+	r.restart(t, nil) // a process that was killed before it noted the answer
+	again, err := r.Ask(t.Context(), question())
+	require.NoError(t, err)
+	require.Equal(t, ref, again)
+	require.NoError(t, r.Update(t.Context(), found.Ref, u))
+	require.Equal(t, posts, r.site.Sent(slacktest.OpPost), "nor does a new process post what the old one had")
+}
+
+func TestWithoutTheScopeMessagesArePostedAllTheSame(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	warnings, err := r.Check(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	r.site.Blind()
+	warnings, err = r.Check(t.Context())
+	require.NoError(t, err)
+	require.Len(t, warnings, 1)
+	require.Contains(t, warnings[0], "channels:history")
+	_, err = r.Ask(t.Context(), question())
+	require.NoError(t, err)
+	_, err = r.Find(t.Context(), "portent-1")
+	require.ErrorIs(t, err, ticket.ErrNotFound)
+	require.Equal(t, 2, r.site.Sent(slacktest.OpHistory), "once is enough")
+	r.later(2 * time.Hour)
+	_, err = r.Find(t.Context(), "portent-1")
+	require.ErrorIs(t, err, ticket.ErrNotFound)
+	require.Equal(t, 3, r.site.Sent(slacktest.OpHistory), "somebody may have given it the scope")
+}
+
+func TestCheckSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for code, wrong := range map[string]bool{"invalid_auth": true, "not_in_channel": true, "channel_not_found": true, "fatal_error": false, "ratelimited": false} {
+		r := newRig(t, nil)
+		r.site.Say(code)
+		_, err := r.Check(t.Context())
+		require.ErrorContains(t, err, code)
+		var ce *ticketrest.CheckError
+		require.Equal(t, wrong, errors.As(err, &ce), code)
+	}
+	r := newRig(t, nil)
+	r.site.Fail(doubletest.Fault{Kind: doubletest.Status, Status: 503})
+	_, err := r.Ask(t.Context(), question())
+	require.Error(t, err, "what cannot be looked for now is not posted now")
+	require.Empty(t, r.site.Messages())
 }
 
 func TestConfig(t *testing.T) {
@@ -210,6 +298,9 @@ func TestConfig(t *testing.T) {
 	f(good+"mention: {critical: everybody}\n", "mention.critical")
 	f(good+"url: http://slack.example\n", "must begin with https://")
 	f(good+"timeout: 0s\n", "timeout: must be above 0s")
+	f(good+"signing_secrets: [0123456789abcdef0123456789abcdef, fedcba9876543210fedcba9876543210]\n", "")
+	f(good+"signing_secrets: [short]\n", "signing_secrets[0]: is shorter than 16")
+	f(good+"signing_secrets: [a, b, c]\nsigning_secret_files: [d, e]\n", "signing_secrets: 5: want at most 4")
 
 	c := slack.DefaultConfig()
 	c.Token = web.Secret("xoxb-secret")

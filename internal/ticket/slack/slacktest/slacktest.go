@@ -3,9 +3,12 @@
 package slacktest
 
 import (
+	_ "embed" // of the description
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -24,7 +27,15 @@ const (
 	OpPost    = "chat.postMessage"
 	OpUpdate  = "chat.update"
 	OpWhisper = "chat.postEphemeral" //nolint:gosec // the name of a method, no secret
+	OpHistory = "conversations.history"
+	OpReplies = "conversations.replies"
+	OpView    = "views.open"
 )
+
+// more describes what the vendor's description that may be had does not cover.
+//
+//go:embed slack-more.contract.json
+var more []byte
 
 // Message is a message as people see it.
 type Message struct {
@@ -33,7 +44,11 @@ type Message struct {
 	Blocks     string // as JSON
 	Broadcast  bool
 	Edited     int
+	Metadata   json.RawMessage
 }
+
+// Form is a form that was opened for somebody who pressed a button.
+type Form struct{ Trigger, CallbackID, Meta, Title, Blocks string }
 
 // Whisper is what one user alone was told.
 type Whisper struct{ User, Text string }
@@ -45,13 +60,19 @@ type Server struct {
 	mu       sync.Mutex
 	messages []*Message
 	whispers []Whisper
+	forms    []Form
 	says     []string // errors of the next calls, with status 200
+	blind    bool
 }
 
 // Start serves an empty channel for the length of a test and returns its address. A violation fails the test.
 func Start(t testing.TB) (*Server, string) {
 	t.Helper()
 	contract := spectest.Load(t, "slack")
+	own, err := spectest.Parse("slack-more", more)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
 	s := &Server{}
 	failed := func(status int, code string) doubletest.Answer {
 		return doubletest.Answer{Status: status, Body: map[string]any{"ok": false, "error": code}}
@@ -67,6 +88,14 @@ func Start(t testing.TB) (*Server, string) {
 				rt.Op, rt.Handle = OpUpdate, s.locked(s.update)
 			case "/api/chat.postEphemeral":
 				rt.Op, rt.Handle = OpWhisper, s.locked(s.whisper)
+			case "/api/conversations.history":
+				rt.Op, rt.Write, rt.Contract, rt.Handle = OpHistory, false, own, s.read
+				return rt, r.Method == http.MethodGet
+			case "/api/conversations.replies":
+				rt.Op, rt.Write, rt.Contract, rt.Handle = OpReplies, false, own, s.read
+				return rt, r.Method == http.MethodGet
+			case "/api/views.open":
+				rt.Op, rt.Write, rt.Contract, rt.Handle = OpView, false, own, s.view
 			default:
 				return rt, false
 			}
@@ -91,6 +120,20 @@ func (s *Server) Say(code string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.says = append(s.says, code)
+}
+
+// Blind takes away the scope to read the history.
+func (s *Server) Blind() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blind = true
+}
+
+// Forms returns the forms that were opened, in order.
+func (s *Server) Forms() []Form {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Form(nil), s.forms...)
 }
 
 // Messages returns what is in the channel, threads included, in order.
@@ -132,6 +175,78 @@ type body struct {
 	Broadcast bool            `json:"reply_broadcast"`
 	Text      string          `json:"text"`
 	Blocks    json.RawMessage `json:"blocks"`
+	Metadata  json.RawMessage `json:"metadata"`
+}
+
+// pageSize is few messages, so that clients have to turn pages.
+const pageSize = 3
+
+// read tells messages of the channel, the newest first, or of a thread, the oldest first.
+func (s *Server) read(r *http.Request, _ []byte) doubletest.Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.says) > 0 {
+		code := s.says[0]
+		s.says = s.says[1:]
+		return fail(code)
+	}
+	q := r.URL.Query()
+	switch {
+	case s.blind:
+		return fail("missing_scope")
+	case q.Get("channel") != Channel:
+		return fail("channel_not_found")
+	}
+	var all []*Message
+	for _, m := range s.messages {
+		root := q.Get("ts")
+		if root == "" && m.Thread == "" || root != "" && (m.Thread == root || m.TS == root) {
+			all = append(all, m)
+		}
+	}
+	if q.Get("ts") == "" {
+		slices.Reverse(all)
+	}
+	from, _ := strconv.Atoi(q.Get("cursor"))
+	to := min(from+pageSize, len(all))
+	list := []any{}
+	for _, m := range all[min(from, to):to] {
+		x := map[string]any{"type": "message", "ts": m.TS, "text": m.Text}
+		if m.Metadata != nil && q.Get("include_all_metadata") == "true" {
+			x["metadata"] = m.Metadata
+		}
+		list = append(list, x)
+	}
+	out := map[string]any{"ok": true, "messages": list, "has_more": to < len(all)}
+	if to < len(all) {
+		out["response_metadata"] = map[string]any{"next_cursor": strconv.Itoa(to)}
+	}
+	return doubletest.Answer{Status: http.StatusOK, Body: out}
+}
+
+// view opens a form.
+func (s *Server) view(_ *http.Request, raw []byte) doubletest.Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.says) > 0 {
+		code := s.says[0]
+		s.says = s.says[1:]
+		return fail(code)
+	}
+	var b struct {
+		Trigger string `json:"trigger_id"`
+		View    struct {
+			CallbackID string `json:"callback_id"`
+			Meta       string `json:"private_metadata"`
+			Title      struct{ Text string }
+			Blocks     json.RawMessage
+		}
+	}
+	if err := json.Unmarshal(raw, &b); err != nil {
+		panic("BUG: the contract let pass what is no JSON: " + err.Error())
+	}
+	s.forms = append(s.forms, Form{b.Trigger, b.View.CallbackID, b.View.Meta, b.View.Title.Text, string(b.View.Blocks)})
+	return doubletest.Answer{Status: http.StatusOK, Body: map[string]any{"ok": true, "view": map[string]any{"id": "V1"}}}
 }
 
 func (s *Server) locked(f func(body) doubletest.Answer) func(*http.Request, []byte) doubletest.Answer {
@@ -159,7 +274,7 @@ func fail(code string) doubletest.Answer {
 }
 
 func (s *Server) post(b body) doubletest.Answer {
-	m := &Message{TS: fmt.Sprintf("1780401600.%06d", len(s.messages)+1), Thread: b.Thread, Text: b.Text, Blocks: string(b.Blocks), Broadcast: b.Broadcast}
+	m := &Message{TS: fmt.Sprintf("1780401600.%06d", len(s.messages)+1), Thread: b.Thread, Text: b.Text, Blocks: string(b.Blocks), Broadcast: b.Broadcast, Metadata: b.Metadata}
 	s.messages = append(s.messages, m)
 	return doubletest.Answer{Status: http.StatusOK, Body: map[string]any{"ok": true, "channel": Channel, "ts": m.TS}}
 }
