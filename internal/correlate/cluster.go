@@ -38,6 +38,7 @@ func (s *scope) cluster() [][]*node {
 		n.order = i
 		if s.marks[n.slot].changed {
 			n.group.news = s.round
+			s.weigh(n)
 		}
 	}
 	var parts [][]*node
@@ -63,19 +64,11 @@ func (s *scope) component(n *node) []*node {
 	s.marks[n.slot].round = s.round
 	part := []*node{n}
 	for i := 0; i < len(part); i++ {
-		n := part[i]
-		changed := s.marks[n.slot].changed
-		for k := range n.links {
-			l := &n.links[k]
-			to := &s.marks[l.to]
-			if changed || to.changed {
-				o := s.nodes[l.to]
-				if z := l.logit(n, o); z != l.z {
-					l.z = z
-					o.reweigh(n.slot, z)
-				}
+		for _, l := range part[i].links {
+			if l.z < joinAt-stay {
+				continue
 			}
-			if l.z >= joinAt-stay && to.round < s.round {
+			if to := &s.marks[l.to]; to.round < s.round {
 				to.round = s.round
 				part = append(part, s.nodes[l.to])
 			}
@@ -83,6 +76,18 @@ func (s *scope) component(n *node) []*node {
 	}
 	slices.SortFunc(part, func(a, b *node) int { return cmp.Compare(a.order, b.order) })
 	return part
+}
+
+// weigh brings the links of a changed alert up to date.
+func (s *scope) weigh(n *node) {
+	for k := range n.links {
+		l := &n.links[k]
+		o := s.nodes[l.to]
+		if z := l.logit(n, o); z != l.z {
+			l.z = z
+			o.reweigh(n.slot, z)
+		}
+	}
 }
 
 // reweigh notes the log-odds of the pair with the alert of a slot, which are the

@@ -7,7 +7,8 @@ import (
 )
 
 // Why says in words what ties an alert to its group best: what it shares with the
-// nearest of ids. It is empty when it was compared with none of them.
+// nearest of ids, of all of its group when ids is nil. It is empty when it was compared with
+// none of them.
 func (e *Engine) Why(id int64, ids []int64) string {
 	n, ok := e.alerts[id]
 	if !ok {
@@ -15,7 +16,11 @@ func (e *Engine) Why(id int64, ids []int64) string {
 	}
 	var best *link
 	for i, l := range n.links {
-		if (best == nil || l.base > best.base) && slices.Contains(ids, n.scope.nodes[l.to].ID) {
+		if best != nil && l.base <= best.base {
+			continue
+		}
+		o := n.scope.nodes[l.to]
+		if ids == nil && o.group == n.group || ids != nil && slices.Contains(ids, o.ID) {
 			best = &n.links[i]
 		}
 	}

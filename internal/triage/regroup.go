@@ -191,7 +191,7 @@ func (t *Triage) assign(members []*known, g *group) {
 			case len(members) == 1:
 				k.Why = "the same alert fired before in this incident"
 			default:
-				k.Why = t.why(k, members)
+				k.Why = t.why(k)
 			}
 			t.enter(g, k)
 		case t.mayLeave(k):
@@ -202,7 +202,7 @@ func (t *Triage) assign(members []*known, g *group) {
 		}
 	}
 	for _, old := range from {
-		g = t.move(old, g, moved[old], members)
+		g = t.move(old, g, moved[old])
 	}
 }
 
@@ -264,7 +264,7 @@ func (g *group) first() *known {
 }
 
 // move takes alerts from one incident to another, which is made when it is nil.
-func (t *Triage) move(old, g *group, ks, members []*known) *group {
+func (t *Triage) move(old, g *group, ks []*known) *group {
 	whole := len(ks) == old.size()
 	if g == nil {
 		if whole {
@@ -275,7 +275,7 @@ func (t *Triage) move(old, g *group, ks, members []*known) *group {
 	for _, k := range ks {
 		firing := k.Status == incident.AlertFiring
 		t.leave(k)
-		k.Why = t.why(k, members)
+		k.Why = t.why(k)
 		t.changed(k)
 		k.joinUntold, k.endUntold = true, !firing
 		k.fresh = true
@@ -300,12 +300,8 @@ func (t *Triage) move(old, g *group, ks, members []*known) *group {
 }
 
 // why says in words why an alert is in a group.
-func (t *Triage) why(k *known, members []*known) string {
-	ids := make([]int64, 0, len(members))
-	for _, m := range members {
-		ids = append(ids, m.handle)
-	}
-	if w := t.cor.Why(k.handle, ids); w != "" {
+func (t *Triage) why(k *known) string {
+	if w := t.cor.Why(k.handle, nil); w != "" {
 		return w
 	}
 	return "grouped with the other alerts"
