@@ -285,6 +285,9 @@ func (a *App) prepare(ctx context.Context, c Config) (next *settings, commit fun
 	if next.callbackSecrets, err = c.Webhook.Secrets.read(); err != nil {
 		return nil, nil, err
 	}
+	if next.slackSecrets, err = c.slackSecrets(next.callbackSecrets[TrackerSlack]); err != nil {
+		return nil, nil, err
+	}
 	model, err := a.newModel(c.Model)
 	if err != nil {
 		return nil, nil, err
