@@ -28,6 +28,7 @@ type season struct {
 	Week   [7 * weekBins]int8 // added to Hours
 	Tail   stat.Tail
 	Drift  drift
+	Record record
 }
 
 const (
@@ -85,6 +86,9 @@ func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x
 	if age > seasonAfter && c.N > 4*warmUp && m.Tail.Ready() {
 		x = evidence{ready: true, reason: ReasonLevel, rest: seasonRest, expected: v - r}
 		x.smoothed(&m.Tail, limit/seasonShare, z, scale, unit, a, before)
+	}
+	if s := m.Record.observe(c, limit, t, r, scale); x.ready && s > x.score {
+		x.score, x.by, x.lower, x.upper = s, float64(m.Record.Mean), math.Inf(-1), math.Inf(1)
 	}
 	if c.N > 4*warmUp {
 		y = m.Drift.observe(c, limit, clipped, scale, v-r)
@@ -167,7 +171,7 @@ func (m *season) skill(c *clock, age, plain, shaped float64) float64 {
 		return 0
 	case float64(m.Tried) == enough:
 		// What is left when the profile counts is another series than before.
-		m.Tail, m.Drift = stat.Tail{}, drift{Mean: m.Drift.Mean}
+		m.Tail, m.Drift, m.Record = stat.Tail{}, drift{Mean: m.Drift.Mean}, record{}
 	}
 	p, s := float64(m.Plain), float64(m.Shaped)
 	if p+s == 0 {
@@ -247,5 +251,5 @@ func (m *season) rescale(scale float64) {
 
 func (m *season) whole() bool {
 	return bounded(m.Level) && bounded(float64(m.Smooth)) && !math.IsInf(float64(m.Sum), 0) && m.Sum == m.Sum &&
-		spread(m.Plain, m.Shaped, m.Unit) && m.Hour <= 7*24 && m.Tail.Whole() && m.Drift.whole()
+		spread(m.Plain, m.Shaped, m.Unit) && m.Hour <= 7*24 && m.Tail.Whole() && m.Drift.whole() && m.Record.whole()
 }

@@ -21,9 +21,9 @@ type Row struct {
 
 // Builtin is the table of detectors, in the order in which errors and help list them.
 var Builtin = []Row{
-	row[combined]("combined", "jumps, deviations from day and week, changes of spread, slopes and silence, as one score", 4),
+	row[combined]("combined", "jumps, deviations from day and week, changes of spread, slopes and silence, as one score", 5),
 	row[spike]("spike", "jumps from the last few samples: spikes, dips, steps, constants that move", 2),
-	row[levels]("level", "deviations from the course of day and week, after two days", 2),
+	row[levels]("level", "deviations from the course of day and week, after two days", 3),
 	row[shifts]("shift", "a level that moved and stays", 1),
 	row[swings]("spread", "a series that moves much more, or much less, than it did", 1),
 	row[trends]("trend", "a slope that lasts and is steep for the series", 1),
