@@ -221,7 +221,7 @@ func (s *server) press(ctx context.Context, in interaction, trackers []TrackerCo
 		tell("This was not asked here, or is older than what is kept. Nothing was done.")
 		return outcomeForeign
 	}
-	text, outcome := s.askReason(ctx, in, name, v, b.ActionID)
+	text, outcome := s.askReason(ctx, in, who, name, v, b.ActionID)
 	if text != "" {
 		tell(text)
 	}
@@ -266,12 +266,19 @@ func (s *server) decidePressed(ctx context.Context, who principal, v pressed, ac
 		_, err = s.carryOut(ctx, who, d)
 	}
 	switch {
-	case err == nil && action == slack.ActionApprove:
+	case err != nil:
+		return s.pressFailed(who, v, action, err)
+	case action == slack.ActionApprove:
 		return "Approved. What you saw is what is sent.", outcomeAccepted
-	case err == nil && action == slack.ActionEscalate:
+	case action == slack.ActionEscalate:
 		return "Escalated.", outcomeAccepted
-	case err == nil:
-		return "Dismissed.", outcomeAccepted
+	}
+	return "Dismissed.", outcomeAccepted
+}
+
+// pressFailed says why what somebody pressed was not done.
+func (s *server) pressFailed(who principal, v pressed, action string, err error) (text, outcome string) {
+	switch {
 	case errors.Is(err, outbox.ErrStale):
 		return "The draft is another one by now: the incident went on, or somebody edited it. Nothing was approved. Look at the message again.", outcomeRefused
 	case errors.Is(err, outbox.ErrNotHeld):

@@ -74,8 +74,8 @@ type formMeta struct {
 	Tracker string `json:"tracker"`
 }
 
-// askReason opens the form for what somebody pressed. Nothing is decided yet.
-func (s *server) askReason(ctx context.Context, in interaction, name string, v pressed, action string) (text, outcome string) {
+// askReason opens the form for what somebody pressed, if they may see what it is about. Nothing is decided yet.
+func (s *server) askReason(ctx context.Context, in interaction, who principal, name string, v pressed, action string) (text, outcome string) {
 	ch, ok := s.asker.channels()[name]
 	if !ok { // a reload took it away
 		return "The tracker " + name + " is not in use any more. Nothing was done.", outcomeRefused
@@ -85,10 +85,14 @@ func (s *server) askReason(ctx context.Context, in interaction, name string, v p
 	if err != nil {
 		return "That could not be done now.", outcomeUnavailable
 	}
-	title := ""
-	if inc, err := s.store.Get(ctx, v.Incident); err == nil {
-		title = ticket.OneLine(inc.Title, 150) + "\n"
+	inc, whole, err := s.see(ctx, who, v.Incident)
+	if err == nil && !whole {
+		err = errPart
 	}
+	if err != nil {
+		return s.pressFailed(who, v, action, err)
+	}
+	title := ticket.OneLine(inc.Title, 150) + "\n"
 	err = ch.AskReason(ctx, in.TriggerID, slack.Reason{Title: a.title, Says: title + a.says, Send: a.send, Meta: string(meta), Most: maxReason})
 	if err != nil {
 		s.log.Warn("form_not_opened", "tracker", name, "err", err)
