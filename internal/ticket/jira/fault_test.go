@@ -71,6 +71,9 @@ func TestFaultsOfCreate(t *testing.T) {
 			require.Equal(t, tc.after, e.RetryAfter, "%v", err)
 			require.Len(t, r.site.Issues(), map[bool]int{true: 1}[tc.exists])
 			require.NotContains(t, err.Error(), jiratest.Token)
+			if tc.reason == ticket.ReasonRateLimited {
+				require.ErrorContains(t, err, "jira-burst-based", "which of the limits it was")
+			}
 			require.InDelta(t, 1, testutil.ToFloat64(counter(t, r, "create issue", string(tc.reason))), 0)
 			if tc.exists {
 				r.settle()

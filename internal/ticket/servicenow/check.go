@@ -3,6 +3,7 @@ package servicenow
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,7 +35,7 @@ func (t *Tracker) Check(ctx context.Context) (warnings []string, err error) {
 	default:
 		return nil, err
 	}
-	for _, step := range []func(context.Context) (warning, problem string, err error){t.checkCloseCode, t.checkGroup} {
+	for _, step := range []func(context.Context) (warning, problem string, err error){t.checkCloseCode, t.checkCategory, t.checkGroup, t.checkFields} {
 		w, p, err := step(ctx)
 		if err != nil {
 			return warnings, err
@@ -57,8 +58,20 @@ func wrong(problems ...string) error {
 }
 
 func (t *Tracker) checkCloseCode(ctx context.Context) (warning, problem string, err error) {
-	rows, warning, err := t.metadata(ctx, opChoices, "sys_choice", "resolution codes", url.Values{
-		"sysparm_query":  {"name=incident^element=close_code^inactive=false"},
+	return t.checkChoice(ctx, "close_code", "resolution code", "resolution codes", t.cfg.CloseCode)
+}
+
+func (t *Tracker) checkCategory(ctx context.Context) (warning, problem string, err error) {
+	if t.cfg.Category == "" {
+		return "", "", nil
+	}
+	return t.checkChoice(ctx, "category", "category", "categories", t.cfg.Category)
+}
+
+// checkChoice holds a value to the list of a column.
+func (t *Tracker) checkChoice(ctx context.Context, element, one, many, value string) (warning, problem string, err error) {
+	rows, warning, err := t.metadata(ctx, opChoices, "sys_choice", many, url.Values{
+		"sysparm_query":  {"name=incident^element=" + element + "^inactive=false"},
 		"sysparm_fields": {"name,element,label,value"},
 		"sysparm_limit":  {"200"},
 	})
@@ -68,15 +81,15 @@ func (t *Tracker) checkCloseCode(ctx context.Context) (warning, problem string, 
 	var codes []string
 	for _, r := range rows {
 		// A term that was ignored gives the choices of other columns too.
-		if r["name"] == "incident" && r["element"] == "close_code" && !slices.Contains(codes, string(r["value"])) {
+		if r["name"] == "incident" && string(r["element"]) == element && !slices.Contains(codes, string(r["value"])) {
 			codes = append(codes, string(r["value"]))
 		}
 	}
 	switch {
 	case len(codes) == 0:
-		return "the instance lists no resolution codes: close_code is not checked", "", nil
-	case !slices.Contains(codes, t.cfg.CloseCode):
-		return "", fmt.Sprintf("close_code: the instance has no resolution code %q; it has %s", t.cfg.CloseCode, ticket.OneLine(strings.Join(codes, ", "), 1000)), nil
+		return fmt.Sprintf("the instance lists no %s: %s is not checked", many, element), "", nil
+	case !slices.Contains(codes, value):
+		return "", fmt.Sprintf("%s: the instance has no %s %q; it has %s", element, one, value, ticket.OneLine(strings.Join(codes, ", "), 1000)), nil
 	}
 	return "", "", nil
 }
@@ -98,6 +111,29 @@ func (t *Tracker) checkGroup(ctx context.Context) (warning, problem string, err 
 	}
 	if !slices.ContainsFunc(rows, func(r record) bool { return strings.EqualFold(string(r[by]), group) }) {
 		return "", fmt.Sprintf("assignment_group: the instance has no group with the %s %q, or this account may not see it", by, group), nil
+	}
+	return "", "", nil
+}
+
+// checkFields asks for the columns of Fields in any incident: ServiceNow leaves out of an answer what the table does not have, as it
+// drops it from a create, without a word.
+func (t *Tracker) checkFields(ctx context.Context) (warning, problem string, err error) {
+	if len(t.cfg.Fields) == 0 {
+		return "", "", nil
+	}
+	want := slices.Sorted(maps.Keys(t.cfg.Fields))
+	rows, warning, err := t.metadata(ctx, opSearch, "incident", "columns", url.Values{
+		"sysparm_fields": {strings.Join(append([]string{"number", "sys_id"}, want...), ",")}, "sysparm_limit": {"1"}, "sysparm_exclude_reference_link": {"true"},
+	})
+	switch {
+	case err != nil || warning != "":
+		return warning, "", err
+	case len(rows) == 0:
+		return "the instance shows no incident yet: the columns of fields are not checked", "", nil
+	}
+	missing := slices.DeleteFunc(want, func(c string) bool { _, ok := rows[0][c]; return ok })
+	if len(missing) > 0 {
+		return "", fmt.Sprintf("fields: the incident table has no column %s, or this account may not read it", strings.Join(missing, ", ")), nil
 	}
 	return "", "", nil
 }

@@ -235,7 +235,7 @@ func TestFaultsOfCreate(t *testing.T) {
 		exists    bool
 	}{
 		{"rate limit", doubletest.Fault{Kind: doubletest.RateLimit, RetryAfter: 5 * time.Second}, ticket.ReasonRateLimited, true, false, 5 * time.Second, false},
-		{"rate limit by reset", doubletest.Fault{Kind: doubletest.RateLimit, RetryAfter: 9 * time.Minute, Title: "no Retry-After"}, ticket.ReasonRateLimited, true, false, 9 * time.Minute, false},
+		{"rate limit by reset", doubletest.Fault{Kind: doubletest.RateLimit, RetryAfter: 9 * time.Minute, OwnHeader: true}, ticket.ReasonRateLimited, true, false, 9 * time.Minute, false},
 		{"hibernating instance", doubletest.Fault{Kind: doubletest.Page, Title: "Hibernating Instance"}, ticket.ReasonBadAnswer, true, true, 0, false},
 		{"503 with time", doubletest.Fault{Kind: doubletest.Later, RetryAfter: 30 * time.Second}, ticket.ReasonUnavailable, true, false, 30 * time.Second, false},
 		{"500", doubletest.Fault{Kind: doubletest.Status, Status: 500}, ticket.ReasonUnavailable, true, true, 0, false},
@@ -305,6 +305,15 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, warnings, 1)
 	require.Contains(t, warnings[0], "resolution codes")
+	fields := newRig(t, func(c *servicenow.Config) {
+		c.Fields, c.Category = map[string]string{"u_team": "sre", "contact_type": "monitoring"}, "hardware"
+	})
+	warnings, err = fields.Check(t.Context())
+	require.ErrorContains(t, err, `category: the instance has no category "hardware"; it has inquiry, software`)
+	require.Equal(t, []string{"the instance shows no incident yet: the columns of fields are not checked"}, warnings)
+	create(t, fields, "portent-1")
+	_, err = fields.Check(t.Context())
+	require.ErrorContains(t, err, "fields: the incident table has no column u_team, or this account may not read it")
 	r.site.Fail(doubletest.Fault{Kind: doubletest.Page, Title: "Hibernating Instance"})
 	_, err = r.Check(t.Context())
 	var wrong *ticketrest.CheckError

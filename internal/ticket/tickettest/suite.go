@@ -2,6 +2,7 @@ package tickettest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -384,6 +385,39 @@ func testRateLimit(t *testing.T, s System) {
 	require.Equal(t, 17*time.Second, e.RetryAfter)
 	require.Zero(t, s.Count(key))
 	s.create(t, Draft(key))
+}
+
+// testStorm files tickets through refusals, failures and lost answers as the outbox does: whatever comes, there is one of each.
+func testStorm(t *testing.T, s System) {
+	s.create(t, Draft("portent-warm"))
+	faults := []func(){s.LoseAnswer, s.Unavailable, s.Unavailable, s.LoseAnswer, s.Unavailable}
+	if s.RateLimit != nil {
+		faults = append(faults, func() { s.RateLimit(time.Second) }, s.LoseAnswer)
+	}
+	for i := range faults {
+		k := fmt.Sprintf("%s-%d", key, i)
+		var unsure, found bool
+		for n := 0; !found; n++ {
+			require.Less(t, n, 3*len(faults), "it never ends")
+			if n < len(faults) {
+				faults[(i+n)%len(faults)]()
+			}
+			if unsure {
+				s.Settle()
+				_, err := s.Tracker.Find(t.Context(), k)
+				if found = err == nil; found || !errors.Is(err, ticket.ErrNotFound) {
+					continue
+				}
+			}
+			_, err := s.Tracker.Create(t.Context(), Draft(k))
+			if found = err == nil; !found {
+				e := s.failed(t, err)
+				require.True(t, e.Retry, "%v", err)
+				unsure = unsure || e.Ambiguous
+			}
+		}
+		require.Equal(t, 1, s.Count(k), k)
+	}
 }
 
 func testCancelled(t *testing.T, s System) {

@@ -61,6 +61,7 @@ func Run(t *testing.T, fresh func(t *testing.T) System) {
 		{"update without an answer", testLostUpdate},
 		{"unavailable", testUnavailable},
 		{"rate limit", testRateLimit},
+		{"a storm of failures", testStorm},
 		{"cancelled", testCancelled},
 		{"many at once", testMany},
 	} {

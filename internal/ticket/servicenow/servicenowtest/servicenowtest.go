@@ -56,6 +56,8 @@ type Server struct {
 	IgnoreQueries bool
 	// CloseCodes are the resolution codes; nil means that sys_choice may not be read.
 	CloseCodes []string
+	// Categories are those of an incident.
+	Categories []string
 	// Groups are the names of groups.
 	Groups []string
 	// MaxShort is how many characters short_description holds.
@@ -83,7 +85,7 @@ func (s *Server) OnCreate(f func()) {
 func Start(t testing.TB, now func() time.Time) (*Server, string) {
 	t.Helper()
 	contract := spectest.Load(t, "servicenow")
-	s := &Server{now: now, CloseCodes: []string{"Duplicate", "Solution provided"}, Groups: []string{"Service Desk"}, MaxShort: 160}
+	s := &Server{now: now, CloseCodes: []string{"Duplicate", "Solution provided"}, Categories: []string{"inquiry", "software"}, Groups: []string{"Service Desk"}, MaxShort: 160}
 	s.Server = doubletest.Server{
 		Report: func(err error) { t.Errorf("servicenow: %v", err) },
 		Find:   func(r *http.Request) (doubletest.Route, bool) { return s.route(r, contract) },
@@ -102,7 +104,7 @@ func Start(t testing.TB, now func() time.Time) (*Server, string) {
 				"X-Ratelimit-Limit": {"100"}, "X-Ratelimit-Rule": {"287ebd7da9fe198100f92cc8d1d2154e"},
 				"X-Ratelimit-Reset": {strconv.FormatInt(now().Add(f.RetryAfter).Unix(), 10)},
 			}
-			if f.Title != "no Retry-After" {
+			if !f.OwnHeader {
 				a.Header.Set("Retry-After", strconv.Itoa(int(f.RetryAfter.Seconds())))
 			}
 			return a
@@ -310,6 +312,9 @@ func (s *Server) choices(*http.Request, []byte) doubletest.Answer {
 	list := []any{map[string]any{"name": "incident", "element": "state", "label": "New", "value": "1"}}
 	for _, c := range s.CloseCodes {
 		list = append(list, map[string]any{"name": "incident", "element": "close_code", "label": c, "value": c})
+	}
+	for _, c := range s.Categories {
+		list = append(list, map[string]any{"name": "incident", "element": "category", "label": c, "value": c})
 	}
 	return result(http.StatusOK, list)
 }
