@@ -58,7 +58,7 @@ func TestFaultsOfCreate(t *testing.T) {
 			waits := tc.fault.Kind == doubletest.Hang || tc.fault.Kind == doubletest.Slow
 			r := newRig(t, func(c *jira.Config) {
 				if waits {
-					c.Timeout = model.Duration(2 * time.Second)
+					c.Timeout = model.Duration(5 * time.Second)
 				}
 			})
 			tc.fault.Op = jiratest.OpCreate
@@ -115,7 +115,7 @@ func TestFaultsOfReading(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(c *jira.Config) {
 				if kind == doubletest.Hang || kind == doubletest.Slow {
-					c.Timeout = model.Duration(2 * time.Second)
+					c.Timeout = model.Duration(5 * time.Second)
 				}
 			})
 			made := create(t, r, "portent-1")

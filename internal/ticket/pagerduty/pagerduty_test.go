@@ -253,7 +253,7 @@ func TestFaultsOfCreate(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(c *pagerduty.Config) {
 				if tc.fault.Kind == doubletest.Hang || tc.fault.Kind == doubletest.Slow {
-					c.Timeout = model.Duration(2 * time.Second)
+					c.Timeout = model.Duration(5 * time.Second)
 				}
 			})
 			r.site.Fail(tc.fault)

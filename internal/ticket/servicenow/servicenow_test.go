@@ -255,7 +255,7 @@ func TestFaultsOfCreate(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(c *servicenow.Config) {
 				if tc.fault.Kind == doubletest.Hang || tc.fault.Kind == doubletest.Slow {
-					c.Timeout = model.Duration(2 * time.Second)
+					c.Timeout = model.Duration(5 * time.Second)
 				}
 			})
 			tc.fault.Op = servicenowtest.OpCreate

@@ -168,7 +168,11 @@ func TestFaults(t *testing.T) {
 		}
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, func(c *slack.Config) { require.NoError(t, c.Timeout.Set("1s")) })
+			r := newRig(t, func(c *slack.Config) {
+				if kind == doubletest.Hang {
+					require.NoError(t, c.Timeout.Set("5s"))
+				}
+			})
 			r.site.Fail(doubletest.Fault{Kind: kind, Status: 500, Title: "Sign in", RetryAfter: 7 * time.Second})
 			_, err := r.Create(t.Context(), tickettest.Draft("portent-1"))
 			require.Error(t, err)

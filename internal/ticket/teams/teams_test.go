@@ -17,12 +17,14 @@ import (
 	"github.com/portent-dev/portent/internal/web"
 )
 
-func tracker(t *testing.T) (*teams.Tracker, *teamstest.Server) {
+func tracker(t *testing.T, timeout ...string) (*teams.Tracker, *teamstest.Server) {
 	t.Helper()
 	site, address := teamstest.Start(t)
 	c := teams.DefaultConfig()
 	c.URL = web.Secret(address)
-	require.NoError(t, c.Timeout.Set("1s"))
+	for _, d := range timeout {
+		require.NoError(t, c.Timeout.Set(d))
+	}
 	require.NoError(t, c.Validate())
 	client, err := c.HTTPClient()
 	require.NoError(t, err)
@@ -84,7 +86,11 @@ func TestFaults(t *testing.T) {
 		}
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			tr, site := tracker(t)
+			var timeout []string
+			if kind == doubletest.Hang {
+				timeout = []string{"5s"}
+			}
+			tr, site := tracker(t, timeout...)
 			site.Fail(doubletest.Fault{Kind: kind, Status: 502, RetryAfter: 7 * time.Second})
 			_, err := tr.Create(t.Context(), tickettest.Draft("portent-1"))
 			require.Error(t, err)
