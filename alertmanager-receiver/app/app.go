@@ -240,7 +240,7 @@ func (a *App) start(ctx context.Context, c Config) (err error) {
 	a.evidence = a.newEvidence()
 	a.words.evidenceOf = a.evidence.worker.ForTicket
 	a.worker, err = outbox.New(outbox.Options{
-		Queue: a.db, Inbox: a.db, Config: c.Outbox, OnlyByPerson: a.server.gater.byConfig, Logger: a.log.With("component", "outbox"), Registerer: a.reg,
+		Queue: a.db, Inbox: a.db, Config: c.Outbox, OnlyByPerson: a.server.gater.byConfig, Lost: a.db.SessionLost, Logger: a.log.With("component", "outbox"), Registerer: a.reg,
 	})
 	if err != nil {
 		return err

@@ -38,6 +38,9 @@ type Options struct {
 	// OnlyByPerson reports whether nothing may go out that no person asked for or
 	// approved; nil means no. It is asked before each look.
 	OnlyByPerson func() bool
+	// Lost returns a channel that is closed when others may take what this process has in
+	// flight: its calls are broken off then. It is asked before each look; nil means never.
+	Lost func() <-chan struct{}
 	// Random gives the jitter, 0 to 1; nil means math/rand.
 	Random func() float64
 }
@@ -71,6 +74,9 @@ func New(o Options) (*Worker, error) {
 	}
 	if o.OnlyByPerson == nil {
 		o.OnlyByPerson = func() bool { return false }
+	}
+	if o.Lost == nil {
+		o.Lost = func() <-chan struct{} { return nil }
 	}
 	if o.Random == nil {
 		o.Random = rand.Float64
@@ -149,6 +155,7 @@ func (w *Worker) dispatch(ctx, calls context.Context, wg *sync.WaitGroup) error 
 		if free == 0 {
 			continue
 		}
+		lost := w.o.Lost()
 		tasks, err := w.o.Queue.Claim(ctx, Claim{Now: time.Now(), Lease: config.lease(), Tracker: name, Limit: free, Actor: w.o.Actor, OnlyByPerson: w.o.OnlyByPerson()})
 		if err != nil {
 			errs = append(errs, err)
@@ -157,13 +164,31 @@ func (w *Worker) dispatch(ctx, calls context.Context, wg *sync.WaitGroup) error 
 		for _, t := range tasks {
 			w.count(name, 1)
 			wg.Go(func() {
-				w.work(calls, attempt{Task: t, target: trackers[name], config: config, random: w.o.Random(), actor: w.o.Actor})
+				held, release := until(calls, lost)
+				defer release()
+				w.work(held, attempt{Task: t, target: trackers[name], config: config, random: w.o.Random(), actor: w.o.Actor})
 				w.count(name, -1)
 				w.Wake()
 			})
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// until returns a context that also ends when lost is closed; release must be called.
+func until(ctx context.Context, lost <-chan struct{}) (held context.Context, release func()) {
+	held, cancel := context.WithCancel(ctx)
+	if lost == nil {
+		return held, cancel
+	}
+	go func() {
+		select {
+		case <-lost:
+			cancel()
+		case <-held.Done():
+		}
+	}()
+	return held, cancel
 }
 
 // free is how many more calls of a tracker may run.

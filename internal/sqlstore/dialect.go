@@ -25,6 +25,8 @@ type dialect struct {
 	// skipLocked and forUpdate end a SELECT whose rows will be written. SQLite
 	// has one writer and needs neither.
 	skipLocked, forUpdate string
+	// ownerGone is a condition on a task in flight, o: the process that has it is gone.
+	ownerGone string
 	// snapshot is the isolation in which several reads see one moment.
 	snapshot sql.IsolationLevel
 	// size is the query for the size of the database in bytes.

@@ -24,6 +24,7 @@ var postgresDialect = dialect{
 	skipLocked: ` FOR UPDATE OF o SKIP LOCKED`, forUpdate: ` FOR UPDATE`,
 	size:      `SELECT pg_database_size(current_database())`,
 	maxParams: 65535,
+	ownerGone: ownerGone,
 	classify:  classifyPostgres,
 }
 

@@ -54,8 +54,8 @@ func (s *Store) Claim(ctx context.Context, c outbox.Claim) ([]outbox.Task, error
 	var out []outbox.Task
 	// Most looks find nothing; they shall not queue up for the writer.
 	var due int
-	err := s.r.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE tracker = $1 AND ((state = 'pending' AND not_before <= $2)
-		OR (state = 'inflight' AND lease_until <= $2)) LIMIT 1) AS due`, text(c.Tracker), nano(c.Now)).Scan(&due)
+	err := s.r.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox o WHERE o.tracker = $1 AND ((o.state = 'pending' AND o.not_before <= $2)
+		OR (o.state = 'inflight' AND (o.lease_until <= $2`+s.d.ownerGone+`))) LIMIT 1) AS due`, text(c.Tracker), nano(c.Now)).Scan(&due)
 	if err != nil || due == 0 {
 		return nil, s.reading("tasks", err)
 	}
@@ -63,7 +63,7 @@ func (s *Store) Claim(ctx context.Context, c outbox.Claim) ([]outbox.Task, error
 		now := nano(c.Now)
 		rows, err := tx.QueryContext(ctx, `SELECT `+taskColumns+taskTables+`
 			WHERE o.tracker = $1
-			AND ((o.state = 'pending' AND o.not_before <= $2) OR (o.state = 'inflight' AND o.lease_until <= $2))
+			AND ((o.state = 'pending' AND o.not_before <= $2) OR (o.state = 'inflight' AND (o.lease_until <= $2`+s.d.ownerGone+`)))
 			AND (o.kind = 'sweep' OR NOT EXISTS (SELECT 1 FROM outbox e WHERE e.incident_id = o.incident_id AND e.tracker = o.tracker
 				AND e.id < o.id AND e.kind <> 'sweep' AND e.state IN ('pending', 'inflight')))
 			AND (o.by_person = 1 OR $4 = 0 AND NOT EXISTS (SELECT 1 FROM switches WHERE name = 'kill' AND engaged = 1))
@@ -71,19 +71,27 @@ func (s *Store) Claim(ctx context.Context, c outbox.Claim) ([]outbox.Task, error
 		if out, err = scanTasks(rows, err); err != nil {
 			return err
 		}
+		early, err := leased(ctx, tx, out, now)
+		if err != nil {
+			return err
+		}
+		owner := s.session.current()
 		entries := make([]audit.Entry, len(out))
 		for i := range out {
 			t := &out[i]
 			if t.State == outbox.StateInflight {
 				t.Uncertain = c.Now // interrupted: it may have had its effect up to now
+				if early[t.ID] {
+					t.Uncertain = c.Now.Add(deadGrace)
+				}
 			}
 			t.State = outbox.StateInflight
 			t.Attempts++
 			if t.FirstTried.IsZero() {
 				t.FirstTried = c.Now
 			}
-			_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = 'inflight', attempts = $1, first_tried = $2, uncertain = $3, lease_until = $4 WHERE id = $5`,
-				t.Attempts, nano(t.FirstTried), nano(t.Uncertain), nano(c.Now.Add(c.Lease)), t.ID)
+			_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = 'inflight', attempts = $1, first_tried = $2, uncertain = $3, lease_until = $4, owner = $5 WHERE id = $6`,
+				t.Attempts, nano(t.FirstTried), nano(t.Uncertain), nano(c.Now.Add(c.Lease)), owner, t.ID)
 			if err != nil {
 				return err
 			}
@@ -95,6 +103,31 @@ func (s *Store) Claim(ctx context.Context, c outbox.Claim) ([]outbox.Task, error
 		return nil, err
 	}
 	return out, nil
+}
+
+// leased returns which tasks in flight have a lease yet, though their owner is gone.
+func leased(ctx context.Context, tx *sql.Tx, ts []outbox.Task, now int64) (map[int64]bool, error) {
+	var w where
+	w.add("lease_until > ?", now)
+	var ids []int64
+	for _, t := range ts {
+		if t.State == outbox.StateInflight {
+			ids = append(ids, t.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil //nolint:nilnil // reading from it is fine
+	}
+	inList(&w, "id", ids)
+	early := map[int64]bool{}
+	rows, err := tx.QueryContext(ctx, `SELECT id FROM outbox`+w.String(), w.args...)
+	err = eachRow(rows, err, func() error {
+		var id int64
+		err := rows.Scan(&id)
+		early[id] = true
+		return err
+	})
+	return early, err
 }
 
 // before is the record of what is about to be sent.

@@ -41,6 +41,7 @@ type Store struct {
 	closeOnce sync.Once
 	closeErr  error
 	committer sync.WaitGroup
+	session   session
 }
 
 var (
@@ -119,6 +120,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.metrics = newMetrics(o.Registerer)
 	s.committer.Go(s.commitPuts)
+	if !s.d.onlyProcess {
+		s.committer.Go(s.keepSession)
+	}
 	return s, nil
 }
 
