@@ -67,8 +67,12 @@ const (
 	quietAfter = 2 * time.Second
 	// flushEvery is how often what is due by time is looked for.
 	flushEvery = time.Second
-	// learnedEvery is how often what was learned is kept: a crash costs that much of it.
-	learnedEvery = 5 * time.Minute
+	// learnedEvery is how often what was learned is kept: a crash costs that much of it, and
+	// with it tickets for noise that was known. Where keeping takes long it is done less
+	// often, so that it takes a hundredth of the time. In a replay hours pass in seconds.
+	learnedEvery       = 10 * time.Second
+	learnedEveryReplay = time.Second
+	learnedShare       = 100
 	// learnedName is what it is kept under.
 	learnedName = "correlate"
 	// retryMax bounds the wait after a failure of the store.
@@ -93,6 +97,7 @@ type Runner struct {
 	// goes on with the wall clock, unless this is a replay.
 	last, flushed time.Time
 	saved         time.Time // when what was learned was kept
+	saving        time.Duration
 	busy, quiet   bool
 	warned        bool // of rules that match nothing
 }
@@ -287,10 +292,15 @@ func (r *Runner) learned(ctx context.Context) []byte {
 
 // save keeps what was learned, now and then.
 func (r *Runner) save(ctx context.Context) {
-	if r.triage.Now().IsZero() || time.Since(r.saved) < learnedEvery {
+	every := learnedEvery
+	if r.o.Replay {
+		every = learnedEveryReplay
+	}
+	if r.triage.Now().IsZero() || time.Since(r.saved) < max(every, learnedShare*r.saving) {
 		return
 	}
-	r.saved = time.Now()
+	start := time.Now()
+	defer func() { r.saved = time.Now(); r.saving = r.saved.Sub(start) }()
 	b, err := r.triage.Learned()
 	if err == nil {
 		err = r.o.Store.PutLearned(ctx, learnedName, b)
