@@ -123,7 +123,7 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 	}
 	watch := a.groups.watch.Load()
 	if old == nil || !reflect.DeepEqual(old.config.Detection, c.Detection) {
-		if watch, err = newWatch(&c.Detection); err != nil {
+		if watch, err = newWatch(&c.Detection, a.allow.book); err != nil {
 			return nil, err
 		}
 		a.handOver(a.groups.watch.Load(), watch)

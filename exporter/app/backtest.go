@@ -70,11 +70,11 @@ func Backtest(ctx context.Context, o BacktestOptions) (replay.Report, error) {
 	d.StaleAfter = max(d.StaleAfter, 3*o.Step) // a coarse step is no gap
 	d.ExpireAfter = max(d.ExpireAfter, d.StaleAfter)
 	c.Detection.Sensitivity = d.Sensitivity
-	watch, err := newWatch(&c.Detection)
+	book, notes, err := pastBook(c)
 	if err != nil {
 		return replay.Report{}, err
 	}
-	book, notes, err := pastBook(c)
+	watch, err := newWatch(&c.Detection, book)
 	if err != nil {
 		return replay.Report{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
+	"github.com/portent-dev/portent/internal/allowance"
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/detect/group"
 	"github.com/portent-dev/portent/internal/ingest"
@@ -45,14 +46,20 @@ func newGroups(reg prometheus.Registerer) *groups {
 	return g
 }
 
-// newWatch makes the groups that the configuration asks for.
-func newWatch(d *Detection) (*group.Watch, error) {
+// newWatch makes the groups that the configuration asks for. What the book allows much to may be gone without having vanished.
+func newWatch(d *Detection, book *allowance.Book) (*group.Watch, error) {
 	set, err := d.set()
 	if err != nil {
 		return nil, err
 	}
 	rules, contexts := set.Groups()
-	w, err := group.New(group.Options{Rules: rules, Contexts: contexts, Sensitivity: d.Sensitivity})
+	w, err := group.New(group.Options{
+		Rules: rules, Contexts: contexts, Sensitivity: d.Sensitivity,
+		Excused: func(now int64, labels []ingest.Label) bool {
+			_, most := book.At(now).Factor(labels)
+			return most == allowance.KindMaintenance || most == allowance.KindRollout
+		},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("groups: %w", err)
 	}

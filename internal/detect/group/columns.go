@@ -48,7 +48,7 @@ func (c *Columns) Joint(t int64, outs []detect.Output, sampled []bool) float64 {
 			continue
 		}
 		most = math.Max(most, outs[i].Score)
-		c.parts = append(c.parts, c.members[i].follow(normal(outs[i]), step))
+		c.parts = append(c.parts, c.members[i].follow(normal(outs[i]), step, 0))
 	}
 	if len(c.parts) < 2 {
 		return most

@@ -7,6 +7,7 @@ import (
 
 	"github.com/portent-dev/portent/internal/detect"
 	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/stat"
 )
 
 // contexts are the rules of what explains what, and how far both sides lie off.
@@ -55,6 +56,23 @@ func (c *contexts) begin() {
 	}
 }
 
+// setBack forgets that anything was seen in the future.
+func (c *contexts) setBack(now int64) {
+	back := func(all map[uint64]*course) {
+		for _, x := range all {
+			x.seen = min(x.seen, now-1)
+		}
+	}
+	back(c.series)
+	for _, sums := range c.sums {
+		back(sums)
+	}
+}
+
+// mostValue bounds what a value counts as, so that neither a sum nor a difference of some
+// overflows.
+const mostValue = 1e150
+
 // role is what a series is to a context: it explains, or is explained.
 type role struct {
 	rule     int
@@ -98,10 +116,10 @@ func (c *contexts) take(now int64, key uint64, roles []role, o detect.Output) {
 		if x == nil {
 			continue
 		}
-		if r.explains {
-			x.sum += o.Value
+		if v := stat.Clamp(o.Value, mostValue); r.explains {
+			x.sum += v
 		} else {
-			x.sum = o.Value
+			x.sum = v
 		}
 		x.seen = now
 	}

@@ -56,8 +56,12 @@ type Options struct {
 	Rules       []Rule
 	Contexts    []Context
 	Sensitivity detect.Sensitivity // "" = Medium; of a group, as of a series
-	MaxGroups   int                // 0 = DefaultMaxGroups
-	MaxMembers  int                // over all groups and contexts; 0 = DefaultMaxMembers
+	// Excused reports whether something is known at a time (Unix ms) that explains why a
+	// series is gone, such as maintenance: a group one of whose members is excused has not
+	// vanished without notice. It is called rarely. nil = nothing ever is.
+	Excused    func(now int64, labels []ingest.Label) bool
+	MaxGroups  int // 0 = DefaultMaxGroups
+	MaxMembers int // over all groups and contexts; 0 = DefaultMaxMembers
 }
 
 // Defaults of Options.
@@ -102,7 +106,7 @@ type Verdict struct {
 // Stats count what a Watch holds.
 type Stats struct {
 	Groups, Members int
-	Dropped         uint64 // series that found no room in their group, times ticks
+	Dropped         uint64 // times that a series found no room in its group
 }
 
 // Watch keeps the groups. It is safe for concurrent use.
@@ -120,6 +124,11 @@ type Watch struct {
 	series   map[uint64]entry // by their labels
 	contexts contexts
 	last     int64 // time of the tick, Unix ms
+	// stepMs is the usual time between two ticks, 0 until there were two.
+	stepMs float64
+	// refused says that a series was left out for want of room since the last time that
+	// those were looked at again.
+	refused bool
 	// restoredAt is the time of the state that was restored, until the first tick after.
 	restoredAt int64
 	// awaitedUntil is when those that were restored and have not come again are forgotten.
@@ -134,8 +143,9 @@ type Watch struct {
 
 // entry is what a series is to groups and contexts.
 type entry struct {
-	places []place
-	roles  []role
+	places  []place
+	roles   []role
+	refused bool // by a group that had no room
 }
 
 // place is a member within its group.
@@ -191,6 +201,7 @@ type state struct {
 	awaited map[uint64]savedMember // by their labels: known from before a restart
 	begun   int64                  // Unix ms of its first tick
 	lived   int64                  // Unix ms of the last tick with a member
+	excused bool                   // why it has no member is known
 	present int
 	joint   joint
 	peers   peers
@@ -213,19 +224,58 @@ type member struct {
 // forgetMs is how long a member, or a whole group, is kept that is not there.
 const forgetMs = 30 * 60 * 1000
 
+// pauseMs and pauseSteps say from when on two ticks are a pause apart, not a step.
+const (
+	pauseMs    = 10 * 60 * 1000
+	pauseSteps = 10
+	// setBackMs is by how much time must be back before it is believed: a clock was set.
+	setBackMs = 10 * 60 * 1000
+)
+
+// step returns the time that a tick at now stands for, and learns how it usually is: what
+// is learnt over days must not depend on how often somebody looks. 0 = not known, as at
+// the very first.
+func (w *Watch) step(now int64) float64 {
+	gap := float64(now - w.last)
+	switch {
+	case w.last == 0:
+		return w.stepMs
+	case w.stepMs > 0 && gap > max(pauseMs, pauseSteps*w.stepMs):
+		return w.stepMs
+	case w.stepMs == 0:
+		w.stepMs = gap
+	default:
+		w.stepMs += (gap - w.stepMs) / 16
+	}
+	return gap
+}
+
+// setBack follows a clock that was set back: nothing that is known is of the future.
+func (w *Watch) setBack(now int64) {
+	w.last, w.awaitedUntil = 0, min(w.awaitedUntil, now+forgetMs)
+	for _, g := range w.order {
+		g.begun, g.lived, g.result.Since = min(g.begun, now), min(g.lived, now), min(g.result.Since, now)
+		for _, m := range g.members {
+			m.begun, m.lastMs = min(m.begun, now), min(m.lastMs, now)
+		}
+	}
+	w.contexts.setBack(now)
+}
+
 // Tick takes what all series show at now (Unix ms); forEach is that of the engine.
-// A time that is not later than the last is ignored. The cost is a look-up a series,
-// and some 100 ns a member.
+// A time that is not later than the last is ignored, unless the clock was set back. The
+// first tick of all judges nothing. The cost is a look-up a series, and some 100 ns a
+// member.
 func (w *Watch) Tick(now int64, forEach func(func(labels []ingest.Label, o detect.Output) bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if now <= w.last-setBackMs {
+		w.setBack(now)
+	}
 	if now <= w.last {
 		return
 	}
-	stepMs := float64(now - w.last)
-	if w.last == 0 || stepMs > 10*60*1000 {
-		stepMs = 15_000
-	}
+	stepMs := w.step(now)
 	w.last = now
 	if w.restoredAt != 0 {
 		w.arrive(now)
@@ -241,6 +291,9 @@ func (w *Watch) Tick(now int64, forEach func(func(labels []ingest.Label, o detec
 		w.take(now, labels, o)
 		return true
 	})
+	if stepMs == 0 {
+		return
+	}
 	w.contexts.end(now, stepMs)
 	if series == 0 {
 		return // the source is silent: no group has vanished
@@ -256,7 +309,8 @@ func (w *Watch) take(now int64, labels []ingest.Label, o detect.Output) {
 	x, known := w.series[key]
 	if !known {
 		x = entry{roles: w.contexts.roles(labels)}
-		x.places = w.place(now, key, labels, x.roles)
+		x.places, x.refused = w.place(now, key, labels, x.roles)
+		w.refused = w.refused || x.refused
 		if len(w.series) < w.mostSeries() || len(x.places) > 0 {
 			w.series[key] = x
 		}
@@ -279,7 +333,7 @@ func appendKey(b []byte, labels []ingest.Label) []byte {
 }
 
 // place makes the series a member of the groups that it belongs to.
-func (w *Watch) place(now int64, key uint64, labels []ingest.Label, roles []role) (places []place) {
+func (w *Watch) place(now int64, key uint64, labels []ingest.Label, roles []role) (places []place, refused bool) {
 	for i := range w.opts.Rules {
 		r := &w.opts.Rules[i]
 		if r.Match != nil && !r.Match(labels) {
@@ -292,6 +346,7 @@ func (w *Watch) place(now int64, key uint64, labels []ingest.Label, roles []role
 		g := w.group(now, r, i, shared)
 		if g == nil || w.members >= w.opts.MaxMembers {
 			w.dropped++
+			refused = true
 			continue
 		}
 		m := &member{key: key, labels: clone(labels), roles: roles, begun: now}
@@ -300,7 +355,7 @@ func (w *Watch) place(now int64, key uint64, labels []ingest.Label, roles []role
 		w.members++
 		places = append(places, place{g, m})
 	}
-	return places
+	return places, refused
 }
 
 // group returns the group of rule i with these labels, made if it is new, or nil when
@@ -349,10 +404,10 @@ func (w *Watch) judge(now int64, stepMs float64) {
 			}
 		}
 		if g.present == 0 {
-			g.vanish(now)
+			g.vanish(w, now)
 			continue
 		}
-		g.lived = now
+		g.lived, g.excused = now, false
 		g.result = Result{Group: g.rule.Name, Kind: g.rule.Kind, Labels: g.labels, Members: g.present, Since: g.result.Since}
 		if g.rule.Kind == Joint {
 			g.judgeJoint(w, now, stepMs)
@@ -398,10 +453,14 @@ const (
 	vanishScore = 2
 )
 
-func (g *state) vanish(now int64) {
+func (g *state) vanish(w *Watch, now int64) {
 	gone := now - g.lived
+	if g.result.Score <= 1 && gone < vanishAfterMs+vanishForMs && !g.excused && w.opts.Excused != nil {
+		// Asked from when it went: a window may end before it would be told.
+		g.excused = slices.ContainsFunc(g.members, func(m *member) bool { return w.opts.Excused(now, m.labels) })
+	}
 	g.result = Result{Group: g.rule.Name, Kind: g.rule.Kind, Labels: g.labels, Since: g.result.Since}
-	if g.lived-g.begun >= vanishAgeMs && gone >= vanishAfterMs && gone < vanishAfterMs+vanishForMs {
+	if g.lived-g.begun >= vanishAgeMs && gone >= vanishAfterMs && gone < vanishAfterMs+vanishForMs && !g.excused {
 		g.result.Ready, g.result.Vanished, g.result.Score = true, true, vanishScore
 	}
 	g.settle(now)
@@ -431,12 +490,17 @@ func (w *Watch) forget(now int64) {
 		}
 	}
 	w.order = slices.DeleteFunc(w.order, empty)
-	if len(w.series) >= w.mostSeries() {
-		// Series that are in no group come and go, too: they are looked at again.
-		for key, x := range w.series {
-			if len(x.places) == 0 {
-				delete(w.series, key)
-			}
+	// Series that are in no group come and go, too: they are looked at again. So are those
+	// that were refused, once there is room.
+	full := len(w.series) >= w.mostSeries()
+	room := w.refused && w.members < w.opts.MaxMembers && len(w.groups) < w.opts.MaxGroups
+	if !full && !room {
+		return
+	}
+	w.refused = w.refused && !room
+	for key, x := range w.series {
+		if len(x.places) == 0 && (full || x.refused) {
+			delete(w.series, key)
 		}
 	}
 }

@@ -27,6 +27,9 @@ type joint struct {
 	apart stat.Tail
 	n     uint32 // ticks
 	hold  uint32 // ticks of the present report
+	// scale is the mean one of grown members, 0 before there were any: all of them may go at
+	// once, in a rollout.
+	scale float64
 }
 
 // jointMember is what joint keeps of a member.
@@ -60,8 +63,10 @@ const (
 	// sample in a quarter at one every 15 to 60 seconds. The scale of a member takes
 	// out what it is wrong by.
 	logChance = 12.5
-	// toldMs is for how long a group is told, until its score falls to explained.
-	toldMs = 30 * minute
+	// toldMs is for how long a group is told, and for toldTicks at least, until its score
+	// falls to explained.
+	toldMs    = 30 * minute
+	toldTicks = 2
 	// explained is the score of what is no news.
 	explained = 0.85
 )
@@ -80,12 +85,12 @@ func normal(o detect.Output) float64 {
 }
 
 // follow takes the deviation of a tick and returns the smoothed one in its usual
-// magnitude, 0 before that is known.
-func (m *jointMember) follow(z, stepMs float64) float64 {
+// magnitude, 0 before that is known. The magnitude counts as at least least.
+func (m *jointMember) follow(z, stepMs, least float64) float64 {
 	m.n++
 	m.mean += min(1, 1/float64(m.n)+min(1, stepMs/smoothMs)) * (z - m.mean) // as a mean, at first
 	x := 0.0
-	scale := max(m.scale, leastScale)
+	scale := max(m.scale, least, leastScale)
 	if m.n > memberReady {
 		x = stat.Clamp(m.mean/(1.25*scale), mostShare)
 	}
@@ -131,7 +136,7 @@ func (j *joint) observe(parts []float64, stepMs, periodMs float64) (score float6
 		j.hold = 0
 		return score, ready
 	}
-	if j.hold++; float64(j.hold)*stepMs > toldMs {
+	if j.hold++; j.hold > toldTicks && float64(j.hold)*stepMs > toldMs {
 		score = explained
 	}
 	return score, ready
@@ -159,8 +164,29 @@ func statistic(parts []float64) float64 {
 	return max(0, sum-most) / float64(len(parts)-1)
 }
 
-func (g *state) judgeJoint(w *Watch, _ int64, stepMs float64) {
+const (
+	// grownMs is how old a member is whose own scale is known. Before, that of its elders
+	// is the least: a pod that a rollout has made has too short a past to say how large
+	// its deviations usually are. Without this each rollout of a fleet was an alarm or
+	// more (TestUnchangedFleet).
+	grownMs = 6 * 60 * minute
+	// At the age of two days a series begins to be judged by the course of the day, which
+	// is known by little then. For a day its group learns what that does and tells nothing:
+	// groups of one age had tens of alarms that day.
+	turnsMs, turnedMs = 2 * day, 3 * day
+)
+
+func (g *state) judgeJoint(w *Watch, now int64, stepMs float64) {
 	parts, members := w.parts[:0], w.of[:0]
+	elder, elders, turning := 0.0, 0.0, 0
+	for _, m := range g.members {
+		if now-m.begun >= grownMs && m.seen == w.ticks {
+			elder, elders = elder+m.scale, elders+1
+		}
+	}
+	if elders > 0 {
+		g.joint.scale = elder / elders
+	}
 	for _, m := range g.members {
 		if m.seen != w.ticks {
 			continue
@@ -169,10 +195,21 @@ func (g *state) judgeJoint(w *Watch, _ int64, stepMs float64) {
 		if m.out.Score > 1 && w.contexts.explain(m.key, m.roles) != "" {
 			z = 0
 		}
-		parts, members = append(parts, m.follow(z, stepMs)), append(members, m)
+		age := now - m.begun
+		least := g.joint.scale
+		if age >= grownMs {
+			least = 0
+		}
+		if age >= turnsMs && age < turnedMs {
+			turning++
+		}
+		parts, members = append(parts, m.follow(z, stepMs, least)), append(members, m)
 	}
 	w.parts, w.of = parts, members
 	g.result.Score, g.result.Ready = g.joint.observe(parts, stepMs, w.periodMs)
+	if 2*turning > g.present {
+		g.result.Ready = false
+	}
 	if g.result.Ready && g.result.Score > shareFrom {
 		sum := 0.0
 		for _, x := range parts {

@@ -46,7 +46,7 @@ func (g *state) judgePeers(w *Watch, now int64, stepMs float64) (odd int32) {
 	for _, m := range g.members {
 		m.peerScore = 0
 		if m.seen == w.ticks && !math.IsNaN(m.out.Value) && !math.IsInf(m.out.Value, 0) {
-			values, members = append(values, m.out.Value), append(members, m)
+			values, members = append(values, stat.Clamp(m.out.Value, mostValue)), append(members, m)
 		}
 	}
 	w.parts, w.of = values, members
@@ -62,8 +62,8 @@ func (g *state) judgePeers(w *Watch, now int64, stepMs float64) (odd int32) {
 	scale := max(p.scale, 0.05)
 	most, sum := 0.0, 0.0
 	var worst *member
-	for _, m := range members {
-		x := m.differ(stat.Clamp((m.out.Value-middle)/spread, mostApart), stepMs)
+	for i, m := range members {
+		x := m.differ(stat.Clamp((values[i]-middle)/spread, mostApart), stepMs)
 		left := math.Abs(x)
 		sum += min(left, 4*scale)
 		if now-m.begun < peerWarmUp {
@@ -119,7 +119,7 @@ func (m *peerMember) told(score, stepMs float64) float64 {
 		m.hold = 0
 		return score
 	}
-	if m.hold++; float64(m.hold)*stepMs > toldMs {
+	if m.hold++; m.hold > toldTicks && float64(m.hold)*stepMs > toldMs {
 		return explained
 	}
 	return score

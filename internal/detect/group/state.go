@@ -14,7 +14,7 @@ import (
 
 // What AppendState writes, all little endian:
 //
-//	magic "portentg" · layout uint16 · time of the last tick int64
+//	magic "portentg" · layout uint16 · time of the last tick int64 · usual step float64
 //	groups: number uint32, each the spelling of its rule, its labels, savedGroup, its members
 //	contexts: number uint32, each its spelling and the courses of what explains
 //	the courses of what is explained
@@ -25,7 +25,7 @@ import (
 // changed learn anew and the others go on.
 const (
 	stateMagic  = "portentg"
-	stateLayout = 1
+	stateLayout = 2
 
 	// MostStateBytes is more than a full Watch writes; a longer file is none of ours.
 	MostStateBytes = 256 << 20
@@ -47,7 +47,7 @@ var ErrOld = fmt.Errorf("state of more than %d days ago", int(mostAge/day))
 type savedGroup struct {
 	Begun, Lived, Since int64
 	N, Hold, PeerN      uint32
-	PeerScale           float64
+	PeerScale, Scale    float64
 	All, Apart, Peer    stat.Tail
 }
 
@@ -73,6 +73,7 @@ func (w *Watch) AppendState(dst []byte) []byte {
 	dst = append(dst, stateMagic...)
 	dst = le.AppendUint16(dst, stateLayout)
 	dst = le.AppendUint64(dst, uint64(max(w.last, w.restoredAt)))
+	dst = appendFloats(dst, w.stepMs)
 	dst = le.AppendUint32(dst, uint32(len(w.order)))
 	for _, g := range w.order {
 		dst = g.append(dst)
@@ -95,7 +96,7 @@ func (g *state) append(dst []byte) []byte {
 	}
 	dst, err := binary.Append(dst, le, &savedGroup{
 		Begun: g.begun, Lived: g.lived, Since: g.result.Since, N: g.joint.n, Hold: g.joint.hold, PeerN: g.peers.n,
-		PeerScale: g.peers.scale, All: g.joint.all, Apart: g.joint.apart, Peer: g.peers.tail,
+		PeerScale: g.peers.scale, Scale: g.joint.scale, All: g.joint.all, Apart: g.joint.apart, Peer: g.peers.tail,
 	})
 	if err != nil {
 		panic("BUG: group: a state is not of fixed size: " + err.Error())
@@ -163,6 +164,7 @@ func (w *Watch) Restore(data []byte, now int64) (members int, err error) {
 		return 0, err
 	}
 	r := &reader{rest: body}
+	step := r.float(float64(day))
 	for n := r.count(4 + 4 + binary.Size(savedGroup{}) + 4); n > 0 && !r.bad; n-- {
 		members += fresh.readGroup(r, now, members)
 	}
@@ -171,12 +173,12 @@ func (w *Watch) Restore(data []byte, now int64) (members int, err error) {
 		fresh.contexts.readRule(r, recent)
 	}
 	r.courses(fresh.contexts.series, recent)
-	if r.bad || len(r.rest) > 0 {
+	if r.bad || len(r.rest) > 0 || step < 0 {
 		return 0, fmt.Errorf("groups: %w: what is written does not fit", detect.ErrCorrupt)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.groups, w.order, w.contexts, w.restoredAt = fresh.groups, fresh.order, fresh.contexts, at
+	w.groups, w.order, w.contexts, w.restoredAt, w.stepMs = fresh.groups, fresh.order, fresh.contexts, at, step
 	return members, nil
 }
 
@@ -236,12 +238,12 @@ func (w *Watch) readGroup(r *reader, now int64, known int) (members int) {
 }
 
 func (s *savedGroup) whole() bool {
-	return s.All.Whole() && s.Apart.Whole() && s.Peer.Whole() && s.PeerScale >= 0 && s.PeerScale <= mostApart
+	return s.All.Whole() && s.Apart.Whole() && s.Peer.Whole() && s.PeerScale >= 0 && s.PeerScale <= mostApart && s.Scale >= 0 && s.Scale <= mostDeviation
 }
 
 func (g *state) take(s *savedGroup, now int64) {
 	g.begun, g.lived, g.result.Since = min(s.Begun, now), min(s.Lived, now), min(max(0, s.Since), now)
-	g.joint = joint{all: s.All, apart: s.Apart, n: s.N, hold: s.Hold}
+	g.joint = joint{all: s.All, apart: s.Apart, n: s.N, hold: s.Hold, scale: s.Scale}
 	g.peers = peers{tail: s.Peer, scale: s.PeerScale, n: s.PeerN}
 }
 

@@ -208,7 +208,7 @@ func FuzzRestore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		w, err := group.New(everything)
 		require.NoError(t, err)
-		head := binary.LittleEndian.AppendUint64(append([]byte("portentg"), 1, 0), uint64(start))
+		head := binary.LittleEndian.AppendUint64(append([]byte("portentg"), 2, 0), uint64(start))
 		if _, err := w.Restore(sealed(append(head, body...)), start+step); err != nil {
 			require.ErrorIs(t, err, detect.ErrCorrupt)
 		}
