@@ -83,7 +83,7 @@ func TestRestartKeepsGroups(t *testing.T) {
 	content[len(content)/2] ^= 1
 	require.NoError(t, os.WriteFile(path, content, 0o600))
 	a = newApp(t, dir, groupedConfig)
-	a.play(t, now.Add(15*time.Second), 1)
+	a.play(t, now.Add(30*time.Second), 2) // the very first look judges nothing
 	ready, all = a.groupsReady()
 	require.Zero(t, ready)
 	require.Equal(t, 1, all)

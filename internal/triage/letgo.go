@@ -40,11 +40,20 @@ func (t *Triage) letGo(g *group) {
 	if n <= t.keep || n <= g.gone.next && t.now.Sub(g.gone.tried) < tryAgain {
 		return
 	}
-	first := g.first()
-	n = min(keepFirst, t.keep)
-	kept := g.members[:n:n]
-	for _, k := range g.members[n:] {
-		if k == first || k.dirty || t.cor.Live(k.handle) {
+	t.shed(g, min(keepFirst, t.keep), func(*known) bool { return true })
+	g.gone.next, g.gone.tried = len(g.members)+len(g.members)/4, t.now
+}
+
+// shed lets go of those members, but the first so many, that correlation is done with and
+// which says so.
+func (t *Triage) shed(g *group, first int, which func(*known) bool) {
+	if len(g.members) <= first {
+		return
+	}
+	oldest := g.first()
+	kept := g.members[:first:first]
+	for _, k := range g.members[first:] {
+		if k == oldest || k.dirty || t.cor.Live(k.handle) || !which(k) {
 			kept = append(kept, k)
 			continue
 		}
@@ -53,7 +62,6 @@ func (t *Triage) letGo(g *group) {
 		k.group = nil
 	}
 	g.members = kept
-	g.gone.next, g.gone.tried = len(kept)+len(kept)/4, t.now
 }
 
 func (o *gone) add(k *known) {

@@ -67,8 +67,10 @@ type Triage struct {
 	loose     []*known             // evidence that is in no incident yet
 	since     map[string]time.Time // when a scope was first heard of
 	stats     stats
-	most      int // see maxRemembered
-	keep      int // see keepMembers
+	most      int  // see maxRemembered
+	trimAt    int  // see trim
+	learned   bool // what was loaded was given to the correlator
+	keep      int  // see keepMembers
 	rules     seenRules
 
 	batch *batch // of the change that is being made
@@ -136,7 +138,8 @@ func (t *Triage) reset(now time.Time) {
 	t.since, t.loose = map[string]time.Time{}, nil
 	t.cor = correlate.New(correlate.Options{SkipLabels: append(slices.Clone(t.policy.ScopeLabels), t.policy.SeverityLabels...)})
 	t.cor.SetTopology(t.topology, t.clusters)
-	t.stats.Open, t.stats.Alerts = 0, 0
+	t.stats.Open, t.stats.Alerts, t.trimAt = 0, 0, 0
+	t.learned = true
 }
 
 // Reconfigure replaces policy and route. What was decided stays.
@@ -158,11 +161,13 @@ func (t *Triage) Load(now time.Time, incidents []incident.Incident, learned []by
 	if learned != nil {
 		err = t.cor.Restore(learned)
 	}
+	t.learned = false
 	for _, i := range incidents {
 		t.add(i)
 	}
 	t.trim()
 	t.learn()
+	t.learned = true
 	for _, g := range t.incidents {
 		t.letGo(g)
 	}
