@@ -64,7 +64,9 @@ type AsideNotification struct {
 // Store keeps incidents. It is safe for concurrent use.
 type Store interface {
 	// Get returns an incident with its alerts, tickets and timeline, merged-away
-	// ones too. ErrNotFound when there is none.
+	// ones too. ErrNotFound when there is none. Of one with more than a bound of the
+	// store, some ten thousand, these are the first and the latest alerts; Total says
+	// how many there are.
 	Get(ctx context.Context, id string) (Incident, error)
 	// List returns incidents, newest first, and the cursor of the next page,
 	// empty after the last. Paging is by id, which never changes: what is there
@@ -119,7 +121,7 @@ type Query struct {
 	// Brief leaves out the alerts. The timeline is never loaded; tickets always.
 	Brief bool
 	// AlertsEach bounds the alerts of each incident: beyond FirstAlerts that were stored
-	// first these are the latest. 0: all.
+	// first these are the latest. 0: as many as Get returns.
 	AlertsEach int
 }
 

@@ -15,6 +15,7 @@ func TestAlertsEach(t *testing.T) {
 	both(t, func(t *testing.T, dsn func(testing.TB) string) {
 		s := open(t, dsn(t))
 		big, small := incidenttest.NewIncident(1), incidenttest.NewIncident(2)
+		big.Total, small.Total = 300, 1
 		c := incident.Change{Incidents: []incident.Incident{big, small}}
 		for i := range 300 {
 			a := incidenttest.NewAlert(i, big.ID)

@@ -68,7 +68,7 @@ func (s *Store) get(ctx context.Context, id string) (incident.Incident, error) {
 	if len(is) == 0 {
 		return incident.Incident{}, incident.ErrNotFound
 	}
-	if err := addParts(ctx, tx, is, allAlerts); err != nil {
+	if err := addParts(ctx, tx, is, 0); err != nil {
 		return incident.Incident{}, err
 	}
 	is[0].Timeline, err = timeline(ctx, tx, is[0].ID)
@@ -148,14 +148,15 @@ func (s *Store) Counts(ctx context.Context) (map[incident.Status]int, error) {
 	return out, s.reading("incidents", err)
 }
 
-// What addParts loads when it is not a number of alerts for each incident.
-const (
-	allAlerts = 0
-	noAlerts  = -1
-)
+// maxAlertsEach bounds the alerts that are loaded of one incident, at 2 KB each: one that
+// goes on for ever gathers hundreds of thousands, which nobody reads.
+const maxAlertsEach = 20_000
 
-// addParts loads the tickets, and so many alerts each, of a page of incidents with one
-// query each.
+// noAlerts is for addParts to load none.
+const noAlerts = -1
+
+// addParts loads the tickets, and so many alerts each (0: maxAlertsEach), of a page of
+// incidents.
 func addParts(ctx context.Context, tx *sql.Tx, is []incident.Incident, each int) error {
 	if len(is) == 0 {
 		return nil
@@ -179,13 +180,40 @@ func addParts(ctx context.Context, tx *sql.Tx, is []incident.Incident, each int)
 	if err != nil || each == noAlerts {
 		return err
 	}
-	from := ` FROM alerts` + w.String()
-	if each > 0 {
-		from = ` FROM alerts WHERE id IN (SELECT id FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY incident_id ORDER BY id) AS first,
-			ROW_NUMBER() OVER (PARTITION BY incident_id ORDER BY id DESC) AS last` + from + `) AS ranked
-			WHERE first <= ` + strconv.Itoa(incident.FirstAlerts) + ` OR last <= ` + strconv.Itoa(each) + `)`
+	if each == 0 {
+		each = maxAlertsEach
 	}
-	rows, err = tx.QueryContext(ctx, `SELECT id, `+alertColumns+from+` ORDER BY incident_id, id`, w.args...)
+	return addAlerts(ctx, tx, is, at, each)
+}
+
+// addAlerts loads the alerts of incidents, at is where each stands: with one query, and one
+// more for each that has too many.
+func addAlerts(ctx context.Context, tx *sql.Tx, is []incident.Incident, at map[string]int, each int) error {
+	var few []string
+	for i := range is {
+		if is[i].Total <= each+incident.FirstAlerts {
+			few = append(few, is[i].ID)
+			continue
+		}
+		rows, err := tx.QueryContext(ctx, `SELECT id, `+alertColumns+` FROM alerts WHERE id IN (
+			SELECT id FROM (SELECT id FROM alerts WHERE incident_id = $1 ORDER BY id LIMIT $2) AS first UNION
+			SELECT id FROM (SELECT id FROM alerts WHERE incident_id = $1 ORDER BY id DESC LIMIT $3) AS last) ORDER BY id`,
+			is[i].ID, incident.FirstAlerts, each)
+		if err := gather(is, at, rows, err); err != nil {
+			return err
+		}
+	}
+	if len(few) == 0 {
+		return nil
+	}
+	var w where
+	inList(&w, "incident_id", few)
+	rows, err := tx.QueryContext(ctx, `SELECT id, `+alertColumns+` FROM alerts`+w.String()+` ORDER BY incident_id, id`, w.args...)
+	return gather(is, at, rows, err)
+}
+
+// gather adds alerts to their incidents.
+func gather(is []incident.Incident, at map[string]int, rows *sql.Rows, err error) error {
 	alerts, err := scanAlerts(rows, err)
 	for _, a := range alerts {
 		i := at[a.IncidentID]
