@@ -49,9 +49,9 @@ type RunnerOptions struct {
 
 const (
 	// batchSize bounds the notifications of one transaction. Intake waits for it
-	// where the store has one writer. With a backlog, which shows in a batch that is
-	// full, it grows up to maxBatch: what a batch costs besides its notifications
-	// (a commit, grouping anew) is then shared by more of them.
+	// where the store has one writer. It grows up to maxBatch, twice what the last one
+	// had: what a batch costs besides its notifications (a commit, grouping anew) is then
+	// shared by more of them.
 	batchSize = 64
 	maxBatch  = 512
 	// After a batch the Runner rests restTimes as long as that took, at most maxRest,
@@ -220,10 +220,7 @@ func (r *Runner) step(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	r.size, r.rest = batchSize, 0
-	if len(ns) == size {
-		r.size = min(2*size, maxBatch)
-	}
+	r.size, r.rest = min(max(batchSize, 2*len(ns)), maxBatch), 0
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.load(ctx); err != nil {
@@ -235,7 +232,7 @@ func (r *Runner) step(ctx context.Context) (more bool, err error) {
 	}
 	start := time.Now()
 	err = r.process(ctx, ns)
-	if r.size == batchSize && !r.o.Replay { // in a replay minutes pass meanwhile
+	if len(ns) < size && !r.o.Replay { // in a replay minutes pass meanwhile
 		r.rest = min(restTimes*time.Since(start), maxRest)
 	}
 	return true, err
