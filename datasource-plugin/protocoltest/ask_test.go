@@ -336,13 +336,15 @@ func TestQuestionsOnRealLoki(t *testing.T) {
 	scoped := s
 	scoped.json = map[string]any{"lokiUrl": s.json["lokiUrl"], "scope": []map[string]string{{"label": "namespace", "value": "shop"}}}
 	scoped.version = 1
-	for _, query := range []string{`{app="ledger"}`, `{namespace="pay"}`, `{namespace=~"pay|shop"}`, `sum by (app) (count_over_time({app=~".+"}[1h]))`, `{app=~".+"} |= "namespace=\"pay\""`} {
+	for _, query := range []string{`{app="ledger"}`, `{namespace="pay"}`, `{namespace=~"pay|shop"}`, `sum by (app) (count_over_time({app=~".+"}[1h]))`, `{app=~".+"} |= "namespace=\"pay\""`,
+		`{app=~".+"} |= "late" or "order" | logfmt | line_format "{{.msg}}"`, `label_replace(sum by (app) (count_over_time({app=~".+"}[1h])), "x", "$1", "app", "(.*)")`,
+		`count_over_time({app="cart"}[1h]) or count_over_time({app="ledger"}[1h])`} {
 		got := ask(scoped, stored("logql", query, nil))
 		require.NoError(t, got.Error, query)
 		require.NotContains(t, mustJSON(t, got.Frames[0].Fields), "ledger", query)
 		require.Contains(t, got.Frames[0].Meta.ExecutedQueryString, `namespace="shop"`)
 	}
-	for _, query := range []string{`{app=~".*"}`, `{}`, `{app="cart"} | line_format "{{.x}}"`, `{app="cart"`} {
+	for _, query := range []string{`{app=~".*"}`, `{}`, `{app="cart"} | line_format "{{.x"`, `{app="cart"`} {
 		got := ask(s, stored("logql", query, nil))
 		require.ErrorContains(t, got.Error, "the query may not run", query)
 		require.Equal(t, backend.ErrorSourceDownstream, got.ErrorSource)

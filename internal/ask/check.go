@@ -452,6 +452,8 @@ func logReads(e LogExpr) []logRead {
 		return []logRead{{e.Streams, e.Window + e.Offset, e.Offset}}
 	case *LogAggregate:
 		return logReads(e.Expr)
+	case *LogReplace:
+		return logReads(e.Expr)
 	case *LogBinary:
 		return append(logReads(e.L), logReads(e.R)...)
 	}

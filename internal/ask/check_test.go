@@ -113,7 +113,7 @@ func TestCheckRefuses(t *testing.T) {
 	f(ask.LogQL, `{}`, "scope")
 	f(ask.LogQL, `{app=~".*"}`, "scope")
 	f(ask.LogQL, `{colour="red"}`, "label")
-	f(ask.LogQL, `{app="grinder"} | line_format "x"`, "parse")
+	f(ask.LogQL, `{app="grinder"} | line_format "{{"`, "parse")
 	f("sql", `select 1`, "parse")
 }
 

@@ -10,10 +10,10 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// LogExpr is a LogQL expression as a syntax tree: the part of LogQL that this
-// package writes and that Check lets through. Loki's own parser is not used: its
-// module brings the whole server with it. What String prints, Loki reads as the
-// same tree.
+// LogExpr is a LogQL expression as a syntax tree: all of what a Loki reads, but for
+// variants(), which is an experiment that Loki refuses unless it is switched on. Loki's
+// own parser is not used: its module brings the whole server with it. What String
+// prints, Loki reads as the same tree; TestLogQLOnRealLoki holds both to that.
 type LogExpr interface {
 	String() string
 	// streams calls f for every stream selector below.
@@ -37,12 +37,14 @@ type LineFilter struct{ Op, Text string }
 type LineParser struct{ Kind, Param string }
 
 // LabelFilter keeps lines by a label: = != =~ !~ with Text; > >= < <= == with a
-// Number, or with a Text that is a duration or a size (10ms, 5MB) if Quantity is set.
+// Number, and != with one if Numeric is set; all but the regular expressions with a Text
+// that is a duration or a size (10ms, 5MB) if Quantity is set.
 type LabelFilter struct {
 	Name, Op string
 	Text     string
 	Number   float64
 	Quantity bool
+	Numeric  bool // != compares with Number
 }
 
 // Unwrap takes the values of a range aggregation from a label. Convert is "",
@@ -55,7 +57,7 @@ type LogRange struct {
 	Param   float64 // of quantile_over_time
 	Streams *LogStreams
 	Unwrap  *Unwrap
-	// After are label filters behind the unwrap.
+	// After are conditions on labels behind the unwrap.
 	After   []LogStage
 	Window  time.Duration
 	Offset  time.Duration
@@ -76,10 +78,29 @@ type LogAggregate struct {
 
 // LogBinary joins two expressions.
 type LogBinary struct {
-	Op   string
-	L, R LogExpr
-	Bool bool
+	Op       string
+	L, R     LogExpr
+	Bool     bool
+	Matching *LogMatching // nil: all labels
 }
+
+// LogMatching says which series of the two sides of an operation belong together.
+type LogMatching struct {
+	On      bool // these labels; else all but these
+	Labels  []string
+	Group   string   // "", "left" or "right": the side of which several may match one
+	Include []string // labels of the other side that the result gets
+}
+
+// LogReplace writes a label anew, as label_replace does. It comes after the selectors and
+// changes what a result is called, never which streams are read.
+type LogReplace struct {
+	Expr                         LogExpr
+	Dst, Replacement, Src, Regex string
+}
+
+// LogVector is a number as a vector without labels.
+type LogVector float64
 
 // LogNumber is a number.
 type LogNumber float64
@@ -88,7 +109,24 @@ func (s *LogStreams) streams(f func(*LogStreams))   { f(s) }
 func (r *LogRange) streams(f func(*LogStreams))     { f(r.Streams) }
 func (a *LogAggregate) streams(f func(*LogStreams)) { a.Expr.streams(f) }
 func (b *LogBinary) streams(f func(*LogStreams))    { b.L.streams(f); b.R.streams(f) }
+func (r *LogReplace) streams(f func(*LogStreams))   { r.Expr.streams(f) }
 func (LogNumber) streams(func(*LogStreams))         {}
+func (LogVector) streams(func(*LogStreams))         {}
+
+// LogRanges calls f for every range aggregation of e. f may change it.
+func LogRanges(e LogExpr, f func(*LogRange)) {
+	switch e := e.(type) {
+	case *LogRange:
+		f(e)
+	case *LogAggregate:
+		LogRanges(e.Expr, f)
+	case *LogReplace:
+		LogRanges(e.Expr, f)
+	case *LogBinary:
+		LogRanges(e.L, f)
+		LogRanges(e.R, f)
+	}
+}
 
 // String prints the selector and the pipeline.
 func (s *LogStreams) String() string {
@@ -98,7 +136,7 @@ func (s *LogStreams) String() string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(m.Name + m.Type.String() + strconv.Quote(m.Value))
+		b.WriteString(printMatcher(m))
 	}
 	b.WriteByte('}')
 	for _, st := range s.Stages {
@@ -119,21 +157,25 @@ func (p LineParser) String() string {
 }
 
 // String prints | label="text" or | label > 5.
-func (f LabelFilter) String() string {
+func (f LabelFilter) String() string { return "| " + f.condition() }
+
+func (f LabelFilter) condition() string {
 	switch {
 	case f.Quantity:
-		return "| " + f.Name + " " + f.Op + " " + f.Text
+		return f.Name + " " + f.Op + " " + f.Text
 	case f.numeric():
-		return "| " + f.Name + " " + f.Op + " " + strconv.FormatFloat(f.Number, 'f', -1, 64)
+		return f.Name + " " + f.Op + " " + decimal(f.Number)
 	}
-	return "| " + f.Name + f.Op + strconv.Quote(f.Text)
+	return f.Name + f.Op + strconv.Quote(f.Text)
 }
 
 // numeric reports whether the filter compares numbers.
 func (f LabelFilter) numeric() bool {
 	switch f.Op {
-	case "=", "!=", "=~", "!~":
+	case "=", "=~", "!~":
 		return false
+	case "!=":
+		return f.Numeric
 	}
 	return true
 }
@@ -151,7 +193,7 @@ func (r *LogRange) String() string {
 	var b strings.Builder
 	b.WriteString(r.Func + "(")
 	if r.Func == "quantile_over_time" {
-		b.WriteString(strconv.FormatFloat(r.Param, 'f', -1, 64) + ", ")
+		b.WriteString(decimal(r.Param) + ", ")
 	}
 	b.WriteString(r.Streams.String())
 	if r.Unwrap != nil {
@@ -162,7 +204,7 @@ func (r *LogRange) String() string {
 	}
 	b.WriteString(" [" + model.Duration(r.Window).String() + "]")
 	if r.Offset != 0 {
-		b.WriteString(" offset " + model.Duration(r.Offset).String())
+		b.WriteString(" offset " + printOffset(r.Offset))
 	}
 	b.WriteByte(')')
 	if r.Grouped {
@@ -177,7 +219,7 @@ func (a *LogAggregate) String() string {
 	if a.Grouped {
 		head += " " + grouping(a.Without, a.By) + " "
 	}
-	if a.Op == "topk" || a.Op == "bottomk" {
+	if keepsSome(a.Op) {
 		return fmt.Sprintf("%s(%d, %s)", head, a.K, a.Expr)
 	}
 	return head + "(" + a.Expr.String() + ")"
@@ -196,6 +238,9 @@ func (b *LogBinary) String() string {
 	if b.Bool {
 		op += " bool"
 	}
+	if b.Matching != nil {
+		op += b.Matching.String()
+	}
 	return operand(b.L) + " " + op + " " + operand(b.R)
 }
 
@@ -206,8 +251,43 @@ func operand(e LogExpr) string {
 	return e.String()
 }
 
+// String prints on (…) group_left (…), with a space before it.
+func (m *LogMatching) String() string {
+	how := " ignoring ("
+	if m.On {
+		how = " on ("
+	}
+	out := how + strings.Join(m.Labels, ", ") + ")"
+	if m.Group != "" {
+		out += " group_" + m.Group + " (" + strings.Join(m.Include, ", ") + ")"
+	}
+	return out
+}
+
+// String prints label_replace(…).
+func (r *LogReplace) String() string {
+	return fmt.Sprintf("label_replace(%s, %q, %q, %q, %q)", r.Expr, r.Dst, r.Replacement, r.Src, r.Regex)
+}
+
 // String prints a number.
-func (n LogNumber) String() string { return strconv.FormatFloat(float64(n), 'f', -1, 64) }
+func (n LogNumber) String() string { return decimal(float64(n)) }
+
+// String prints vector(number).
+func (v LogVector) String() string { return "vector(" + decimal(float64(v)) + ")" }
+
+// decimal prints a number as short as it can be, without an exponent.
+func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+// keepsSome reports whether an aggregation takes how many series it keeps.
+func keepsSome(op string) bool { return op == "topk" || op == "bottomk" || op == "approx_topk" }
+
+// printOffset prints a duration that may be negative, which Loki reads with the units of Go only.
+func printOffset(d time.Duration) string {
+	if d < 0 {
+		return d.String()
+	}
+	return model.Duration(d).String()
+}
 
 // metric reports whether the expression gives numbers rather than lines.
 func isMetric(e LogExpr) bool {

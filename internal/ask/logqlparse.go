@@ -1,22 +1,16 @@
 package ask
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
-	"time"
-
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Bounds of a LogQL text.
+// Bounds of a LogQL text. Loki reads 128 KiB; nobody writes that.
 const (
-	maxLogQLBytes = 8192
-	maxLogQLDepth = 32
+	maxLogQLBytes = 16 << 10
+	maxLogQLDepth = 64
 )
 
 // rangeFuncs are the range aggregations, true for those that need an unwrap.
@@ -26,10 +20,16 @@ var rangeFuncs = map[string]bool{
 	"stdvar_over_time": true, "quantile_over_time": true, "first_over_time": true, "last_over_time": true, "rate_counter": true,
 }
 
-var vectorOps = []string{"sum", "avg", "min", "max", "count", "stddev", "stdvar", "topk", "bottomk", "sort", "sort_desc"}
+// groupedFuncs are those that may be grouped, and unwrapFuncs those that need no unwrap and may have one.
+var (
+	groupedFuncs = setOf("avg_over_time", "stddev_over_time", "stdvar_over_time", "quantile_over_time", "max_over_time", "min_over_time", "first_over_time", "last_over_time")
+	unwrapFuncs  = setOf("rate", "absent_over_time")
+)
 
-// ParseLogQL reads the part of LogQL that LogExpr can hold. Everything else, right
-// or wrong, is an error that says where: what is not known is not let through.
+var vectorOps = []string{"sum", "avg", "min", "max", "count", "stddev", "stdvar", "topk", "bottomk", "approx_topk", "sort", "sort_desc"}
+
+// ParseLogQL reads LogQL as a Loki does and refuses what it refuses, templates, patterns and regular expressions
+// included; see LogExpr. The error says where.
 func ParseLogQL(text string) (LogExpr, error) {
 	if len(text) > maxLogQLBytes {
 		return nil, fmt.Errorf("the query has %d bytes, at most %d are read", len(text), maxLogQLBytes)
@@ -43,62 +43,10 @@ func ParseLogQL(text string) (LogExpr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t := p.peek(); t.kind != 'e' {
+	if p.peek().kind != logEnd {
 		return nil, p.unexpected("the end")
 	}
 	return e, nil
-}
-
-// logToken is a token: 'i' a name, 's' a string, 'n' a number, 'd' a duration or
-// size, 'o' an operator or bracket, 'e' the end.
-type logToken struct {
-	kind byte
-	text string // strings unquoted
-	at   int
-}
-
-var (
-	reLogName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*`)
-	reLogSize = regexp.MustCompile(`^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|[smhdwy]|[kKMGT]?i?B))+`)
-	reLogNum  = regexp.MustCompile(`^\d+(?:\.\d+)?(?:[eE][+-]?\d+)?`)
-	logOps    = []string{"|=", "!=", "|~", "!~", "=~", "==", ">=", "<=", "=", ">", "<", "|", "{", "}", "(", ")", "[", "]", ",", "+", "-", "*", "/", "%", "^"}
-)
-
-func lexLogQL(s string) ([]logToken, error) {
-	var out []logToken
-	for i := 0; i < len(s); {
-		switch c := s[i]; c {
-		case ' ', '\t', '\n', '\r':
-			i++
-		case '"', '`':
-			q, err := strconv.QuotedPrefix(s[i:])
-			if err != nil {
-				return nil, fmt.Errorf("at byte %d: a string that does not end", i)
-			}
-			text, err := strconv.Unquote(q)
-			if err != nil {
-				return nil, fmt.Errorf("at byte %d: %w", i, err)
-			}
-			out = append(out, logToken{'s', text, i})
-			i += len(q)
-		default:
-			t := logToken{at: i}
-			if m := reLogName.FindString(s[i:]); m != "" {
-				t.kind, t.text = 'i', m
-			} else if m := reLogSize.FindString(s[i:]); m != "" {
-				t.kind, t.text = 'd', m
-			} else if m := reLogNum.FindString(s[i:]); m != "" {
-				t.kind, t.text = 'n', m
-			} else if at := slices.IndexFunc(logOps, func(op string) bool { return strings.HasPrefix(s[i:], op) }); at >= 0 {
-				t.kind, t.text = 'o', logOps[at]
-			} else {
-				return nil, fmt.Errorf("at byte %d: %q is not known here", i, s[i:min(len(s), i+1)])
-			}
-			out = append(out, t)
-			i += len(t.text)
-		}
-	}
-	return append(out, logToken{'e', "the end", len(s)}), nil
 }
 
 type logParser struct {
@@ -109,9 +57,12 @@ type logParser struct {
 
 func (p *logParser) peek() logToken { return p.toks[p.at] }
 
+// ahead is the token after the next.
+func (p *logParser) ahead() logToken { return p.toks[min(p.at+1, len(p.toks)-1)] }
+
 func (p *logParser) next() logToken {
 	t := p.toks[p.at]
-	if t.kind != 'e' {
+	if t.kind != logEnd {
 		p.at++
 	}
 	return t
@@ -119,12 +70,25 @@ func (p *logParser) next() logToken {
 
 func (p *logParser) unexpected(want string) error {
 	t := p.peek()
-	return fmt.Errorf("at byte %d: got %q, want %s", t.at, t.text, want)
+	return fmt.Errorf("at byte %d: got %.40q, want %s", t.at, t.text, want)
 }
 
-// op takes an operator if it is next.
+func (p *logParser) is(kind logKind, text string) bool {
+	t := p.peek()
+	return t.kind == kind && t.text == text
+}
+
+// op takes an operator if it is next, and word a keyword.
 func (p *logParser) op(text string) bool {
-	if t := p.peek(); t.kind == 'o' && t.text == text {
+	if p.is(logOp, text) {
+		p.at++
+		return true
+	}
+	return false
+}
+
+func (p *logParser) word(text string) bool {
+	if p.is(logWord, text) {
 		p.at++
 		return true
 	}
@@ -138,14 +102,33 @@ func (p *logParser) want(text string) error {
 	return nil
 }
 
-// precedence of the binary operators, as PromQL has it.
-var precedence = map[string]int{"==": 1, "!=": 1, ">": 1, ">=": 1, "<": 1, "<=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "%": 3, "^": 4}
+// take takes a token of a kind.
+func (p *logParser) take(kind logKind, want string) (string, error) {
+	if p.peek().kind != kind {
+		return "", p.unexpected(want)
+	}
+	return p.next().text, nil
+}
 
-func (p *logParser) expr(above int) (LogExpr, error) {
+// deeper bounds how deep a text nests. The caller calls the function when it is done.
+func (p *logParser) deeper() (func(), error) {
 	if p.depth++; p.depth > maxLogQLDepth {
 		return nil, fmt.Errorf("nested deeper than %d", maxLogQLDepth)
 	}
-	defer func() { p.depth-- }()
+	return func() { p.depth-- }, nil
+}
+
+// precedence of the binary operators.
+var precedence = map[string]int{
+	"or": 1, "and": 2, "unless": 2, "==": 3, "!=": 3, ">": 3, ">=": 3, "<": 3, "<=": 3, "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "^": 6,
+}
+
+func (p *logParser) expr(above int) (LogExpr, error) {
+	up, err := p.deeper()
+	if err != nil {
+		return nil, err
+	}
+	defer up()
 	l, err := p.operandExpr()
 	if err != nil {
 		return nil, err
@@ -153,315 +136,230 @@ func (p *logParser) expr(above int) (LogExpr, error) {
 	for {
 		t := p.peek()
 		prec := precedence[t.text]
-		if t.kind != 'o' || prec == 0 || prec <= above {
+		if t.kind != logOp && t.kind != logWord || prec == 0 || prec <= above {
 			return l, nil
 		}
 		p.at++
 		b := &LogBinary{Op: t.text, L: l}
-		if n := p.peek(); n.kind == 'i' && n.text == "bool" && prec == 1 {
-			p.at++
-			b.Bool = true
-		}
-		r, err := p.expr(prec)
-		if err != nil {
+		if err := p.modifier(b); err != nil {
 			return nil, err
 		}
-		if !isMetric(l) || !isMetric(r) {
-			return nil, fmt.Errorf("at byte %d: %s joins numbers, not log lines", t.at, t.text)
+		if t.text == "^" { // from the right
+			prec--
 		}
-		b.R = r
+		if b.R, err = p.expr(prec); err != nil {
+			return nil, err
+		}
+		switch {
+		case !isMetric(b.L) || !isMetric(b.R):
+			return nil, fmt.Errorf("at byte %d: %s joins numbers, not log lines", t.at, t.text)
+		case prec <= 2 && (isConstant(b.L) || isConstant(b.R)):
+			return nil, fmt.Errorf("at byte %d: %s joins vectors, not plain numbers", t.at, t.text)
+		}
 		l = b
 	}
+}
+
+// isConstant reports whether an expression is a number, worked out or not.
+func isConstant(e LogExpr) bool {
+	switch e := e.(type) {
+	case LogNumber:
+		return true
+	case *LogBinary:
+		return isConstant(e.L) && isConstant(e.R)
+	}
+	return false
+}
+
+// modifier reads bool, on (…), ignoring (…), group_left (…) and group_right (…).
+func (p *logParser) modifier(b *LogBinary) (err error) {
+	b.Bool = p.word("bool")
+	on := p.is(logWord, "on")
+	if !on && !p.is(logWord, "ignoring") {
+		return nil
+	}
+	p.at++
+	m := &LogMatching{On: on}
+	if m.Labels, err = p.names(); err != nil {
+		return err
+	}
+	switch {
+	case p.word("group_left"):
+		m.Group = "left"
+	case p.word("group_right"):
+		m.Group = "right"
+	}
+	if m.Group != "" && p.is(logOp, "(") {
+		if m.Include, err = p.names(); err != nil {
+			return err
+		}
+	}
+	if m.On || len(m.Labels) > 0 || m.Group != "" {
+		b.Matching = m
+	}
+	return nil
 }
 
 func (p *logParser) operandExpr() (LogExpr, error) {
 	t := p.peek()
 	switch {
-	case t.kind == 'n':
-		p.at++
-		f, err := strconv.ParseFloat(t.text, 64)
-		return LogNumber(f), err
-	case t.kind == 'o' && t.text == "(":
+	case t.kind == logNumeral, t.kind == logOp && (t.text == "-" || t.text == "+"):
+		v, err := p.number()
+		return LogNumber(v), err
+	case t.kind == logOp && t.text == "(":
 		p.at++
 		e, err := p.expr(0)
 		if err != nil {
 			return nil, err
 		}
 		return e, p.want(")")
-	case t.kind == 'o' && t.text == "{":
+	case t.kind == logOp && t.text == "{":
 		return p.streams()
-	case t.kind == 'i':
+	case t.kind == logWord && t.text == "label_replace":
+		return p.labelReplace()
+	case t.kind == logWord && t.text == "vector":
+		return p.vector()
+	case t.kind == logWord:
 		if _, ok := rangeFuncs[t.text]; ok {
 			return p.rangeAgg()
 		}
 		if slices.Contains(vectorOps, t.text) {
 			return p.vectorAgg()
 		}
-		return nil, fmt.Errorf("at byte %d: function %q is not known here", t.at, t.text)
 	}
 	return nil, p.unexpected("a selector, a number or a function")
 }
 
-func (p *logParser) streams() (*LogStreams, error) {
-	s := &LogStreams{}
-	if err := p.want("{"); err != nil {
-		return nil, err
+// number reads a number with a sign.
+func (p *logParser) number() (float64, error) {
+	neg := p.op("-")
+	if !neg {
+		p.op("+")
 	}
-	for !p.op("}") {
-		if len(s.Matchers) > 0 {
-			if err := p.want(","); err != nil {
-				return nil, err
-			}
-		}
-		m, err := p.matcher()
-		if err != nil {
-			return nil, err
-		}
-		s.Matchers = append(s.Matchers, m)
-	}
-	for {
-		st, err := p.stage()
-		if err != nil {
-			return nil, err
-		}
-		if st == nil {
-			return s, nil
-		}
-		s.Stages = append(s.Stages, st)
-	}
-}
-
-var matchTypes = map[string]labels.MatchType{"=": labels.MatchEqual, "!=": labels.MatchNotEqual, "=~": labels.MatchRegexp, "!~": labels.MatchNotRegexp}
-
-func (p *logParser) matcher() (*labels.Matcher, error) {
-	name := p.next()
-	if name.kind != 'i' {
-		p.at--
-		return nil, p.unexpected("a label")
-	}
-	op := p.next()
-	typ, ok := matchTypes[op.text]
-	if op.kind != 'o' || !ok {
-		return nil, fmt.Errorf("at byte %d: got %q, want = != =~ or !~", op.at, op.text)
-	}
-	val := p.next()
-	if val.kind != 's' {
-		return nil, fmt.Errorf("at byte %d: got %q, want a string", val.at, val.text)
-	}
-	m, err := labels.NewMatcher(typ, name.text, val.text)
+	at := p.peek().at
+	text, err := p.take(logNumeral, "a number")
 	if err != nil {
-		return nil, fmt.Errorf("at byte %d: %w", val.at, err)
+		return 0, err
 	}
-	return m, nil
-}
-
-// stage reads one stage of a pipeline; nil at its end, and before an unwrap.
-func (p *logParser) stage() (LogStage, error) {
-	t := p.peek()
-	if t.kind != 'o' {
-		return nil, nil //nolint:nilnil // no stage is no error
-	}
-	switch t.text {
-	case "|=", "!=", "|~", "!~":
-		if p.toks[p.at+1].kind != 's' {
-			if t.text == "!=" { // a comparison of numbers, not a filter
-				return nil, nil //nolint:nilnil // see above
-			}
-			p.at++
-			return nil, p.unexpected("a string")
-		}
-		p.at++
-		text := p.next().text
-		if strings.HasSuffix(t.text, "~") {
-			if _, err := regexp.Compile(text); err != nil {
-				return nil, fmt.Errorf("at byte %d: %w", t.at, err)
-			}
-		}
-		return LineFilter{t.text, text}, nil
-	case "|":
-		name := p.toks[p.at+1]
-		if name.kind != 'i' {
-			p.at++
-			return nil, p.unexpected("a parser or a label")
-		}
-		if name.text == "unwrap" && p.toks[p.at+2].kind == 'i' {
-			return nil, nil //nolint:nilnil // the range aggregation reads it
-		}
-		p.at += 2
-		return p.pipe(name)
-	}
-	return nil, nil //nolint:nilnil // no stage is no error
-}
-
-func (p *logParser) pipe(name logToken) (LogStage, error) {
-	n := p.peek()
-	switch name.text {
-	case "json", "logfmt", "unpack":
-		if n.kind == 'i' && n.text != "offset" {
-			return nil, fmt.Errorf("at byte %d: parameters of %s are not known here", n.at, name.text)
-		}
-		if n.kind != 'o' || !slices.Contains([]string{"=", "!=", "=~", "!~", "==", ">", ">=", "<", "<="}, n.text) || n.text == "!=" || n.text == "!~" {
-			return LineParser{Kind: name.text}, nil
-		}
-	case "regexp", "pattern":
-		if n.kind == 's' {
-			p.at++
-			if name.text == "regexp" {
-				re, err := regexp.Compile(n.text)
-				if err != nil || strings.Join(re.SubexpNames(), "") == "" {
-					return nil, fmt.Errorf("at byte %d: want a regular expression with a named group: %w", n.at, errors.Join(err))
-				}
-			}
-			return LineParser{name.text, n.text}, nil
-		}
-	}
-	f, err := p.labelFilter(name)
+	v, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return nil, err
+		return 0, fmt.Errorf("at byte %d: %w", at, err)
 	}
-	if t := p.peek(); t.kind == 'i' && (t.text == "or" || t.text == "and") || t.kind == 'o' && t.text == "," {
-		return nil, fmt.Errorf("at byte %d: %q between label filters is not known here; write another stage", t.at, t.text)
+	if neg {
+		v = -v
 	}
-	return f, nil
+	return v, nil
 }
 
-func (p *logParser) labelFilter(name logToken) (LogStage, error) {
-	op := p.next()
-	if op.kind != 'o' {
-		return nil, fmt.Errorf("at byte %d: %q is not known here", name.at, name.text)
-	}
-	val := p.next()
-	f := LabelFilter{Name: name.text, Op: op.text, Text: val.text}
-	switch op.text {
-	case "=", "!=", "=~", "!~":
-		if val.kind == 's' {
-			if strings.HasSuffix(op.text, "~") {
-				if _, err := regexp.Compile(val.text); err != nil {
-					return nil, fmt.Errorf("at byte %d: %w", val.at, err)
-				}
-			}
-			return f, nil
-		}
-	case ">", ">=", "<", "<=", "==":
-		if val.kind == 'd' {
-			f.Quantity = true
-			return f, nil
-		}
-		if val.kind == 'n' {
-			v, err := strconv.ParseFloat(val.text, 64)
-			f.Number, f.Text = v, ""
-			return f, err
-		}
-	}
-	return nil, fmt.Errorf("at byte %d: got %q behind %s %s", val.at, val.text, name.text, op.text)
-}
-
-func (p *logParser) rangeAgg() (LogExpr, error) {
-	name := p.next()
-	r := &LogRange{Func: name.text}
+func (p *logParser) vector() (LogExpr, error) {
+	p.at++
 	if err := p.want("("); err != nil {
 		return nil, err
 	}
-	if r.Func == "quantile_over_time" {
-		q := p.next()
-		v, err := strconv.ParseFloat(q.text, 64)
-		if q.kind != 'n' || err != nil || v < 0 || v > 1 {
-			return nil, fmt.Errorf("at byte %d: got %q, want a quantile from 0 to 1", q.at, q.text)
+	text, err := p.take(logNumeral, "a number")
+	if err != nil {
+		return nil, err
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return nil, err
+	}
+	return LogVector(v), p.want(")")
+}
+
+func (p *logParser) labelReplace() (LogExpr, error) {
+	at := p.next().at
+	if err := p.want("("); err != nil {
+		return nil, err
+	}
+	e, err := p.metricExpr("label_replace", at)
+	if err != nil {
+		return nil, err
+	}
+	r := &LogReplace{Expr: e}
+	for _, to := range [...]*string{&r.Dst, &r.Replacement, &r.Src, &r.Regex} {
+		if err := p.want(","); err != nil {
+			return nil, err
 		}
-		r.Param = v
+		if *to, err = p.take(logString, "a string"); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := regexp.Compile("^(?:" + r.Regex + ")$"); err != nil {
+		return nil, fmt.Errorf("at byte %d: %w", at, err)
+	}
+	return r, p.want(")")
+}
+
+// metricExpr reads an expression that must give numbers. who wants them is for the error.
+func (p *logParser) metricExpr(who string, at int) (LogExpr, error) {
+	e, err := p.expr(0)
+	if err != nil {
+		return nil, err
+	}
+	if !isMetric(e) {
+		return nil, fmt.Errorf("at byte %d: %s takes numbers, not log lines", at, who)
+	}
+	return e, nil
+}
+
+func (p *logParser) vectorAgg() (LogExpr, error) {
+	name := p.next()
+	a := &LogAggregate{Op: name.text}
+	err := p.group(&a.Grouped, &a.Without, &a.By)
+	if err != nil {
+		return nil, err
+	}
+	before := a.Grouped
+	if err := p.want("("); err != nil {
+		return nil, err
+	}
+	if keepsSome(a.Op) {
+		t := p.peek()
+		k, err := strconv.Atoi(t.text)
+		if t.kind != logNumeral || err != nil || k < 1 {
+			return nil, p.unexpected("how many")
+		}
+		p.at++
+		a.K = k
 		if err := p.want(","); err != nil {
 			return nil, err
 		}
 	}
-	if err := p.rangeBody(r); err != nil {
+	if a.Expr, err = p.metricExpr(a.Op, name.at); err != nil {
 		return nil, err
 	}
 	if err := p.want(")"); err != nil {
 		return nil, err
 	}
-	if needs := rangeFuncs[r.Func]; needs != (r.Unwrap != nil) && (needs || r.Func != "rate") {
-		return nil, fmt.Errorf("at byte %d: %s and unwrap do not fit", name.at, r.Func)
-	}
-	if t := p.peek(); t.kind == 'i' && (t.text == "by" || t.text == "without") {
-		var err error
-		r.Grouped, r.Without = true, t.text == "without"
-		if r.By, err = p.grouping(); err != nil {
+	if !before {
+		if err := p.group(&a.Grouped, &a.Without, &a.By); err != nil {
 			return nil, err
 		}
 	}
-	return r, nil
+	switch {
+	case a.Op == "approx_topk" && a.Grouped, (a.Op == "sort" || a.Op == "sort_desc") && len(a.By) > 0:
+		return nil, fmt.Errorf("at byte %d: %s cannot be grouped", name.at, a.Op)
+	}
+	return a, nil
 }
 
-func (p *logParser) rangeBody(r *LogRange) (err error) {
-	paren := p.op("(")
-	if r.Streams, err = p.streams(); err != nil {
-		return err
+// group reads by (…) or without (…) if one is next.
+func (p *logParser) group(grouped, without *bool, by *[]string) (err error) {
+	switch {
+	case p.word("by"):
+	case p.word("without"):
+		*without = true
+	default:
+		return nil
 	}
-	if t := p.peek(); t.kind == 'o' && t.text == "|" { // unwrap: nothing else stops a pipeline there
-		p.at += 2
-		u := &Unwrap{Label: p.next().text}
-		if p.op("(") {
-			if u.Convert = u.Label; !slices.Contains([]string{"duration", "duration_seconds", "bytes"}, u.Convert) {
-				return fmt.Errorf("at byte %d: conversion %q is not known", t.at, u.Convert)
-			}
-			u.Label = p.next().text
-			if err := p.want(")"); err != nil {
-				return err
-			}
-		}
-		r.Unwrap = u
-		for {
-			st, err := p.stage()
-			if err != nil {
-				return err
-			}
-			if st == nil {
-				break
-			}
-			if _, ok := st.(LabelFilter); !ok {
-				return fmt.Errorf("at byte %d: behind unwrap, only label filters are known", t.at)
-			}
-			r.After = append(r.After, st)
-		}
-	}
-	if paren {
-		if err := p.want(")"); err != nil {
-			return err
-		}
-	}
-	if err := p.want("["); err != nil {
-		return err
-	}
-	if r.Window, err = p.duration(); err != nil {
-		return err
-	}
-	if err := p.want("]"); err != nil {
-		return err
-	}
-	if t := p.peek(); t.kind == 'i' && t.text == "offset" {
-		p.at++
-		neg := p.op("-")
-		if r.Offset, err = p.duration(); err != nil {
-			return err
-		}
-		if neg {
-			r.Offset = -r.Offset
-		}
-	}
-	return nil
+	*grouped = true
+	*by, err = p.names()
+	return err
 }
 
-func (p *logParser) duration() (time.Duration, error) {
-	t := p.next()
-	d, err := model.ParseDuration(t.text)
-	if t.kind != 'd' || err != nil || d <= 0 {
-		return 0, fmt.Errorf("at byte %d: got %q, want a duration", t.at, t.text)
-	}
-	return time.Duration(d), nil
-}
-
-func (p *logParser) grouping() ([]string, error) {
-	p.at++ // by or without
+// names reads (a, b).
+func (p *logParser) names() ([]string, error) {
 	if err := p.want("("); err != nil {
 		return nil, err
 	}
@@ -472,58 +370,11 @@ func (p *logParser) grouping() ([]string, error) {
 				return nil, err
 			}
 		}
-		t := p.next()
-		if t.kind != 'i' {
-			return nil, fmt.Errorf("at byte %d: got %q, want a label", t.at, t.text)
-		}
-		out = append(out, t.text)
-	}
-	return out, nil
-}
-
-func (p *logParser) vectorAgg() (LogExpr, error) {
-	name := p.next()
-	a := &LogAggregate{Op: name.text}
-	group := func() error {
-		t := p.peek()
-		if t.kind != 'i' || t.text != "by" && t.text != "without" {
-			return nil
-		}
-		if a.Grouped {
-			return fmt.Errorf("at byte %d: grouped twice", t.at)
-		}
-		var err error
-		a.Grouped, a.Without = true, t.text == "without"
-		a.By, err = p.grouping()
-		return err
-	}
-	if err := group(); err != nil {
-		return nil, err
-	}
-	if err := p.want("("); err != nil {
-		return nil, err
-	}
-	if a.Op == "topk" || a.Op == "bottomk" {
-		t := p.next()
-		k, err := strconv.Atoi(t.text)
-		if t.kind != 'n' || err != nil || k < 1 {
-			return nil, fmt.Errorf("at byte %d: got %q, want how many", t.at, t.text)
-		}
-		a.K = k
-		if err := p.want(","); err != nil {
+		n, err := p.take(logName, "a label")
+		if err != nil {
 			return nil, err
 		}
+		out = append(out, n)
 	}
-	e, err := p.expr(0)
-	if err != nil {
-		return nil, err
-	}
-	if !isMetric(e) {
-		return nil, fmt.Errorf("at byte %d: %s joins numbers, not log lines", name.at, a.Op)
-	}
-	a.Expr = e
-	if err := p.want(")"); err != nil {
-		return nil, err
-	}
-	return a, group()
+	return out, nil
 }

@@ -104,17 +104,11 @@ func counted(s *ask.LogStreams, window time.Duration, by string) ask.LogExpr {
 // widen gives the windows that were as long as the step of a graph the length of its step now: else a graph that is
 // zoomed out would count a part of the lines only.
 func widen(e ask.LogExpr, from, to time.Duration) {
-	switch e := e.(type) {
-	case *ask.LogRange:
-		if from > 0 && e.Window == from {
-			e.Window = to
+	ask.LogRanges(e, func(r *ask.LogRange) {
+		if from > 0 && r.Window == from {
+			r.Window = to
 		}
-	case *ask.LogAggregate:
-		widen(e.Expr, from, to)
-	case *ask.LogBinary:
-		widen(e.L, from, to)
-		widen(e.R, from, to)
-	}
+	})
 }
 
 // macros replaces Grafana's names for durations, which the front end leaves to the backend because alert rules have
