@@ -96,6 +96,7 @@ type anomaliesView struct {
 	judge    *allowance.Judge
 	groups   *group.Watch
 	limits   *limits
+	limitOf  func([]ingest.Label, detect.Output) (float64, bool)
 	loads    *loads
 	actions  *analyze.Actions
 	class    func(detect.Output) detect.Class

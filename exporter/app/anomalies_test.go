@@ -56,6 +56,7 @@ func viewOf(series []testSeries) *anomaliesView {
 	l.during(each(series))(func([]ingest.Label, detect.Output) bool { return true })
 	return &anomaliesView{
 		each: each(series), detector: "combined", actions: actions, limits: newLimits(), loads: l,
-		class: func(detect.Output) detect.Class { return detect.Class{} },
+		limitOf: func([]ingest.Label, detect.Output) (float64, bool) { return 0, false },
+		class:   func(detect.Output) detect.Class { return detect.Class{} },
 	}
 }

@@ -22,6 +22,8 @@ import (
 	toolkitweb "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/portent-dev/portent/internal/detect"
+	"github.com/portent-dev/portent/internal/ingest"
+	"github.com/portent-dev/portent/internal/preset"
 	"github.com/portent-dev/portent/internal/web"
 )
 
@@ -41,18 +43,20 @@ type App struct {
 	logger *slog.Logger
 	reg    *prometheus.Registry
 
-	gate     *gate
-	allow    *allowances // what raises the bar of which series
-	groups   *groups
-	limits   *limits
-	loads    *loads
-	logs     *logs
-	state    *state // nil when nothing is kept
-	reloader *web.Reloader[Config]
-	parts    atomic.Pointer[parts]
-	server   *web.Server
-	teachers []teacher // what knows the history; empty when there is nothing to read
-	restored time.Time // of the snapshot; zero after a fresh start
+	gate   *gate
+	allow  *allowances // what raises the bar of which series
+	groups *groups
+	limits *limits
+	// limitsFrom are the limits that some series tell of others.
+	limitsFrom *limitsFrom
+	loads      *loads
+	logs       *logs
+	state      *state // nil when nothing is kept
+	reloader   *web.Reloader[Config]
+	parts      atomic.Pointer[parts]
+	server     *web.Server
+	teachers   []teacher // what knows the history; empty when there is nothing to read
+	restored   time.Time // of the snapshot; zero after a fresh start
 
 	export     *exportMetrics
 	backfills  *backfillMetrics
@@ -122,7 +126,11 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 		return nil, err
 	}
 	watch := a.groups.watch.Load()
+	var set *preset.Set // that tells limits, if it is another
 	if old == nil || !reflect.DeepEqual(old.config.Detection, c.Detection) {
+		if set, err = c.Detection.set(); err != nil {
+			return nil, err
+		}
 		if watch, err = newWatch(&c.Detection, a.allow.book); err != nil {
 			return nil, err
 		}
@@ -142,6 +150,9 @@ func (a *App) prepare(c Config) (commit func(), err error) {
 		a.allow.book.SetOptions(allowed)
 		a.allow.book.Plan(windows)
 		a.groups.watch.Store(watch)
+		if set != nil {
+			a.limitsFrom.use(set)
+		}
 		a.use(next)
 		if old != nil && (old.config.State.Directory != c.State.Directory || !reflect.DeepEqual(old.config.Backfill, c.Backfill)) {
 			a.logger.Warn("state.directory and backfill take effect at the next start")
@@ -164,7 +175,7 @@ func (a *App) registerMetrics() {
 	a.reg.MustRegister(a.unselected, a.clockJumps)
 	a.analyses = newAnalysisMetrics(a.reg)
 	a.openAllowances()
-	a.groups, a.limits, a.loads = newGroups(a.reg), newLimits(), newLoads()
+	a.groups, a.limits, a.limitsFrom, a.loads = newGroups(a.reg), newLimits(), newLimitsFrom(a.reg), newLoads()
 }
 
 func (a *App) openEngine(o detect.Options) error {
@@ -260,7 +271,10 @@ func (a *App) openServer() (err error) {
 		e, p := a.gate.engine.Load(), a.parts.Load()
 		return anomaliesView{
 			each: e.ForEach, judge: a.allow.book.At(time.Now().UnixMilli()), groups: a.groups.watch.Load(),
-			limits: a.limits, loads: a.loads, class: e.Class, actions: p.analysis.actions, detector: p.config.Detection.Detector,
+			limits: a.limits, limitOf: func(labels []ingest.Label, o detect.Output) (float64, bool) {
+				return a.limitsFrom.limitOf(labels, o, e.Class)
+			},
+			loads: a.loads, class: e.Class, actions: p.analysis.actions, detector: p.config.Detection.Detector,
 		}
 	}))
 	a.routeLogs(mux)

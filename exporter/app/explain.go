@@ -337,17 +337,17 @@ func (v *anomaliesView) movement(m scored) movement {
 
 // addLimit says when a known limit will be met.
 func (v *anomaliesView) addLimit(a *anomaly, s scored, unit string, b *strings.Builder) {
-	limit := v.class(s.out).Limit
-	if limit == nil || s.out.Missing {
+	limit, known := v.limitOf(s.labels, s.out)
+	if !known || s.out.Missing {
 		return
 	}
-	at, earliest, latest := v.limits.meets(s.labels, *limit)
-	a.Limit = &shownLimit{Value: *limit}
+	at, earliest, latest := v.limits.meets(s.labels, limit)
+	a.Limit = &shownLimit{Value: limit}
 	if at.IsZero() {
 		return
 	}
 	a.Limit.At = &at
-	fmt.Fprintf(b, " If it goes on so, it meets its limit of %s at %s UTC", finding.Quantity(*limit, unit), clockOf(at, at))
+	fmt.Fprintf(b, " If it goes on so, it meets its limit of %s at %s UTC", finding.Quantity(limit, unit), clockOf(at, at))
 	if !earliest.IsZero() {
 		a.Limit.Earliest = &earliest
 		b.WriteString(", at the earliest at " + clockOf(earliest, at))

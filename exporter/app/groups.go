@@ -86,7 +86,11 @@ func (a *App) tickGroups(now time.Time) {
 	}
 	e := a.gate.engine.Load()
 	a.groups.watch.Load().Tick(now.UnixMilli(), a.allow.adjust(e.ForEach, now.UnixMilli()))
-	a.limits.look(a.loads.during(a.allow.adjust(e.ForEach, now.UnixMilli())), e.Class)
+	a.limitsFrom.expire(now.UnixMilli())
+	a.limits.look(a.loads.during(a.allow.adjust(e.ForEach, now.UnixMilli())), func(labels []ingest.Label, o detect.Output) bool {
+		_, known := a.limitsFrom.limitOf(labels, o, e.Class)
+		return known
+	})
 }
 
 // judge returns a visitor of the same series with what their groups add.

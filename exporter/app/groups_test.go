@@ -141,20 +141,20 @@ func (v *anomaliesView) answer(t *testing.T) []anomaly {
 func TestLimitsAreForeseen(t *testing.T) {
 	l := newLimits()
 	limit := 1.0
-	class := func(detect.Output) detect.Class { return detect.Class{Limit: &limit} }
+	limited := func([]ingest.Label, detect.Output) bool { return true }
 	up, down := labelsOf("__name__", "disk_used_ratio", "i", "up"), labelsOf("__name__", "disk_used_ratio", "i", "down")
 	start := time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC)
 	for i := range 300 { // 5 h, of which 4 are kept
 		at := start.Add(time.Duration(i) * time.Minute).UnixMilli()
 		v := 0.5 + float64(i)*0.001
-		l.look(each([]testSeries{{up, detect.Output{T: at, Value: v, Class: 1, Ready: true}}, {down, detect.Output{T: at, Value: 1 - v, Class: 1, Ready: true}}}), class)
+		l.look(each([]testSeries{{up, detect.Output{T: at, Value: v, Class: 1, Ready: true}}, {down, detect.Output{T: at, Value: 1 - v, Class: 1, Ready: true}}}), limited)
 	}
 	at, earliest, _ := l.meets(up, limit)
 	require.WithinDuration(t, start.Add(500*time.Minute), at, 30*time.Minute)
 	require.False(t, earliest.After(at))
 	at, _, _ = l.meets(down, limit)
 	require.True(t, at.IsZero() || at.After(start.Add(600*time.Minute)))
-	l.look(each(nil), class)
+	l.look(each(nil), limited)
 	at, _, _ = l.meets(up, limit)
 	require.True(t, at.IsZero(), "forgotten with its series")
 }
@@ -163,11 +163,11 @@ func TestLimitsAreForeseen(t *testing.T) {
 func TestLimitsTakeOddTimes(t *testing.T) {
 	l := newLimits()
 	limit := 1.0
-	class := func(detect.Output) detect.Class { return detect.Class{Limit: &limit} }
+	limited := func([]ingest.Label, detect.Output) bool { return true }
 	s := labelsOf("__name__", "x")
 	for _, at := range []int64{5, 1, 500, 499, 5_000_000, 5_000_240, 3, math.MaxUint32} {
 		for _, v := range []float64{1, math.NaN(), math.Inf(1), -1e300} {
-			l.look(each([]testSeries{{s, detect.Output{T: at * limitStep, Value: v, Class: 1, Ready: true}}}), class)
+			l.look(each([]testSeries{{s, detect.Output{T: at * limitStep, Value: v, Class: 1, Ready: true}}}), limited)
 			l.meets(s, limit)
 		}
 	}

@@ -41,22 +41,16 @@ type limited struct {
 func newLimits() *limits { return &limits{seed: maphash.MakeSeed(), series: map[uint64]*limited{}} }
 
 // look takes what series with a limit show now, and forgets those that show nothing any more.
-func (l *limits) look(each forEach, class func(detect.Output) detect.Class) {
+func (l *limits) look(each forEach, hasLimit func([]ingest.Label, detect.Output) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pass++
 	var key []byte
-	known := map[uint16]bool{} // classes with a limit
 	each(func(labels []ingest.Label, o detect.Output) bool {
 		if o.Class == 0 || o.Missing || math.IsNaN(o.Value) || math.IsInf(o.Value, 0) {
 			return true
 		}
-		has, ok := known[o.Class]
-		if !ok {
-			has = class(o).Limit != nil
-			known[o.Class] = has
-		}
-		if !has {
+		if !hasLimit(labels, o) {
 			return true
 		}
 		key = appendIdentity(key[:0], labels)
@@ -100,9 +94,20 @@ func (s *limited) add(at int64, v float32) {
 	s.values[at-s.first] = v
 }
 
-// meets returns when a series meets a limit, zero times where it does not within the next day or nothing is known of it.
+// meets returns when a series meets a limit, zero times where it does not within the next day or nothing is known of it. What rises
+// straight lately is taken to go on so, all else is forecast.
 func (l *limits) meets(labels []ingest.Label, limit float64) (at, earliest, latest time.Time) {
 	values, first := l.of(labels)
+	if in, soonest, last, ok := lineTo(values, limit); ok {
+		now := first + int64(len(values)) - 1
+		stamp := func(steps float64) time.Time {
+			if !(steps > 0 && steps <= limitAhead) {
+				return time.Time{}
+			}
+			return time.UnixMilli((now + int64(math.Ceil(steps))) * limitStep).UTC()
+		}
+		return stamp(in), stamp(soonest), stamp(last)
+	}
 	if len(values) < limitLeast {
 		return at, earliest, latest
 	}

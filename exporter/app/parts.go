@@ -123,10 +123,10 @@ func reuse(old *part, config any, fill func(*part) error) (*part, error) {
 	return p, fill(p)
 }
 
-// target is the way of samples through the selection to next, past whoever looks for rollouts.
+// target is the way of samples through the selection to next, past whoever looks for rollouts and for limits.
 func (a *App) target(next ingest.Target) ingest.Target {
 	selected := &selecting{next: next, current: func() *selection { return a.parts.Load().selection }, unselected: a.unselected}
-	return &rolloutTarget{next: selected, book: a.allow.book, told: a.allow.metrics.rollouts}
+	return &rolloutTarget{next: a.limitsFrom.target(selected), book: a.allow.book, told: a.allow.metrics.rollouts}
 }
 
 func (a *App) component(name string) *slog.Logger { return a.logger.With("component", name) }

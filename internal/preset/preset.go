@@ -52,6 +52,7 @@ type Entry struct {
 	High          *float64           `yaml:"high,omitempty"`
 	QuietAtBounds bool               `yaml:"quiet_at_bounds,omitempty"`
 	Limit         *float64           `yaml:"limit,omitempty"`
+	LimitOf       *LimitOf           `yaml:"limit_of,omitempty"` // goes before Limit where there is such a series
 	Sensitivity   detect.Sensitivity `yaml:"sensitivity,omitempty"`
 	Season        detect.Season      `yaml:"season,omitempty"`
 	WarmUp        model.Duration     `yaml:"warm_up,omitempty"`
@@ -196,6 +197,9 @@ func (e *Entry) problems(p *Preset) (errs []error) {
 		if len(u.On) == 0 || u.Means == "" {
 			fail("unless: want labels to match on, and what it means")
 		}
+	}
+	if e.LimitOf != nil {
+		errs = append(errs, e.LimitOf.problems()...)
 	}
 	c := e.class()
 	if err := c.Validate(); err != nil {

@@ -111,6 +111,9 @@ func names(t *testing.T, e preset.Entry) (out []string) {
 	if e.Unless != nil {
 		texts = append(texts, e.Unless.Match)
 	}
+	if e.LimitOf != nil && !strings.HasPrefix(e.LimitOf.Match, "kube_") { // of another exporter
+		texts = append(texts, e.LimitOf.Match)
+	}
 	for _, text := range texts {
 		expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)
 		require.NoError(t, err)

@@ -24,6 +24,8 @@ type Set struct {
 	rest     []int            // entries that do not
 	groups   []joint
 	queries  []Query
+	limitOf  map[int]*limit      // by the class whose limit it is
+	limitBy  map[string][]*limit // by the metric that tells it
 }
 
 // matcher is a selector, parsed.
@@ -128,6 +130,11 @@ func (s *Set) add(e *Entry) error {
 	}
 	class := len(s.classes)
 	s.entries, s.matchers, s.classes = append(s.entries, e), append(s.matchers, m), append(s.classes, e.class())
+	if e.LimitOf != nil {
+		if err := s.addLimit(class, e.LimitOf); err != nil {
+			return err
+		}
+	}
 	if name, ok := m.metric(); ok {
 		s.byName[name] = append(s.byName[name], class)
 	} else {
