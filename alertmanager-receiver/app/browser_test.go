@@ -75,6 +75,7 @@ func dress(t *testing.T, ts *testServer) {
 		},
 		Missing: []incident.Gap{{Source: "kubernetes", Reason: "no answer within 5 s"}},
 	}))
+	noisy(t, ts)
 	for i, v := range []string{incidentapi.VerdictConfirmed, incidentapi.VerdictDismissed} {
 		_, err := ts.carryOut(t.Context(), principal{name: "ann", role: RoleAdmin}, decision{Incident: []string{idMemory, idCheckout}[i], Do: actionFeedback, Action: incidentapi.Action{Reason: "as we saw", Verdict: v}})
 		require.NoError(t, err)

@@ -51,6 +51,8 @@ type ledger interface {
 	VerdictOn(ctx context.Context, incidentID string) (incident.Feedback, error)
 	LastVerdicts(ctx context.Context, n int) ([]incident.Feedback, error)
 	SetSwitch(ctx context.Context, w outbox.Switch) error
+	// DraftsWaiting returns those of the incidents whose ticket waits for somebody.
+	DraftsWaiting(ctx context.Context, incidentIDs []string) (map[string]bool, error)
 	PolicyReport(ctx context.Context, since time.Time) ([]outbox.PolicyCount, error)
 }
 

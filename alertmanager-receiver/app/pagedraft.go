@@ -40,13 +40,13 @@ func (s *server) markDrafts(ctx context.Context, rows []listRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	ts, _, err := s.tasks.ListTasks(ctx, outbox.Query{State: outbox.StateHeld, Limit: incident.MaxLimit})
+	ids := make([]string, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].id
+	}
+	waiting, err := s.ledger.DraftsWaiting(ctx, ids)
 	if err != nil {
 		return err
-	}
-	waiting := map[string]bool{}
-	for _, t := range ts {
-		waiting[t.IncidentID] = true
 	}
 	for i := range rows {
 		rows[i].Waits = waiting[rows[i].id]

@@ -29,7 +29,6 @@ type incidentView struct {
 	Page                             page
 	Title, Summary, Severity, Status string
 	Cause                            string
-	Age                              string
 	Notes                            []note
 	Tickets                          []ticketView
 	NoTicket                         string
@@ -44,10 +43,12 @@ type incidentView struct {
 	Missing                          []string
 	Routing                          *routing
 	AlertCount                       string
+	Glance                           glance
+	Steps                            template.HTML
 	Scale                            struct{ From, To stamp }
-	Alerts                           []alertView
+	Groups                           []alertGroup
 	Timeline                         []eventView
-	MoreAlerts, MoreEvents           string
+	MoreEvents                       string
 }
 
 // note is something to know before one trusts the page.
@@ -83,6 +84,7 @@ type fact struct {
 }
 
 type alertView struct {
+	Fold                                                   string // names it from one look to the next
 	Name, Subject, Severity, Status, Text, Span, Why, Expr string
 	X, W                                                   int // of the bar, in thousandths of the incident
 	Labels                                                 []string
@@ -109,7 +111,7 @@ func (s *server) pageIncident(w http.ResponseWriter, r *http.Request, p principa
 	g := s.pages.frame(headline(inc.Title), navIncidents, 1, p)
 	now := s.now()
 	v := incidentView{
-		Page: g, Title: headline(inc.Title), Cause: cause(inc), Summary: inc.Summary, Severity: string(inc.Severity), Status: string(inc.Status), Age: age(now, inc),
+		Page: g, Title: headline(inc.Title), Cause: cause(inc), Summary: inc.Summary, Severity: string(inc.Severity), Status: string(inc.Status),
 		Facts: facts(now, inc), AlertCount: alertCount(inc.Total, inc.Firing),
 	}
 	if inc.MergedInto != "" && !p.scoped() {
@@ -149,6 +151,10 @@ func (s *server) pageIncident(w http.ResponseWriter, r *http.Request, p principa
 			return
 		}
 	}
+	if inc.Status == incident.StatusOpen {
+		v.Steps = s.settings.Load().words.Steps(inc).HTML()
+	}
+	v.Glance = glanceOf(now, inc, &v)
 	s.show(w, r, "incident.html", v)
 }
 
@@ -272,16 +278,12 @@ func (s *server) addAlerts(v *incidentView, inc incident.Incident) {
 		}
 		return a.StartsAt.Compare(b.StartsAt)
 	})
-	if len(alerts) > maxPageAlerts {
-		v.MoreAlerts = fmt.Sprintf("%d more alerts are not shown; the API gives them all.", len(alerts)-maxPageAlerts)
-		alerts = alerts[:maxPageAlerts]
-	}
 	if len(alerts) > 0 {
 		v.Scale.From, v.Scale.To = briefly(from), briefly(to)
 	}
-	for _, a := range alerts {
+	v.Groups = groupAlerts(now, from, to, inc.RootCause.Alertname, alerts, func(a incident.Alert) alertView {
 		av := alertView{
-			Name: alertName(a), Subject: subject(a), Severity: severityClass(a.Labels["severity"]), Status: string(a.Status), Text: description(a),
+			Fold: a.Fingerprint + a.StartsAt.Format(time.RFC3339), Name: alertName(a), Subject: subject(a), Severity: severityClass(a.Labels["severity"]), Status: string(a.Status), Text: description(a),
 			Span: firing(now, a), Why: a.Why, Expr: report.Expr(a), Labels: sortedLabels(a.Labels),
 		}
 		end := a.EndsAt
@@ -294,8 +296,8 @@ func (s *server) addAlerts(v *incidentView, inc incident.Incident) {
 				av.Links = append(av.Links, l)
 			}
 		}
-		v.Alerts = append(v.Alerts, av)
-	}
+		return av
+	})
 }
 
 // extent is the stretch of time that the bars show: from the first start to the end, or to now while open.

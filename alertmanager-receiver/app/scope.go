@@ -39,7 +39,7 @@ func (p principal) view(inc incident.Incident, w writer) (out incident.Incident,
 		return incident.Incident{}, false, false
 	case len(mine) == len(inc.Alerts):
 		if mixed(inc) {
-			inc.Timeline, inc.Alerts = leftOut(inc, "This incident gave alerts to others, or took some over. Its history names them and is left out."), unexplained(mine)
+			inc.Timeline, inc.Alerts = leftOut(inc, historyLeftOut), unexplained(mine)
 		}
 		return inc, true, true
 	}
@@ -76,9 +76,15 @@ func (p principal) view(inc incident.Incident, w writer) (out incident.Incident,
 		out.EndedAt = ended
 	}
 	out.Title, out.Summary = w.Title(out), w.Summary(out)
-	out.Timeline = leftOut(out, "This incident also holds alerts outside of what you may see. They, its history and its cause are left out.")
+	out.Timeline = leftOut(out, partLeftOut)
 	return out, false, true
 }
+
+// Why a timeline is left out.
+const (
+	historyLeftOut = "This incident gave alerts to others, or took some over. Its history names them and is left out."
+	partLeftOut    = "This incident also holds alerts outside of what you may see. They, its history and its cause are left out."
+)
 
 // leftOut is the timeline of an incident that is not shown.
 func leftOut(inc incident.Incident, why string) []incident.Event {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/noise"
 )
 
 const idStorm = "01JDB4STORM"
@@ -53,6 +54,25 @@ func storm(t testing.TB, ts *testServer) {
 		err = ts.db.Apply(t.Context(), incident.Change{Incidents: []incident.Incident{inc}})
 	}
 	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// noisy counts three weeks of notifications.
+func noisy(t testing.TB, ts *testServer) {
+	t.Helper()
+	day := t0.Truncate(24 * time.Hour)
+	var c incident.Change
+	for d := range 21 {
+		at := day.AddDate(0, 0, -d)
+		n := int64(1 + (d*7)%5)
+		c.Noise = append(c.Noise, noise.Count{Day: at, Notices: 400 * n})
+		for i, rule := range []string{"HTTPErrorRateHigh", "KubePodCrashLooping", "DiskFull", "PersistentVolumeClaimAlmostFullForMoreThanAnHourInTheProductionNamespace"} {
+			c.Noise = append(c.Noise, noise.Count{Day: at, Rule: rule, Team: []string{"shop", "platform", "", "storage"}[i], Notices: 90 * n, Alerts: 20 * n, Incidents: 3 * n, Tickets: n})
+		}
+		c.Noise = append(c.Noise, noise.Count{Day: at, Rule: "Watchdog", Kept: "heartbeat", Notices: 40, Alerts: 1}, noise.Count{Day: at, Rule: "CPUThrottlingHigh", Team: "shop", Kept: "info", Notices: 60 * n, Alerts: 30 * n})
+	}
+	if err := ts.db.Apply(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 }

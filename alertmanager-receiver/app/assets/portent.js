@@ -5,7 +5,8 @@
   const main = () => document.getElementById('main');
   const status = document.getElementById('live');
   // What is not live any more is marked where one looks, not at the foot of the page alone.
-  const live = (yes) => document.body.classList.toggle('stale', !yes);
+  const offline = document.querySelector('.offline');
+  const live = (yes) => { if (offline) offline.hidden = yes; };
   const say = (text) => { if (status && status.textContent !== text) status.textContent = text; };
 
   // A form that somebody writes in is not taken away from them.
@@ -13,6 +14,17 @@
 
   const rows = () => [...main().querySelectorAll('.rows > li')];
   const link = (row) => row.querySelector('h2 a') || row.querySelector('summary') || row.querySelector('a');
+
+  // What is unfolded stays so when the page changes around it: each by its own name, or by where it stands.
+  const folds = (within) => {
+    const seen = {};
+    return [...within.querySelectorAll('details')].map((d) => {
+      const part = d.closest('[aria-labelledby]');
+      const key = d.dataset.fold || (part ? part.getAttribute('aria-labelledby') : '') + '/' + d.firstElementChild.textContent;
+      seen[key] = (seen[key] || 0) + 1;
+      return [key + '#' + seen[key], d];
+    });
+  };
 
   let busy = false;
   let again = false;
@@ -26,12 +38,11 @@
       const next = new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById('main');
       if (!next || dirty()) return;
       const old = main();
-      const open = [...old.querySelectorAll('details')].map((d) => d.open);
+      const open = new Set(folds(old).filter(([, d]) => d.open).map(([key]) => key));
       const at = rows().findIndex((r) => r.contains(document.activeElement));
       const focused = document.activeElement && document.activeElement.id;
-      const same = next.querySelectorAll('details').length === open.length;
       old.replaceChildren(...next.childNodes);
-      if (same) old.querySelectorAll('details').forEach((d, i) => { d.open = open[i]; });
+      for (const [key, d] of folds(old)) if (open.has(key)) d.open = true;
       if (focused && focused !== 'main' && document.getElementById(focused)) document.getElementById(focused).focus({ preventScroll: true });
       else if (at >= 0 && rows()[at]) link(rows()[at]).focus({ preventScroll: true });
       say('Live, changed at ' + new Date().toTimeString().slice(0, 8));
