@@ -19,8 +19,12 @@ func (p *Plain) body(key string, inc incident.Incident) ticket.Doc {
 	facts := append([][][]ticket.Span{
 		{{ticket.Text("Detail")}, {ticket.Text("Value")}},
 		{{ticket.Text("Severity")}, {ticket.Text(string(inc.Severity))}},
+		{{ticket.Text("Suggested priority")}, {ticket.Text(priority(inc))}},
 		{{ticket.Text("Started")}, {ticket.Text(stamp(inc.StartedAt))}},
 	}, affectedBy(inc).table()...)
+	if who := p.team(inc); who != "" {
+		facts = append(facts, [][]ticket.Span{{ticket.Text("Team")}, {ticket.Text(who)}})
+	}
 	d = append(d, ticket.Heading(3, ticket.Text("Affected")), ticket.Table(facts...))
 	d = append(d, p.cause(inc)...)
 	if inc.Dossier != nil {

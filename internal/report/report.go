@@ -10,6 +10,7 @@ package report
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,6 +108,7 @@ func (p *Plain) Draft(key string, inc incident.Incident) ticket.Draft {
 		Summary:     p.Summary(inc),
 		Body:        p.body(key, inc),
 		Severity:    string(inc.Severity),
+		Team:        p.team(inc),
 		Labels:      labels(inc),
 		IncidentURL: p.links.Incident(inc.ID),
 		StartedAt:   inc.StartedAt,
@@ -157,15 +159,25 @@ func appendAlerts(d ticket.Doc, head string, alerts []incident.Alert, at func(in
 	return append(d, ticket.Paragraph(ticket.Bold(head)), ticket.List(items...))
 }
 
-// labels are the ticket's labels besides its key. None may look like a key ("portent-…"), by which
-// duplicates are found.
+// maxAlertLabels bounds the labels that name alerts.
+const maxAlertLabels = 4
+
+// labels are the ticket's labels besides its key: what its alerts are called, the leading one first. None may look like a key
+// ("portent-…"), by which duplicates are found.
 func labels(inc incident.Incident) []string {
 	out := []string{"auto-generated"}
-	if k := kebab(leadName(inc)); k != "" {
+	names := []string{leadName(inc)}
+	for _, a := range byStart(inc.Alerts) {
+		names = append(names, a.Name())
+	}
+	for _, n := range names {
+		k := kebab(n)
 		if strings.HasPrefix(k, "portent") {
 			k = "alert-" + k
 		}
-		out = append(out, k)
+		if k != "" && len(out) <= maxAlertLabels && !slices.Contains(out, k) {
+			out = append(out, k)
+		}
 	}
 	return out
 }

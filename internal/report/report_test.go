@@ -102,7 +102,7 @@ func TestDraftReadsAsAnOperatorWouldWriteIt(t *testing.T) {
 	d := plain(t).Draft(inc.TicketKey(), inc)
 	require.NoError(t, d.Validate())
 	require.Equal(t, "portent-01JDB2", d.Key)
-	require.Equal(t, []string{"auto-generated", "memory-pressure"}, d.Labels)
+	require.Equal(t, []string{"auto-generated", "memory-pressure", "high-latency"}, d.Labels)
 	require.Equal(t, "https://portent.example.com/incidents/01JDB2", d.IncidentURL)
 	require.Equal(t, "critical", d.Severity)
 	golden(t, "draft.txt", d.Title+"\n\n"+d.Summary+"\n\n"+text(d.Body))

@@ -29,6 +29,8 @@ type TemplatesConfig struct {
 	Labels []string `yaml:"labels"`
 	// Priority is in the words of the tracker.
 	Priority string `yaml:"priority"`
+	// Team is who is asked to look, by which a tracker may pick a group.
+	Team string `yaml:"team"`
 }
 
 // Validate compiles the templates and tries each on an incident made up for it.
@@ -58,7 +60,7 @@ func newTemplates(c TemplatesConfig) (*templates, error) {
 	t := &templates{c, tmpl}
 	data := newTemplateData(sample(), "https://portent.example/incidents/01", "title", "summary")
 	var errs []error
-	for _, x := range append([]struct{ key, text string }{{"title", c.Title}, {"summary", c.Summary}, {"notes", c.Notes}, {"priority", c.Priority}}, labelTexts(c)...) {
+	for _, x := range append([]struct{ key, text string }{{"title", c.Title}, {"summary", c.Summary}, {"notes", c.Notes}, {"priority", c.Priority}, {"team", c.Team}}, labelTexts(c)...) {
 		if _, err := tmpl.ExecuteTextString(x.text, data); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", x.key, err))
 		}

@@ -16,10 +16,9 @@ import (
 func TestText(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, strings.TrimSpace(`
-Alerts
+== Alerts ==
 
-alert | since
-HighLatency | 10:32
+HighLatency: 10:32
 
 - pod checkout-7c9f
 - graph (https://prometheus.example/graph?g0.expr=x)
@@ -39,6 +38,10 @@ kubectl -n shop get pods
 	f(ticket.Doc{ticket.Paragraph(ticket.Link("https://a.example", "https://a.example"))}, "https://a.example")
 	f(ticket.Doc{ticket.Paragraph(ticket.Link("x", "javascript:x"))}, "x")
 	f(ticket.Doc{ticket.List([]ticket.Span{ticket.Text("a\nb")})}, "- a\n  b")
+	cell := func(s string) []ticket.Span { return []ticket.Span{ticket.Text(s)} }
+	f(ticket.Doc{ticket.Table([][]ticket.Span{cell("a"), cell("b"), cell("c")}, [][]ticket.Span{cell("1"), cell("2"), cell("3")})}, "a | b | c\n1 | 2 | 3")
+	f(ticket.Doc{ticket.Table([][]ticket.Span{cell("a"), cell("b")}, [][]ticket.Span{cell("1")})}, "a | b\n1")
+	f(ticket.Doc{ticket.Heading(1), ticket.Heading(2, ticket.Text(" "))}, "")
 	f(ticket.Doc{{Kind: "hologram", Spans: []ticket.Span{ticket.Text("kept")}}}, "kept")
 	require.True(t, tickettest.Note(" \n\u200b").Empty())
 }

@@ -44,6 +44,8 @@ type Draft struct {
 	// Priority overrides what the tracker would derive from Severity, in the
 	// words of the tracker's configuration. Empty means derive.
 	Priority string `json:"priority,omitempty"`
+	// Team is who is asked to look, in the words of the alerts; a tracker that knows groups maps it. May be empty.
+	Team string `json:"team,omitempty"`
 	// Labels are extra labels. Characters a tracker refuses are replaced.
 	Labels []string `json:"labels,omitempty"`
 	// IncidentURL leads to the incident's page in the receiver; may be empty.

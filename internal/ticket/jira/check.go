@@ -128,6 +128,13 @@ func (t *Tracker) checkScreen(ctx context.Context, c *checker) error {
 			c.problem("fields: %s is not on the create screen; it has %s", name, quoteList(slices.Sorted(maps.Keys(s.fields))))
 		}
 	}
+	for _, team := range slices.Sorted(maps.Keys(t.cfg.TeamFields)) {
+		for _, name := range slices.Sorted(maps.Keys(t.cfg.TeamFields[team])) {
+			if _, ok := s.fields[name]; !ok {
+				c.problem("team_fields.%s: %s is not on the create screen", team, name)
+			}
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.fields)) {
 		f := s.fields[name]
 		_, configured := t.cfg.Fields[name]

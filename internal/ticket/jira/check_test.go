@@ -46,6 +46,7 @@ func TestCheck(t *testing.T) {
 		{name: "required field with a value", project: field("customfield_10010", jiratest.Field{Name: "Team", Required: true}), config: func(c *jira.Config) { c.Fields = map[string]any{"customfield_10010": "SRE"} }},
 		{name: "required field with a default", project: field("customfield_10010", jiratest.Field{Name: "Team", Required: true, HasDefault: true})},
 		{name: "field not on the screen", config: func(c *jira.Config) { c.Fields = map[string]any{"customfield_1": "x"} }, problems: []string{"customfield_1 is not on the create screen"}},
+		{name: "team field not on the screen", config: func(c *jira.Config) { c.TeamFields = map[string]map[string]any{"checkout": {"customfield_1": "x"}} }, problems: []string{"team_fields.checkout: customfield_1 is not on the create screen"}},
 		{name: "no such priority", config: func(c *jira.Config) { c.Priorities = map[string]string{"critical": "P1", "info": ""} }, problems: []string{`critical is mapped to "P1"`, `it has "Highest", "High"`}},
 		{name: "priorities not listed", project: field("priority", jiratest.Field{Name: "Priority"}), warnings: []string{"does not list its priorities"}},
 		{name: "no permission to comment", project: deny("ADD_COMMENTS"), problems: []string{"lacks the permission ADD_COMMENTS"}},

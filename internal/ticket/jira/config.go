@@ -3,6 +3,7 @@ package jira
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -68,6 +69,9 @@ type Config struct {
 	// Fields are further fields of a new ticket by their id, such as
 	// customfield_10010 or components, in the form of Jira's REST API.
 	Fields map[string]any `yaml:"fields,omitempty"`
+
+	// TeamFields are fields by the team of a draft, such as a component or a field that picks a group; they win over Fields.
+	TeamFields map[string]map[string]any `yaml:"team_fields,omitempty"`
 
 	// ResolvedStatus and ReopenedStatus are names of the statuses to move to. Empty
 	// means the first status of category "done", or "to do" then "in progress",
@@ -197,6 +201,11 @@ func (c *Config) validateContent() error {
 	for _, name := range ours {
 		if _, ok := c.Fields[name]; ok {
 			add("fields."+name, errors.New("is set by Portent: it has a setting of its own"))
+		}
+		for _, team := range slices.Sorted(maps.Keys(c.TeamFields)) {
+			if _, ok := c.TeamFields[team][name]; ok {
+				add("team_fields."+team+"."+name, errors.New("is set by Portent: it has a setting of its own"))
+			}
 		}
 	}
 	return errors.Join(errs...)

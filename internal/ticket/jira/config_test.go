@@ -98,6 +98,7 @@ func TestConfigValidate(t *testing.T) {
 		"labels[0]: ":                     func(c *jira.Config) { c.Labels = []string{""} },
 		"looks like the key":              func(c *jira.Config) { c.Labels = []string{"Portent-x"} },
 		"fields.summary: ":                func(c *jira.Config) { c.Fields = map[string]any{"summary": "x"} },
+		"team_fields.a.summary: ":         func(c *jira.Config) { c.TeamFields = map[string]map[string]any{"a": {"summary": "x"}} },
 		"timeout: ":                       func(c *jira.Config) { c.Timeout = 0 },
 		"timeout: must":                   func(c *jira.Config) { c.Timeout = model.Duration(time.Hour) },
 		"search_lag: ":                    func(c *jira.Config) { c.SearchLag = model.Duration(2 * time.Hour) },

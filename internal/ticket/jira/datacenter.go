@@ -60,6 +60,11 @@ func (t *Tracker) assumedScreen() *screen {
 	for name := range t.cfg.Fields {
 		s.fields[name] = fieldDescriptor{FieldID: name}
 	}
+	for _, fields := range t.cfg.TeamFields {
+		for name := range fields {
+			s.fields[name] = fieldDescriptor{FieldID: name}
+		}
+	}
 	return s
 }
 

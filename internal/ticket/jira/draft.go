@@ -36,9 +36,11 @@ func (t *Tracker) choices(fields map[string]any, d ticket.Draft, s *screen) {
 			fields["priority"] = v
 		}
 	}
-	for name, v := range t.cfg.Fields {
-		if _, ok := s.fields[name]; ok {
-			fields[name] = v
+	for _, all := range []map[string]any{t.cfg.Fields, t.cfg.TeamFields[d.Team]} {
+		for name, v := range all {
+			if _, ok := s.fields[name]; ok {
+				fields[name] = v
+			}
 		}
 	}
 }

@@ -93,9 +93,11 @@ func TestCreateSetsWhatIsOnTheScreen(t *testing.T) {
 	r := newRig(t, func(c *jira.Config) {
 		c.IssueType = "incident" // names match without case
 		c.Labels = []string{"portent", "prod"}
-		c.Fields = map[string]any{"customfield_10010": map[string]any{"value": "SRE"}, "customfield_99999": "not on the screen"}
+		c.Fields = map[string]any{"customfield_10010": map[string]any{"value": "OPS"}, "customfield_99999": "not on the screen"}
+		c.TeamFields = map[string]map[string]any{"checkout": {"customfield_10010": map[string]any{"value": "SRE"}}, "other": {"customfield_10010": "x"}}
 	}, p)
 	d := tickettest.Draft("portent-1")
+	d.Team = "checkout"
 	d.Labels = []string{"team checkout", "prod", "Portent-forged", "", "a\nb"}
 	made, err := r.Create(t.Context(), d)
 	require.NoError(t, err)

@@ -35,7 +35,7 @@ func (t *Tracker) Check(ctx context.Context) (warnings []string, err error) {
 	default:
 		return nil, err
 	}
-	for _, step := range []func(context.Context) (warning, problem string, err error){t.checkCloseCode, t.checkCategory, t.checkGroup, t.checkFields} {
+	for _, step := range []func(context.Context) (warning, problem string, err error){t.checkCloseCode, t.checkCategory, t.checkGroups, t.checkFields} {
 		w, p, err := step(ctx)
 		if err != nil {
 			return warnings, err
@@ -94,11 +94,29 @@ func (t *Tracker) checkChoice(ctx context.Context, element, one, many, value str
 	return "", "", nil
 }
 
-func (t *Tracker) checkGroup(ctx context.Context) (warning, problem string, err error) {
-	group := t.cfg.AssignmentGroup
-	if group == "" {
-		return "", "", nil
+// checkGroups holds all groups of the configuration to those of the instance.
+func (t *Tracker) checkGroups(ctx context.Context) (warning, problem string, err error) {
+	groups := map[string]string{} // the setting, by group
+	for team, g := range t.cfg.AssignmentGroups {
+		groups[g] = "assignment_groups." + team
 	}
+	if g := t.cfg.AssignmentGroup; g != "" {
+		groups[g] = "assignment_group"
+	}
+	var problems []string
+	for _, g := range slices.Sorted(maps.Keys(groups)) {
+		w, p, err := t.checkGroup(ctx, groups[g], g)
+		if err != nil || w != "" {
+			return w, "", err // the others would only say the same
+		}
+		if p != "" {
+			problems = append(problems, p)
+		}
+	}
+	return "", strings.Join(problems, "; "), nil
+}
+
+func (t *Tracker) checkGroup(ctx context.Context, setting, group string) (warning, problem string, err error) {
 	by := "name"
 	if sysID.MatchString(group) {
 		by = "sys_id"
@@ -110,7 +128,7 @@ func (t *Tracker) checkGroup(ctx context.Context) (warning, problem string, err 
 		return warning, "", err
 	}
 	if !slices.ContainsFunc(rows, func(r record) bool { return strings.EqualFold(string(r[by]), group) }) {
-		return "", fmt.Sprintf("assignment_group: the instance has no group with the %s %q, or this account may not see it", by, group), nil
+		return "", fmt.Sprintf("%s: the instance has no group with the %s %q, or this account may not see it", setting, by, group), nil
 	}
 	return "", "", nil
 }

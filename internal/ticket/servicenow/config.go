@@ -45,9 +45,11 @@ type Config struct {
 	Impact  map[string]string `yaml:"impact"`
 	// AssignmentGroup is the name or the sys_id of a group.
 	AssignmentGroup string `yaml:"assignment_group,omitempty"`
-	CallerID        string `yaml:"caller_id,omitempty"`
-	Category        string `yaml:"category,omitempty"`
-	CmdbCI          string `yaml:"cmdb_ci,omitempty"`
+	// AssignmentGroups maps the team of a draft to a group. A team that is not there gets AssignmentGroup.
+	AssignmentGroups map[string]string `yaml:"assignment_groups,omitempty"`
+	CallerID         string            `yaml:"caller_id,omitempty"`
+	Category         string            `yaml:"category,omitempty"`
+	CmdbCI           string            `yaml:"cmdb_ci,omitempty"`
 	// Fields are further columns of a new incident.
 	Fields map[string]string `yaml:"fields,omitempty"`
 
@@ -124,6 +126,11 @@ func (c *Config) Validate() error {
 	if strings.ContainsAny(c.AssignmentGroup, "^\r\n") {
 		add("assignment_group", errors.New("must not hold ^"))
 	}
+	for _, k := range slices.Sorted(maps.Keys(c.AssignmentGroups)) {
+		if v := c.AssignmentGroups[k]; v == "" || strings.ContainsAny(v, "^\r\n") {
+			add("assignment_groups."+k, errors.New("want the name or sys_id of a group, without ^"))
+		}
+	}
 	for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
 		switch {
 		case slices.Contains(ours, k):
@@ -158,7 +165,7 @@ func (c *Config) validateMode() error {
 	case ModeIncident:
 	case ModeEvents:
 		for key, given := range map[string]bool{
-			"assignment_group": c.AssignmentGroup != "", "caller_id": c.CallerID != "", "category": c.Category != "", "fields": len(c.Fields) > 0,
+			"assignment_group": c.AssignmentGroup != "", "assignment_groups": len(c.AssignmentGroups) > 0, "caller_id": c.CallerID != "", "category": c.Category != "", "fields": len(c.Fields) > 0,
 		} {
 			if given {
 				add(key, errors.New("belongs to mode incident: events have no such column"))

@@ -35,6 +35,7 @@ func TestConfig(t *testing.T) {
 		{"username: must not hold a colon", func(c *servicenow.Config) { c.Token, c.Password, c.Username = "", "p", "a:b" }},
 		{`urgency.critical: "high": want 1, 2 or 3`, func(c *servicenow.Config) { c.Urgency["critical"] = "high" }},
 		{`impact.info: "4": want 1, 2 or 3`, func(c *servicenow.Config) { c.Impact["info"] = "4" }},
+		{"assignment_groups.x: want the name or sys_id", func(c *servicenow.Config) { c.AssignmentGroups = map[string]string{"x": "a^b"} }},
 		{"assignment_group: must not hold ^", func(c *servicenow.Config) { c.AssignmentGroup = "a^NQnameISNOTEMPTY" }},
 		{"fields.priority: is set by Portent", func(c *servicenow.Config) { c.Fields = map[string]string{"priority": "1"} }},
 		{"fields.Team: is not the name of a column", func(c *servicenow.Config) { c.Fields = map[string]string{"Team": "x"} }},

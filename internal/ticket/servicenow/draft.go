@@ -1,6 +1,7 @@
 package servicenow
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
@@ -38,7 +39,7 @@ func (t *Tracker) draftBody(d ticket.Draft) map[string]string {
 		b[k] = v
 	}
 	for k, v := range map[string]string{
-		"assignment_group": t.cfg.AssignmentGroup, "caller_id": t.cfg.CallerID, "category": t.cfg.Category, "cmdb_ci": t.cfg.CmdbCI,
+		"assignment_group": cmp.Or(t.cfg.AssignmentGroups[d.Team], t.cfg.AssignmentGroup), "caller_id": t.cfg.CallerID, "category": t.cfg.Category, "cmdb_ci": t.cfg.CmdbCI,
 		"urgency": level(t.cfg.Urgency, d), "impact": level(t.cfg.Impact, d),
 		"description": description(d),
 	} {

@@ -67,6 +67,7 @@ func TestCreate(t *testing.T) {
 		c.AssignmentGroup, c.Category, c.CmdbCI, c.CallerID = "Service Desk", "software", "checkout", "portent"
 		c.Fields = map[string]string{"contact_type": "monitoring"}
 		c.Impact["P4"] = "3"
+		c.AssignmentGroups = map[string]string{"checkout": "Shop"}
 	})
 	made := create(t, r, "portent-1")
 	require.Equal(t, "New", made.Status)
@@ -82,11 +83,12 @@ func TestCreate(t *testing.T) {
 	require.Contains(t, c["description"], "Labels: auto-generated, team:checkout")
 	require.Empty(t, r.logs.String())
 	d := tickettest.Draft("portent-2")
-	d.Severity, d.Priority = "warning", "P4"
+	d.Severity, d.Priority, d.Team = "warning", "P4", "checkout"
 	made, err := r.Create(t.Context(), d)
 	require.NoError(t, err)
 	c = r.site.Incident(made.Key).Columns
 	require.Equal(t, "2 3", c["urgency"]+" "+c["impact"])
+	require.Equal(t, "Shop", c["assignment_group"], "that of the team")
 	// Once more gives the same one.
 	again := create(t, r, "portent-2")
 	require.Equal(t, made, again)
@@ -300,6 +302,12 @@ func TestCheck(t *testing.T) {
 	_, err = r.Check(t.Context())
 	require.ErrorContains(t, err, `close_code: the instance has no resolution code "Solution provided"; it has Solved (Permanently), Duplicate`)
 	require.ErrorContains(t, err, `assignment_group: the instance has no group with the name "Service Desk"`)
+	teams := newRig(t, func(c *servicenow.Config) {
+		c.AssignmentGroups = map[string]string{"checkout": "Shop", "ops": "Service Desk"}
+	})
+	_, err = teams.Check(t.Context())
+	require.ErrorContains(t, err, `assignment_groups.checkout: the instance has no group with the name "Shop"`)
+	require.NotContains(t, err.Error(), "Service Desk")
 	r.site.CloseCodes, r.site.Groups = nil, []string{"Service Desk"}
 	warnings, err = r.Check(t.Context())
 	require.NoError(t, err)
