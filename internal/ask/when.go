@@ -63,6 +63,9 @@ var (
 	reYest   = regexp.MustCompile(`\byesterday\b`)
 )
 
+// reBetweenNow begins a comparison: "the difference between now and yesterday".
+var reBetweenNow = regexp.MustCompile(`\b(?:difference|delta|change) (?:between|from) (?:now|today|right now|currently) (?:and|to|versus) (?:the |at the )?`)
+
 // takeWhen finds the times in a question and blanks them out of it.
 func takeWhen(norm string, q Question) (when, string) {
 	var w when
@@ -86,6 +89,7 @@ func takeWhen(norm string, q Question) (when, string) {
 		f(m)
 		norm = norm[:at[0]] + strings.Repeat(" ", at[1]-at[0]) + norm[at[1]:]
 	}
+	norm = reBetweenNow.ReplaceAllString(norm, "compared with ")
 	take(reBefore, func(m []string) { w.compare, w.offset = true, amount(m[1], m[2]) })
 	if !w.compare {
 		take(reVsAgo, func(m []string) { w.compare, w.offset = true, amount(m[1], m[2]) })
@@ -157,7 +161,7 @@ func takeWhen(norm string, q Question) (when, string) {
 		take(reYest, func([]string) {
 			n := q.Now.In(loc)
 			midnight := time.Date(n.Year(), n.Month(), n.Day(), 0, 0, 0, 0, loc)
-			w.window, w.end = 24*time.Hour, n.Sub(midnight)
+			w.window, w.end = midnight.Sub(midnight.AddDate(0, 0, -1)), n.Sub(midnight) // 23 or 25 hours where clocks change
 		})
 	}
 	if w.window < 0 || w.window > 10*365*24*time.Hour {
