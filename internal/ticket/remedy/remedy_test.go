@@ -136,8 +136,8 @@ func (c *cluster) patch(r *http.Request) error {
 func merge(into map[string]string, patch map[string]*string) (changed bool) {
 	for k, v := range patch {
 		old, had := into[k]
-		switch {
-		case v == nil:
+		switch v {
+		case nil:
 			delete(into, k)
 			changed = changed || had
 		default:
