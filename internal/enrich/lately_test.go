@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -32,14 +33,14 @@ func (p *pager) List(_ context.Context, q incident.Query) ([]incident.Incident, 
 	if to == len(p.all) {
 		return p.all[from:to], "", p.err
 	}
-	return p.all[from:to], fmt.Sprint(to), p.err
+	return p.all[from:to], strconv.Itoa(to), p.err
 }
 
 func TestLatelyKeepsThePastForAMinute(t *testing.T) {
 	now := noon
 	p := &pager{}
 	for i := range 3000 {
-		p.all = append(p.all, incident.Incident{ID: fmt.Sprint(i), StartedAt: noon.Add(-time.Duration(i) * time.Minute), EndedAt: noon.Add(-time.Duration(i)*time.Minute + 30*time.Second)})
+		p.all = append(p.all, incident.Incident{ID: strconv.Itoa(i), StartedAt: noon.Add(-time.Duration(i) * time.Minute), EndedAt: noon.Add(-time.Duration(i)*time.Minute + 30*time.Second)})
 	}
 	l := enrich.NewLately(p, func() time.Time { return now })
 	list := func() []incident.Incident {

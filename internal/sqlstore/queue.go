@@ -120,6 +120,7 @@ func leased(ctx context.Context, tx *sql.Tx, ts []outbox.Task, now int64) (map[i
 	}
 	inList(&w, "id", ids)
 	early := map[int64]bool{}
+	//nolint:sqlclosecheck // eachRow closes them
 	rows, err := tx.QueryContext(ctx, `SELECT id FROM outbox`+w.String(), w.args...)
 	err = eachRow(rows, err, func() error {
 		var id int64
