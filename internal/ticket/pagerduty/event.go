@@ -98,6 +98,9 @@ func (t *Tracker) opening(d ticket.Draft) event {
 	set("summary", ticket.Cut(strings.TrimSpace(ticket.Clean(d.Summary)), maxBody/4))
 	set("description", fit(d.Body, maxBody))
 	set("severity", ticket.OneLine(d.Severity, maxLabel))
+	if e.Payload.Details["team"] == nil { // what the configuration says stays
+		set("team", ticket.OneLine(d.Team, maxLabel))
+	}
 	var labels []string
 	for _, l := range d.Labels {
 		if l = ticket.OneLine(l, maxLabel); l != "" && len(labels) < maxLabels {

@@ -76,7 +76,7 @@ func TestEvent(t *testing.T) {
 		c.Details = map[string]string{"team": "sre"}
 	})
 	d := tickettest.Draft("portent-1")
-	d.Severity = "warning"
+	d.Severity, d.Team = "warning", "checkout"
 	made, err := r.Create(t.Context(), d)
 	require.NoError(t, err)
 	require.Equal(t, "https://acme.pagerduty.com/incidents/PT1001", made.URL)
@@ -106,6 +106,16 @@ func TestEvent(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, tc.want, r.site.Incidents(key)[0].Severity)
 	}
+}
+
+func TestTheTeamIsADetail(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	d := tickettest.Draft("portent-1")
+	d.Team = "checkout"
+	_, err := r.Create(t.Context(), d)
+	require.NoError(t, err)
+	require.Equal(t, "checkout", r.site.Events()[0]["payload"].(map[string]any)["custom_details"].(map[string]any)["team"])
 }
 
 // TestCreateTwice: what the key is for. A repetition while the incident is open

@@ -127,6 +127,8 @@ type event struct {
 	Summary  string `json:"summary,omitempty"`
 	Severity string `json:"severity,omitempty"`
 	Priority string `json:"priority,omitempty"`
+	// Team is who is asked to look.
+	Team string `json:"team,omitempty"`
 	// Text is plain, Markdown the same with markup: of a draft its body, of an update its comment.
 	Text        string   `json:"text,omitempty"`
 	Markdown    string   `json:"markdown,omitempty"`
@@ -162,7 +164,7 @@ func (t *Tracker) Create(ctx context.Context, d ticket.Draft) (ticket.Ticket, er
 	}
 	e := event{
 		Event: opCreate, Key: d.Key, State: string(ticket.Open), Title: ticket.OneLine(d.Title, 1000), Summary: ticket.Clean(d.Summary), Severity: d.Severity,
-		Priority: d.Priority, Text: d.Body.Text(), Markdown: d.Body.Markdown(), Labels: d.Labels, IncidentURL: d.IncidentURL,
+		Priority: d.Priority, Team: d.Team, Text: d.Body.Text(), Markdown: d.Body.Markdown(), Labels: d.Labels, IncidentURL: d.IncidentURL,
 	}
 	if !d.StartedAt.IsZero() {
 		e.StartedAt = d.StartedAt.UTC().Format(time.RFC3339Nano)

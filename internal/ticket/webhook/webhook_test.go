@@ -89,7 +89,9 @@ func TestWhatIsSent(t *testing.T) {
 	t.Parallel()
 	tr, e := newTracker(t)
 	e.say = `{"key":"CHG-7","url":"https://own.example/CHG-7","status":"New"}`
-	made, err := tr.Create(t.Context(), tickettest.Draft("portent-1"))
+	d := tickettest.Draft("portent-1")
+	d.Team = "checkout"
+	made, err := tr.Create(t.Context(), d)
 	require.NoError(t, err)
 	require.Equal(t, ticket.Ticket{Ref: ticket.Ref{Key: "CHG-7", URL: "https://own.example/CHG-7"}, State: ticket.Open, Status: "New"}, made)
 	require.NoError(t, tr.Update(t.Context(), made.Ref, ticket.Update{Key: "1-2-update", Comment: tickettest.Note("Two *more* pods")}))
@@ -97,8 +99,8 @@ func TestWhatIsSent(t *testing.T) {
 	require.NoError(t, tr.Update(t.Context(), made.Ref, ticket.Update{Key: "1-4-update"}), "nothing to say")
 	require.Equal(t, []string{"portent-1", "1-2-update", "1-3-resolve"}, e.order)
 
-	d := tickettest.Draft("portent-1")
 	create := e.taken["portent-1"]
+	require.Equal(t, "checkout", create["team"])
 	require.Equal(t, "create", create["event"])
 	require.Equal(t, d.Title, create["title"])
 	require.Equal(t, "open", create["state"])
