@@ -19,7 +19,7 @@ const maxHeldBytes = 128 << 20
 
 // What a held sample and a held series cost, for the bound.
 const (
-	heldSampleBytes = 16
+	heldSampleBytes = 24
 	heldSeriesBytes = 200
 )
 

@@ -59,7 +59,7 @@ func (b *batch) Append(labels []ingest.Label, kind ingest.Kind, samples []ingest
 		return
 	}
 	from := len(b.keys)
-	if len(labels) > maxLabels || from > maxBatchBytes || len(b.samples)+len(samples) > maxBatchBytes/16 {
+	if len(labels) > maxLabels || from > maxBatchBytes || len(b.samples)+len(samples) > maxBatchBytes/24 {
 		b.res.Dropped += len(samples) // of no shard: counted by the engine itself
 		return
 	}

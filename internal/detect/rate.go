@@ -17,7 +17,9 @@ const (
 // there is none: at the first sample, after a stale marker, and after a long gap.
 //
 // A counter that fell was reset and has counted up from zero since, as Prometheus
-// assumes (promql rate): what it shows is its growth, a lower bound.
+// assumes (promql rate): what it shows is its growth, a lower bound. So was one whose
+// start, where it is known, lies after its last sample: it may have passed its old value
+// since.
 // A counter that is not a finite number of at least zero gives NaN.
 func (s *shardState) rate(r *series, x ingest.Sample) (float64, bool) {
 	if math.IsNaN(x.V) || math.IsInf(x.V, 0) || x.V < 0 {
@@ -34,7 +36,7 @@ func (s *shardState) rate(r *series, x ingest.Sample) (float64, bool) {
 		return 0, false
 	}
 	growth := x.V - r.raw
-	if growth < 0 {
+	if growth < 0 || x.Start > r.last && x.Start <= x.T {
 		s.stats.CounterResets++
 		growth = x.V
 	}

@@ -74,6 +74,28 @@ func TestCounterThatResetsEachTime(t *testing.T) {
 	require.Equal(t, uint64(49), e.Stats().CounterResets)
 }
 
+// A start after the last sample tells a reset that the value hides; one that is of before, of the future, or of no counter, nothing.
+func TestStartTellsOfAReset(t *testing.T) {
+	e := newEngine(t, detect.Options{})
+	l := labels("__name__=c_total")
+	f := func(at int64, v float64, from int64, rate float64, resets uint64) {
+		t.Helper()
+		send(e, l, ingest.KindCounter, ingest.Sample{T: start + at, V: v, Start: from})
+		require.InDelta(t, rate, only(t, e).Value, 1e-9)
+		require.Equal(t, resets, e.Stats().CounterResets)
+	}
+	send(e, l, ingest.KindCounter, ingest.Sample{T: start, V: 100, Start: start - 5000})
+	f(10_000, 150, start-5000, 5, 0)
+	f(20_000, 200, start+15_000, 20, 1) // 200 counted since the start between both
+	f(30_000, 250, start+15_000, 5, 1)  // the same start is no news
+	f(40_000, 300, start+99_000, 5, 1)  // of the future: nonsense
+	f(50_000, 350, 0, 5, 1)
+	f(60_000, 10, start+55_000, 1, 2) // both say it: once
+	g := labels("__name__=g")
+	send(e, g, ingest.KindGauge, ingest.Sample{T: start, V: 5}, ingest.Sample{T: start + 1000, V: 6, Start: start + 500})
+	require.Equal(t, uint64(2), e.Stats().CounterResets)
+}
+
 // What the source says about a series beats its name, and a source that changes its
 // mind starts the model anew.
 func TestKindOfTheSourceWins(t *testing.T) {

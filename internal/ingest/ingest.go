@@ -27,6 +27,9 @@ const MetricName = "__name__"
 type Sample struct {
 	T int64   // Unix milliseconds
 	V float64 // any bit pattern; see IsStale
+	// Start is when the counter began to count from zero, Unix milliseconds; 0 = not
+	// known. Of values that are no counts it says nothing.
+	Start int64
 }
 
 // Result counts what became of the samples of one committed Appender. Each

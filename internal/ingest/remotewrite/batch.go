@@ -131,8 +131,8 @@ func (b *batch) takeHistograms(s *series, name int) {
 		if h.gauge {
 			kind = ingest.KindGauge
 		}
-		b.count = append(b.count, ingest.Sample{T: h.t, V: h.count})
-		b.sums = append(b.sums, ingest.Sample{T: h.t, V: h.sum})
+		b.count = append(b.count, ingest.Sample{T: h.t, V: h.count, Start: h.start})
+		b.sums = append(b.sums, ingest.Sample{T: h.t, V: h.sum, Start: h.start})
 	}
 	if len(b.count) == 0 {
 		return

@@ -199,5 +199,5 @@ func (h *histogram) sample() histogramSample {
 	if ingest.IsStale(h.sum) {
 		count = h.sum // the whole histogram ends, so does its count
 	}
-	return histogramSample{t: h.t, count: count, sum: h.sum, gauge: h.gauge, err: h.check()}
+	return histogramSample{t: h.t, start: h.start, count: count, sum: h.sum, gauge: h.gauge, err: h.check()}
 }

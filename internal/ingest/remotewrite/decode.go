@@ -67,7 +67,7 @@ func (d *decoder) count() error {
 }
 
 // sample decodes a Sample message, the same in 1.0 and 2.0 but for the start
-// timestamp (field 3), which is read and not used.
+// timestamp (field 3).
 func (d *decoder) sample(b []byte) error {
 	if err := d.count(); err != nil {
 		return err
@@ -103,6 +103,8 @@ func (d *decoder) sample(b []byte) error {
 			var v uint64
 			if v, rest, err = uvarint(rest); num == 2 {
 				p.T = int64(v)
+			} else {
+				p.Start = int64(v)
 			}
 		default:
 			rest, err = skip(rest, typ)

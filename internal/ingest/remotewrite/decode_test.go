@@ -92,10 +92,10 @@ func expectV2(req *writev2.Request) string {
 			s.labels = append(s.labels, ingest.Label{Name: req.Symbols[ts.LabelsRefs[j]], Value: req.Symbols[ts.LabelsRefs[j+1]]})
 		}
 		for _, p := range ts.Samples {
-			s.samples = append(s.samples, ingest.Sample{T: p.Timestamp, V: p.Value})
+			s.samples = append(s.samples, ingest.Sample{T: p.Timestamp, V: p.Value, Start: p.StartTimestamp})
 		}
 		for _, h := range ts.Histograms {
-			hs := histogramSample{t: h.Timestamp, sum: h.Sum, gauge: h.ResetHint == writev2.Histogram_RESET_HINT_GAUGE}
+			hs := histogramSample{t: h.Timestamp, start: h.StartTimestamp, sum: h.Sum, gauge: h.ResetHint == writev2.Histogram_RESET_HINT_GAUGE}
 			if h.IsFloatHistogram() {
 				hs.count = h.GetCountFloat()
 			} else {

@@ -29,7 +29,7 @@ const (
 	seriesHistograms = 3
 	seriesExemplars  = 4
 	seriesMetadata   = 5
-	seriesCreated    = 6 // created_timestamp of senders before 2.0-rc.4: read, not used
+	seriesCreated    = 6 // created_timestamp of senders before 2.0-rc.4, for all samples
 )
 
 // v2 decodes an io.prometheus.write.v2.Request. Series seen before an error were
@@ -112,6 +112,7 @@ func (d *decoder) readSymbols(message []byte) error {
 // seriesV2 decodes an io.prometheus.write.v2.TimeSeries.
 func (d *decoder) seriesV2(b []byte) error {
 	d.refs = d.refs[:0]
+	created := uint64(0)
 	maxRefs := 2*d.maxLabels + 2 // so that too many show
 	for len(b) > 0 {
 		num, typ, rest, err := tag(b)
@@ -133,7 +134,7 @@ func (d *decoder) seriesV2(b []byte) error {
 			if typ != typeVarint {
 				return errMismatch
 			}
-			_, rest, err = uvarint(rest)
+			created, rest, err = uvarint(rest)
 		default:
 			rest, err = skip(rest, typ)
 		}
@@ -142,6 +143,7 @@ func (d *decoder) seriesV2(b []byte) error {
 		}
 		b = rest
 	}
+	d.series.created(int64(created))
 	d.resolve()
 	return nil
 }

@@ -6,6 +6,7 @@ import "math"
 // is the same in 1.0 and 2.0 (https://prometheus.io/docs/specs/native_histograms/).
 type histogram struct {
 	t     int64 // Unix milliseconds
+	start int64 // when it began to count from zero; 0 = not known
 	float bool  // counts are floats: the count field last seen was count_float
 
 	count, zeroCount           uint64
@@ -60,7 +61,7 @@ const (
 	histResetHint      = 14
 	histTimestamp      = 15
 	histCustomValues   = 16
-	histStartTimestamp = 17 // read, not used: the engine sees resets in the values
+	histStartTimestamp = 17
 
 	resetHintGauge = 3
 )
@@ -128,6 +129,8 @@ func (h *histogram) decodeVarint(b []byte, num uint32, typ uint8) ([]byte, error
 		h.gauge = v == resetHintGauge
 	case histTimestamp:
 		h.t = int64(v)
+	case histStartTimestamp:
+		h.start = int64(v)
 	}
 	return b, err
 }

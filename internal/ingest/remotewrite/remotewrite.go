@@ -14,7 +14,7 @@
 //   - Metadata says which series are counters. That of 2.0 comes with the series;
 //     that of 1.0 comes apart, and is remembered by family (see families).
 //   - Start timestamps, in the sample, the histogram or, as older senders have it,
-//     the series, are read and not used: resets show in the values.
+//     the series, go along with the samples: they tell resets that the values do not.
 //   - Our own scores (ingest.OwnOutput) are left out, counted, and reported to the
 //     sender as written: nothing is wrong with its request.
 package remotewrite

@@ -32,6 +32,23 @@ func (s *series) reset(index int) {
 	s.badExemplars = 0
 }
 
+// created makes a time the start of all that has none of its own.
+func (s *series) created(start int64) {
+	if start == 0 {
+		return
+	}
+	for i := range s.samples {
+		if s.samples[i].Start == 0 {
+			s.samples[i].Start = start
+		}
+	}
+	for i := range s.histograms {
+		if s.histograms[i].start == 0 {
+			s.histograms[i].start = start
+		}
+	}
+}
+
 func (s *series) badExemplar(err error) {
 	s.badExemplars++
 	if s.exemplarErr == nil {
@@ -41,7 +58,7 @@ func (s *series) badExemplar(err error) {
 
 // histogramSample is what is kept of a native histogram.
 type histogramSample struct {
-	t          int64 // Unix milliseconds
+	t, start   int64 // Unix milliseconds; see ingest.Sample
 	count, sum float64
 	gauge      bool
 	err        error // why the histogram is refused
