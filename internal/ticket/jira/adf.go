@@ -1,12 +1,11 @@
 package jira
 
 import (
-	"bytes"
-	"encoding/json"
 	"strings"
 	"unicode/utf16"
 
 	"github.com/portent-dev/portent/internal/ticket"
+	"github.com/portent-dev/portent/internal/ticketrest"
 )
 
 // node is a node of the Atlassian Document Format, version 1.
@@ -62,16 +61,13 @@ func size(nodes ...node) int {
 	return n
 }
 
-// encode is json.Marshal without the escapes for HTML, which would count six
-// characters for each '<'.
+// encode is v as it is sent.
 func encode(v any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	b, err := ticketrest.Encode(v)
+	if err != nil {
 		panic("BUG: a body of plain data cannot fail to marshal: " + err.Error())
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return b
 }
 
 func blockNodes(b ticket.Block) []node {

@@ -64,8 +64,6 @@ func serviceSystem(r *rig, dc bool) tickettest.System {
 func TestServiceManagement(t *testing.T) {
 	t.Parallel()
 	bare := jiratest.ServiceProject("OPS")
-	locked := jiratest.ServiceProject("OPS")
-	locked.Edit = []string{"summary"}
 	foreign := jiratest.ServiceProject("OPS")
 	foreign.Denied = []string{"EDIT_ISSUES"}
 	for _, tc := range []struct {
@@ -74,9 +72,7 @@ func TestServiceManagement(t *testing.T) {
 		dc      bool
 	}{
 		{"no labels", bare, false},
-		{"no labels, data center", bare, true},
 		{"labels", form(jiratest.ServiceProject("OPS"), withLabels), false},
-		{"labels nowhere", locked, false},
 		{"nothing may be edited, data center", foreign, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
