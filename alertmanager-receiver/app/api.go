@@ -153,7 +153,7 @@ func (s *server) see(ctx context.Context, p principal, id string) (inc incident.
 	return seen, whole, nil
 }
 
-// serveAction answers POST /api/v1/incidents/{id}/{approve,dismiss,edit,escalate,feedback,redraft,reopen}. With If-Match it
+// serveAction answers POST /api/v1/incidents/{id}/{approve,dismiss,edit,escalate,feedback,redraft,reopen,take}. With If-Match it
 // does so only when the incident is still what it was.
 func (s *server) serveAction(w http.ResponseWriter, r *http.Request, p principal) {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
@@ -213,7 +213,7 @@ func (s *server) actionFailed(w http.ResponseWriter, r *http.Request, err error)
 	case errors.Is(err, errVerdict), errors.Is(err, errDraft):
 		s.fail(w, r, http.StatusBadRequest, err, "see docs/configuration/receiver.md")
 	case errors.Is(err, errAction):
-		s.fail(w, r, http.StatusNotFound, err, "actions are approve, dismiss, edit, escalate, feedback, redraft and reopen")
+		s.fail(w, r, http.StatusNotFound, err, "actions are approve, dismiss, edit, escalate, feedback, redraft, reopen and take")
 	case errors.Is(err, errRole):
 		s.metrics.denied.WithLabelValues("role").Inc()
 		s.fail(w, r, http.StatusForbidden, err, "ask somebody who has it")

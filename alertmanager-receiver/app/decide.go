@@ -28,13 +28,14 @@ const (
 	actionRedraft  = "redraft"
 	actionReopen   = "reopen"
 	actionReplay   = "replay"
+	actionTake     = "take"
 	actionSwitch   = "switch"
 )
 
 // actionRoles are the least roles that may decide about an incident.
 var actionRoles = map[string]Role{
 	actionApprove: RoleApprover, actionEdit: RoleApprover, actionRedraft: RoleApprover,
-	actionDismiss: RoleAnalyst, actionEscalate: RoleAnalyst, actionFeedback: RoleAnalyst, actionReopen: RoleAnalyst,
+	actionDismiss: RoleAnalyst, actionEscalate: RoleAnalyst, actionFeedback: RoleAnalyst, actionReopen: RoleAnalyst, actionTake: RoleAnalyst,
 }
 
 // decision is what somebody decides about an incident. The API, the pages and callbacks of messengers that prove who
@@ -77,6 +78,9 @@ func (s *server) carryOut(ctx context.Context, p principal, d decision) (inciden
 		return incident.Incident{}, fmt.Errorf("%w: it needs role %s", errRole, need)
 	}
 	d.Reason = ticket.OneLine(d.Reason, maxReason+1)
+	if d.Do == actionTake { // it says enough by itself
+		d.Reason = cmp.Or(d.Reason, "on it")
+	}
 	if d.Reason == "" || utf8.RuneCountInString(d.Reason) > maxReason {
 		return incident.Incident{}, errReason
 	}
@@ -100,6 +104,8 @@ func (s *server) carryOut(ctx context.Context, p principal, d decision) (inciden
 		inc, err = s.edit(ctx, p, inc, d)
 	case actionRedraft:
 		inc, err = s.remake(ctx, p, inc, d)
+	case actionTake:
+		inc, err = s.take(ctx, p, inc, d)
 	case actionFeedback:
 		inc, err = s.giveFeedback(ctx, p, inc, d)
 	}
@@ -310,6 +316,26 @@ func (s *server) giveFeedback(ctx context.Context, p principal, inc incident.Inc
 		c.Feedback = []incident.Feedback{f}
 	}
 	if err := s.ledger.Apply(ctx, c); err != nil {
+		return inc, err
+	}
+	return s.store.Get(ctx, inc.ID)
+}
+
+// take says that p looks after an open incident. It binds nobody and moves nothing: it tells the others.
+func (s *server) take(ctx context.Context, p principal, inc incident.Incident, d decision) (incident.Incident, error) {
+	if inc.Status != incident.StatusOpen {
+		return inc, fmt.Errorf("incident %s is %s: %w", inc.ID, inc.Status, incident.ErrConflict)
+	}
+	now := s.now().UTC()
+	detail, err := json.Marshal(map[string]any{"reason": d.Reason})
+	if err != nil {
+		return inc, err
+	}
+	err = s.ledger.Apply(ctx, incident.Change{
+		Events:  []incident.Event{{IncidentID: inc.ID, At: now, Kind: incident.EventTaken, Actor: p.name, Text: "Taken by " + p.name + ": " + d.Reason}},
+		Records: []audit.Entry{{At: now, Actor: p.name, Action: "incident.taken", Subject: inc.ID, Detail: detail}},
+	})
+	if err != nil {
 		return inc, err
 	}
 	return s.store.Get(ctx, inc.ID)

@@ -105,6 +105,9 @@ func (h *hub) look(began chan struct{}) {
 		}
 		if failing = err != nil; err == nil {
 			at = next
+			if len(ids) >= maxChanges { // there may be more of the same moment
+				ids = []string{""}
+			}
 			h.tell(ids)
 			if first {
 				close(began)

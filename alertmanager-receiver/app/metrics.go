@@ -77,7 +77,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, r := range []string{"unauthenticated", "role", "scope", "csrf"} {
 		m.denied.WithLabelValues(r)
 	}
-	for _, a := range []string{actionApprove, actionDismiss, actionEdit, actionEscalate, actionFeedback, actionRedraft, actionReopen, actionReplay, actionSwitch} {
+	for _, a := range []string{actionApprove, actionDismiss, actionEdit, actionEscalate, actionFeedback, actionRedraft, actionReopen, actionReplay, actionSwitch, actionTake} {
 		m.decisions.WithLabelValues(a)
 	}
 	reg.MustRegister(m.notices, m.alerts, m.truncated, m.bodyBytes, m.putSeconds, m.denied, m.events, m.callbacks, m.decisions)

@@ -63,7 +63,11 @@ func sinceOf(text string) (time.Time, error) {
 }
 
 func (s *server) serveNoise(w http.ResponseWriter, r *http.Request, _ principal) {
-	since, err := sinceOf(r.URL.Query().Get("since"))
+	v, err := values(r, "since")
+	var since time.Time
+	if err == nil {
+		since, err = sinceOf(v.Get("since"))
+	}
 	if err != nil {
 		s.fail(w, r, http.StatusBadRequest, err, "leave it out for all that is kept")
 		return

@@ -58,7 +58,7 @@ func (s *server) markDrafts(ctx context.Context, rows []listRow) error {
 type formView struct {
 	Key, Name, Text, Button, Href string
 	Verdict                       string
-	Danger                        bool
+	Danger, Optional              bool // without a reason
 }
 
 // addDrafts shows what waits for somebody, to those who see all of the incident.
@@ -163,6 +163,7 @@ func actionsOn(inc incident.Incident) []formView {
 	id := url.PathEscape(inc.ID)
 	if inc.Status == incident.StatusOpen {
 		return []formView{
+			{Key: "t", Name: "Take it", Text: "Tell the others that you look after it. Nothing else is done.", Button: "Take incident", Href: id + "/take", Optional: true},
 			{Key: "e", Name: "Escalate", Text: "Make it critical and hand it on. Its tickets are told, and those to escalate to get one.", Button: "Escalate incident", Href: id + "/escalate"},
 			{Key: "d", Name: "Dismiss", Text: "Close it as not worth anybody's time. Its tickets are told, and drafts are dropped.", Button: "Dismiss incident", Href: id + "/dismiss", Danger: true},
 		}

@@ -56,8 +56,13 @@ func glanceOf(now time.Time, inc incident.Incident, v *incidentView) glance {
 	return g
 }
 
-// lastPerson is the last thing that a person did.
+// lastPerson is who last took an incident, else the last thing that a person did.
 func lastPerson(events []incident.Event) (incident.Event, bool) {
+	for _, e := range slices.Backward(events) {
+		if e.Kind == incident.EventTaken {
+			return e, true
+		}
+	}
 	for _, e := range slices.Backward(events) {
 		if e.Actor != "" && e.Actor != "portent" && !strings.HasPrefix(e.Actor, "portent/") {
 			return e, true

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/incidentapi"
 )
 
 func TestAGlanceAtAnIncident(t *testing.T) {
@@ -37,6 +38,17 @@ func TestAGlanceAtAnIncident(t *testing.T) {
 	require.Contains(t, page(idDraft, approverToken), "<kbd>a</kbd>")
 	require.NotContains(t, page(idDraft, viewerToken), "<kbd>a</kbd>", "who may not approve has no key for it")
 	require.Contains(t, page("01JDA00", viewerToken), "nothing: it is over")
+
+	act := func(id string) int {
+		return ts.send(t, "POST", "/api/v1/incidents/"+id+"/take", `{}`, "Authorization", "Bearer "+analystToken, "Content-Type", "application/json").Code
+	}
+	require.Equal(t, 200, act(idStorm))
+	require.Equal(t, 409, act("01JDA00"), "it is over")
+	_, err := ts.carryOut(t.Context(), principal{name: "bob", role: RoleAnalyst}, decision{Incident: idStorm, Do: actionFeedback, Action: incidentapi.Action{Reason: "seen before"}})
+	require.NoError(t, err)
+	g = page(idStorm, viewerToken)
+	require.Contains(t, g, "analyst")
+	require.Contains(t, g, "just now: Taken by analyst: on it", "whoever took it, whatever others did since")
 
 	tenants := twoTenants(t)
 	w := tenants.send(t, "GET", "/incidents/"+idShared, "", "Authorization", "Bearer "+shopToken)

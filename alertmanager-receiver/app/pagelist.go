@@ -1,11 +1,14 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 
 	"github.com/portent-dev/portent/internal/incident"
+	"github.com/portent-dev/portent/internal/incidentapi"
 	"github.com/portent-dev/portent/internal/outbox"
 	"github.com/portent-dev/portent/internal/ticket"
 )
@@ -292,6 +295,9 @@ func (s *server) snippet() string {
 type suppressedView struct {
 	Page        page
 	Reload      string
+	Try, Wrong  string               // matchers that somebody tries, and what is wrong with them
+	Tried       *incidentapi.Preview // what they, or the configured rules, would keep out; nil when nobody asked
+	Whole       bool                 // may ask about the configured rules
 	Rows        []suppressedRow
 	First, Next string
 }
@@ -303,14 +309,19 @@ type suppressedRow struct {
 
 // pageSuppressed lists alerts that belong to no incident.
 func (s *server) pageSuppressed(w http.ResponseWriter, r *http.Request, p principal) {
-	q := incident.AlertQuery{Suppressed: true, Limit: pageSize, Cursor: r.URL.Query().Get("cursor")}
+	v := r.URL.Query()
+	q := incident.AlertQuery{Suppressed: true, Limit: pageSize, Cursor: v.Get("cursor")}
 	alerts, next, err := s.store.ListAlerts(r.Context(), q)
 	if err != nil {
 		s.failed(w, r, err)
 		return
 	}
 	g := s.pages.frame("Kept out", navSuppressed, 0, p)
-	view := suppressedView{Page: g, Reload: g.Root + "suppressed?" + r.URL.RawQuery}
+	view := suppressedView{Page: g, Reload: g.Root + "suppressed?" + r.URL.RawQuery, Try: v.Get("try"), Whole: !p.scoped()}
+	if err := s.tryRule(r.Context(), &view, p, v.Has("try")); err != nil {
+		s.failed(w, r, err)
+		return
+	}
 	for _, a := range alerts {
 		if p.sees(a.Labels) {
 			view.Rows = append(view.Rows, suppressedRow{
@@ -326,6 +337,24 @@ func (s *server) pageSuppressed(w http.ResponseWriter, r *http.Request, p princi
 		view.Next = g.Root + "suppressed?cursor=" + url.QueryEscape(next)
 	}
 	s.show(w, r, "suppressed.html", view)
+}
+
+// tryRule shows what a rule that somebody thinks of would keep out; with nothing written, what the configured ones would.
+func (s *server) tryRule(ctx context.Context, view *suppressedView, p principal, asked bool) error {
+	if !asked || view.Try == "" && p.scoped() {
+		return nil
+	}
+	var matchers []string
+	if view.Try != "" {
+		matchers = []string{view.Try}
+	}
+	out, err := s.preview(ctx, p, matchers)
+	if errors.Is(err, errMatchers) {
+		view.Wrong = ticket.OneLine(err.Error(), 300)
+		return nil
+	}
+	view.Tried = &out
+	return err
 }
 
 type outboxView struct {

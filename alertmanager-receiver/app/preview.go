@@ -40,29 +40,40 @@ func (s *server) servePreview(w http.ResponseWriter, r *http.Request, p principa
 		web.Error(w, http.StatusForbidden, errors.New("the configured rules cover everything, and you may see a part"), `ask about a rule of your own: matchers=severity="info"`)
 		return
 	}
+	out, err := s.preview(r.Context(), p, matchers)
+	switch {
+	case errors.Is(err, errMatchers):
+		web.Error(w, http.StatusBadRequest, err, `matchers are written as in Alertmanager: severity="info"`)
+	case err != nil:
+		s.failed(w, r, err)
+	default:
+		web.JSON(w, http.StatusOK, out)
+	}
+}
+
+// errMatchers: what was asked about is no rule.
+var errMatchers = errors.New("the matchers cannot be read")
+
+// preview tells what a rule with these matchers would keep out of the alerts of the last week that p may see; without any, what
+// each configured rule and window would.
+func (s *server) preview(ctx context.Context, p principal, matchers []string) (incidentapi.Preview, error) {
 	rules := s.settings.Load().config.Triage
 	if len(matchers) > 0 {
 		rules.Maintenance, rules.Suppress = nil, []triage.SuppressRule{{Name: previewName, Matchers: matchers}}
 	}
 	if _, err := triage.Preview(rules, nil); err != nil {
-		web.Error(w, http.StatusBadRequest, err, `matchers are written as in Alertmanager: severity="info"`)
-		return
+		return incidentapi.Preview{}, fmt.Errorf("%w: %w", errMatchers, err)
 	}
-	alerts, err := s.lastWeek(r.Context(), p)
+	alerts, err := s.lastWeek(ctx, p)
 	if err != nil {
-		s.failed(w, r, err)
-		return
+		return incidentapi.Preview{}, err
 	}
 	ms, err := triage.Preview(rules, alerts)
-	if err != nil {
-		s.failed(w, r, errors.Join(errors.New("preview of rules"), err))
-		return
-	}
 	out := incidentapi.Preview{Alerts: len(alerts), Rules: make([]incidentapi.PreviewRule, 0, len(ms))}
 	for _, m := range ms {
 		out.Rules = append(out.Rules, incidentapi.PreviewRule{Rule: m.Rule, Matches: m.Matches, Examples: append([]string{}, m.Examples...)})
 	}
-	web.JSON(w, http.StatusOK, out)
+	return out, err
 }
 
 // lastWeek are the alerts of the last week that the principal may see, half of them kept out at most.

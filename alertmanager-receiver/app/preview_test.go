@@ -31,6 +31,23 @@ func TestPreviewOfRules(t *testing.T) {
 	requireError(t, ts.send(t, "GET", incidentapi.PathPreview+"?matcher=a", ""), http.StatusBadRequest, "known are matchers")
 }
 
+func TestTryingARuleOnThePage(t *testing.T) {
+	ts := newTestServer(t, withPeople)
+	fill(t, ts)
+	page := func(try, token string) string {
+		w := ts.send(t, "GET", "/suppressed?try="+url.QueryEscape(try), "", "Authorization", "Bearer "+token)
+		require.Equal(t, http.StatusOK, w.Code)
+		return w.Body.String()
+	}
+	body := page(`cluster="prod-us-east-1", severity=~"warning|info"`, viewerToken)
+	require.Regexp(t, `<b>It</b> would keep out 2 of \d+ alerts: MemoryPressure, KubePodCrashLooping\.`, body)
+	require.Contains(t, body, `value="cluster=&#34;prod-us-east-1&#34;`)
+	require.Contains(t, page(`severity="wraning"`, viewerToken), "Look for a typing error")
+	require.Contains(t, page("severity", viewerToken), "matchers cannot be read")
+	require.Contains(t, page("", viewerToken), "<b>heartbeat</b> would keep out 1 of")
+	require.NotContains(t, page("", shopToken), "heartbeat", "the configured rules are of everybody")
+}
+
 // Whoever sees a part is told of no alert outside of it.
 func TestPreviewIsScoped(t *testing.T) {
 	ts := newTestServer(t, nil)

@@ -34,6 +34,7 @@ var proofs = map[string][]string{
 	"incident.dismissed":   {"policy", "reason", "from", "payloadSha256"},
 	"incident.reopened":    {"policy"},
 	"incident.escalated":   {"policy", "reason", "from", "payloadSha256"},
+	"incident.taken":       {"reason"},
 	"incident.feedback":    {"reason", "verdict", "class"},
 	"switch.kill":          {"engaged", "reason"},
 	"session.refused":      {"via", "reason", "address"},
@@ -64,6 +65,7 @@ func TestWhatTheChainProves(t *testing.T) {
 	act("edit", `{"reason":"clearer","title":"Payments are down"}`)
 	act("redraft", `{"reason":"as it was"}`)
 	act("feedback", `{"reason":"worth it","verdict":"confirmed"}`)
+	act("take", `{}`)
 	act("dismiss", `{"reason":"a drill"}`)
 	act("reopen", `{"reason":"it was none"}`)
 	act("escalate", `{"reason":"customers cannot pay"}`)

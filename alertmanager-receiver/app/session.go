@@ -127,10 +127,13 @@ func (s *server) who(r *http.Request) (principal, bool) {
 	if r.Header.Get("Authorization") != "" {
 		if token := bearer(r); a.oidc != nil && looksLikeJWT(token) {
 			p, err := a.oidc.bearer(r.Context(), token)
-			if err != nil {
-				s.log.Info("token_refused", "err", err)
+			if err == nil {
+				return p, true
 			}
-			return p, err == nil
+			if times, ok := s.refusals.next("token"); ok {
+				s.log.Info("token_refused", "err", err, "times", times)
+			}
+			return principal{}, false
 		}
 		return principal{}, false // a wrong token is not made good by a cookie
 	}

@@ -130,7 +130,7 @@ func pathsOf(path string) []string {
 	out := []string{strings.TrimSuffix(path, "{$}")}
 	for part, values := range map[string][]string{
 		"{id}": {"01SHOP", "01BANK", idShared, idParted, "1", "nope"}, "{key}": {"LOCAL-1", "LOCAL-2", "LOCAL-3", "LOCAL-4", "LOCAL-99"},
-		"{action}": {"dismiss", "approve", "edit", "redraft", "feedback", "escalate", "reopen", "guess"}, "{file}": {"portent.css", "nope"},
+		"{action}": {"dismiss", "approve", "edit", "redraft", "feedback", "escalate", "reopen", "take", "guess"}, "{file}": {"portent.css", "nope"},
 	} {
 		var next []string
 		for _, p := range out {
@@ -145,7 +145,7 @@ func pathsOf(path string) []string {
 		out = next
 	}
 	if len(out) == 1 { // the lists, with what they take
-		for _, q := range []string{"?status=all", "?status=open&severity=critical", "?suppressed=true", "?limit=1", "?limit=1000", "?since=2020-01-01T00:00:00Z", `?matchers=namespace=~".%2B"`} {
+		for _, q := range []string{"?status=all", "?status=open&severity=critical", "?suppressed=true", "?limit=1", "?limit=1000", "?since=2020-01-01T00:00:00Z", `?matchers=namespace=~".%2B"`, `?try=namespace=~".%2B"`, "?try="} {
 			out = append(out, out[0]+q)
 		}
 	}

@@ -268,12 +268,20 @@ func (s *server) decidePressed(ctx context.Context, who principal, v pressed, ac
 	switch {
 	case err != nil:
 		return s.pressFailed(who, v, action, err)
+	case action == slack.ActionApprove && s.stillWaits(ctx, v):
+		return "Approved. It takes somebody else as well.", outcomeAccepted
 	case action == slack.ActionApprove:
 		return "Approved. What you saw is what is sent.", outcomeAccepted
 	case action == slack.ActionEscalate:
 		return "Escalated.", outcomeAccepted
 	}
 	return "Dismissed.", outcomeAccepted
+}
+
+// stillWaits reports whether a draft waits for another person.
+func (s *server) stillWaits(ctx context.Context, v pressed) bool {
+	drafts, err := s.draftsOf(ctx, v.Incident)
+	return err == nil && slices.ContainsFunc(drafts, func(t outbox.Task) bool { return t.ID == v.Task && t.State == outbox.StateHeld })
 }
 
 // pressFailed says why what somebody pressed was not done.

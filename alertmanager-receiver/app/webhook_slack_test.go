@@ -181,7 +181,7 @@ func TestApprovingInSlack(t *testing.T) {
 
 	require.Contains(t, r.press(t, "U0STRANGER", slack.ActionApprove, v), "not among those")
 	require.Contains(t, r.press(t, looker, slack.ActionApprove, v), "viewer, may not do this")
-	require.Contains(t, r.press(t, ann, slack.ActionApprove, v), "Approved")
+	require.Contains(t, r.press(t, ann, slack.ActionApprove, v), "It takes somebody else as well")
 	require.Contains(t, r.press(t, ann, slack.ActionApprove, v), "already", "a second click")
 	require.Empty(t, r.due(t), "it takes two")
 	r.asker.round(t.Context())

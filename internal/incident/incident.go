@@ -149,6 +149,7 @@ const (
 	EventDismissed = "dismissed"
 	EventTicket    = "ticket"
 	EventNote      = "note"
+	EventTaken     = "taken"
 	EventApproved  = "approved"
 	EventEscalated = "escalated"
 	EventMerged    = "merged"
