@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -256,4 +257,62 @@ func TestConfigOfServiceManagement(t *testing.T) {
 	c.ServiceManagement = &jira.ServiceManagement{RaiseOnBehalfOf: "a b"}
 	require.ErrorContains(t, c.Validate(), "service_management.request_type: is missing")
 	require.ErrorContains(t, c.Validate(), "service_management.raise_on_behalf_of")
+}
+
+// TestFaultsOfARequest says for each fault what the outbox is told; nothing is filed twice whatever follows.
+func TestFaultsOfARequest(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		fault     doubletest.Fault
+		reason    ticket.Reason
+		ambiguous bool
+		exists    bool
+	}{
+		{doubletest.Fault{Kind: doubletest.RateLimit, RetryAfter: 5 * time.Second}, ticket.ReasonRateLimited, false, false},
+		{doubletest.Fault{Kind: doubletest.Later, RetryAfter: 30 * time.Second}, ticket.ReasonUnavailable, false, false},
+		{doubletest.Fault{Kind: doubletest.Status, Status: 500}, ticket.ReasonUnavailable, true, false},
+		{doubletest.Fault{Kind: doubletest.Page, Title: "Log in"}, ticket.ReasonBadAnswer, true, false},
+		{doubletest.Fault{Kind: doubletest.Refuse}, ticket.ReasonNetwork, true, false},
+		{doubletest.Fault{Kind: doubletest.Gateway}, ticket.ReasonUnavailable, true, true},
+		{doubletest.Fault{Kind: doubletest.Truncate}, ticket.ReasonBadAnswer, true, true},
+		{doubletest.Fault{Kind: doubletest.CutOff}, ticket.ReasonNetwork, true, true},
+	} {
+		t.Run(string(tc.fault.Kind), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, serviceDesk, jiratest.ServiceProject("OPS"))
+			tc.fault.Op = jiratest.OpCreate
+			r.site.Fail(tc.fault)
+			_, err := r.Create(t.Context(), tickettest.Draft("portent-1"))
+			e := ticket.AsError(err)
+			require.Equal(t, tc.reason, e.Reason, "%v", err)
+			require.Equal(t, tc.ambiguous, e.Ambiguous, "%v", err)
+			require.Equal(t, tc.fault.RetryAfter, e.RetryAfter)
+			require.True(t, e.Retry)
+			require.Len(t, r.site.Issues(), map[bool]int{true: 1}[tc.exists])
+		})
+	}
+	denied := jiratest.ServiceProject("OPS")
+	denied.Denied = []string{"CREATE_ISSUES"}
+	_, err := newRig(t, serviceDesk, denied).Create(t.Context(), tickettest.Draft("portent-1"))
+	require.ErrorContains(t, err, "You do not have permission to create a request.", "in the words of the service desk")
+	require.Equal(t, ticket.ReasonPermission, ticket.AsError(err).Reason)
+}
+
+// TestAFailureRightAfterTheCreate: what marks a request may fail, the request is there.
+func TestAFailureRightAfterTheCreate(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []doubletest.Kind{doubletest.Status, doubletest.Drop, doubletest.RateLimit} {
+		r := newRig(t, serviceDesk, jiratest.ServiceProject("OPS"))
+		for _, op := range []string{jiratest.OpEdit, jiratest.OpProperty} {
+			r.site.Fail(doubletest.Fault{Op: op, Kind: kind, Status: 502})
+		}
+		made := create(t, r, "portent-1")
+		require.Contains(t, r.logs.String(), "request has no")
+		r.settle()
+		found, err := r.Find(t.Context(), "portent-1")
+		require.NoError(t, err)
+		require.Equal(t, made.Key, found.Key)
+		require.Contains(t, string(r.site.Issue(made.Key).Properties["portent.incident"]), "portent-1", "marked at the next look")
+		require.Len(t, r.site.Issues(), 1)
+	}
 }
