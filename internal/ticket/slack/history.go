@@ -54,7 +54,7 @@ type page struct {
 
 const (
 	historyPage = 200
-	// maxHistory bounds the pages that are read. Of a channel the newest messages come first.
+	// maxHistory bounds the pages that are read: of a channel the newest messages come first, of a thread the oldest.
 	maxHistory = 5
 	// searchLag is how long a request without an answer may still be at work.
 	searchLag = 10 * time.Second
@@ -82,7 +82,6 @@ func (t *Tracker) lookup(ctx context.Context, channel, root, event, key string) 
 	if root != "" {
 		op = opReplies
 		q.Set("ts", root)
-		q.Del("oldest")
 	}
 	for range maxHistory {
 		var p page
