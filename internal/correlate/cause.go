@@ -45,6 +45,9 @@ const (
 	cNamespace
 	cNothing
 	cTold
+	cBursts
+	cLearned
+	cTied
 	nCauseFeatures
 )
 
@@ -58,6 +61,11 @@ type causeFeatures [nCauseFeatures]float64
 // The shares are those of a softmax over the alerts, fitted like the weights of
 // the pairs; see fit_test.go.
 func (e *Engine) Causes(as []Alert) []Cause {
+	out := e.rank(as)
+	return out[:min(len(out), 5)]
+}
+
+func (e *Engine) rank(as []Alert) []Cause {
 	if len(as) == 0 {
 		return nil
 	}
@@ -78,18 +86,23 @@ func (e *Engine) Causes(as []Alert) []Cause {
 		sum += ps[i]
 	}
 	share, best := map[string]float64{}, map[string]int{}
+	entities, of := make([]string, len(as)), map[string]float64{}
 	for i, a := range as {
 		share[a.Name] += ps[i] / sum
-		if b, ok := best[a.Name]; !ok || ps[i] > ps[b] {
+		entities[i] = e.entity(a)
+		of[entities[i]] += ps[i]
+	}
+	for i, a := range as { // of several of one name, that whose entity other names are about too
+		if b, ok := best[a.Name]; !ok || of[entities[i]] > of[entities[b]] || of[entities[i]] == of[entities[b]] && ps[i] > ps[b] {
 			best[a.Name] = i
 		}
 	}
 	var out []Cause
 	for name, i := range best {
-		out = append(out, Cause{ID: as[i].ID, Entity: entity(as[i]), Name: name, Share: share[name], Why: needed(below[i], len(as)-1) + fs[i].why()})
+		out = append(out, Cause{ID: as[i].ID, Entity: entities[i], Name: name, Share: share[name], Why: needed(below[i], len(as)-1) + fs[i].why()})
 	}
 	slices.SortFunc(out, func(a, b Cause) int { return cmp.Or(cmp.Compare(b.Share, a.Share), cmp.Compare(a.Name, b.Name)) })
-	return out[:min(len(out), 5)]
+	return out
 }
 
 func (e *Engine) causeFeatures(as []Alert) (fs []causeFeatures, signs []sign) {
@@ -102,6 +115,12 @@ func (e *Engine) causeFeatures(as []Alert) (fs []causeFeatures, signs []sign) {
 		names[a.Name]++
 		held[i] = a.Start - signs[i].held
 		firstHeld = min(firstHeld, held[i])
+	}
+	among := map[*node]bool{}
+	for _, a := range as {
+		if n := e.alerts[a.ID]; n != nil {
+			among[n] = true
+		}
 	}
 	fs = make([]causeFeatures, len(as))
 	for i, a := range as {
@@ -119,8 +138,44 @@ func (e *Engine) causeFeatures(as []Alert) (fs []causeFeatures, signs []sign) {
 		}
 		f[signs[i].kind] = 1
 		f[cTold] = one(signs[i].told)
+		f[cBursts] = math.Log1p(float64(e.memory.bursts[hash(a.Name)]))
+		f[cLearned] = e.memory.prior(hash(a.Name))
+		f[cTied] = e.tiedTo(a, among)
 	}
 	return fs, signs
+}
+
+// tiedTo is the mean log-odds that an alert belongs to those of its group that are not of
+// its rule: what came along by chance caused nothing.
+func (e *Engine) tiedTo(a Alert, among map[*node]bool) float64 {
+	n := e.alerts[a.ID]
+	if n == nil {
+		return 0
+	}
+	sum, count := 0.0, 0
+	for _, l := range n.links {
+		if o := n.scope.nodes[l.to]; among[o] && o.name != n.name {
+			sum += float64(l.base)
+			count++
+		}
+	}
+	return max(-maxTied, min(maxTied, sum/float64(max(1, count))))
+}
+
+// maxTied bounds what the ties of an alert tell.
+const maxTied = 3
+
+// Settle learns from a group that is over, once, which names were the cause among which.
+func (e *Engine) Settle(as []Alert) {
+	cs := e.rank(as)
+	if len(cs) < 2 {
+		return
+	}
+	for _, c := range cs {
+		w := hash(c.Name)
+		e.memory.among.add(w, 1)
+		e.memory.roots.add(w, float32(c.Share*float64(len(cs))))
+	}
 }
 
 // A sign is what an alert by itself tells of the cause.
@@ -212,6 +267,9 @@ func (f causeFeatures) why() string {
 	}
 	if f[cRare] < 1 {
 		parts = append(parts, "it seldom fires")
+	}
+	if f[cLearned] > 0.3 {
+		parts = append(parts, "it was the likeliest cause of earlier incidents")
 	}
 	if len(parts) == 0 {
 		return "likelier than the others by its kind"
@@ -308,8 +366,8 @@ func told(a Alert, v string) bool {
 }
 
 // entity is what an alert is about, as namespace/name; a pod of a deployment as
-// its workload.
-func entity(a Alert) string {
+// its workload, and an address as the pod that answers there.
+func (e *Engine) entity(a Alert) string {
 	l := subjectLabel(a)
 	v := a.Labels[l]
 	ns := a.Labels["exported_namespace"]
@@ -336,6 +394,9 @@ func entity(a Alert) string {
 	case "instance", "exported_instance":
 		if strings.Contains(v, "://") {
 			return v
+		}
+		if pod, ok := e.memory.pods[hash(a.Scope, host(v))]; ok && pod != "" {
+			return pod
 		}
 		return host(v)
 	case "node", "nodename", "host", "hostname", "persistentvolume":

@@ -81,6 +81,7 @@ type Engine struct {
 	scopes map[string]*scope
 	alerts map[int64]*node
 	batch  []*node // added since the last Regroup
+	ends   endings
 
 	topology *topology.Topology // nil: none
 	cluster  string             // the label that names a cluster of it
@@ -92,8 +93,9 @@ type scope struct {
 	id          word
 	live        []*node
 	dirty       bool
-	slots           // of live, and of what was added since
-	round, part int // of clustering, and of its components
+	slots             // of live, and of what was added since
+	round, part int   // of clustering, and of its components
+	now         int64 // of the last Regroup
 }
 
 // A node is an alert in the engine.
@@ -104,7 +106,9 @@ type node struct {
 	name     word
 	like     word // see like
 	past     past
-	sign     *sign // once it was asked for
+	dense    float64 // see memory.density
+	ending   bool    // it is among the endings
+	sign     *sign   // once it was asked for
 	anchors  []topology.Anchor
 	links    []link // to nodes that were there when it came, and back
 	group    *node  // the first node of its group; itself when alone
@@ -156,6 +160,9 @@ func (e *Engine) Add(a Alert) {
 	n := &node{Alert: a, scope: s, name: hash(a.Name), like: e.like(a, s.id)}
 	n.group = n
 	s.seat(n)
+	if a.End != 0 {
+		e.ends.add(n)
+	}
 	e.alerts[a.ID] = n
 	e.batch = append(e.batch, n)
 }
@@ -168,6 +175,7 @@ func (e *Engine) End(id, at int64) {
 		n.scope.changed(n)
 		if at > 0 {
 			e.memory.ended(n)
+			e.ends.add(n)
 		}
 	}
 }
@@ -193,8 +201,10 @@ func (e *Engine) Regroup(now int64) [][]int64 {
 		e.judge(n)
 	}
 	e.batch = nil
+	e.ends.tell(now)
 	var dirty []*scope
 	for name, s := range e.scopes {
+		s.now = now
 		e.freeze(s, now)
 		if s.dirty {
 			dirty = append(dirty, s)
@@ -238,6 +248,7 @@ func (e *Engine) judge(n *node) {
 func (e *Engine) prepare(n *node) (near []*node) {
 	n.subject, n.anchors = e.subject(n.Alert), e.anchors(n.Alert)
 	n.past = e.memory.past(n)
+	n.dense = e.memory.density(n.scope.id, n.Start)
 	s := n.scope
 	for i := len(s.live) - 1; i >= 0 && len(near) < maxPairs; i-- {
 		m := s.live[i]

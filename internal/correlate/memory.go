@@ -12,10 +12,15 @@ type memory struct {
 	entities   counts            // by scope and entity
 	namespaces counts            // by scope and namespace
 	names      counts            // alerts by name
+	bursts     counts            // times that a name began to fire anew, in any scope
+	roots      counts            // what was believed of names as causes, see prior
+	among      counts            // groups that they were in
 	together   counts            // names that started within busyWindow, by pair
 	fired      map[word]*history // by what recurs, see like
 	rules      map[word]*history // by scope and name
 	near       map[word][]word   // entities that were named together in one alert
+	pods       map[word]string   // the pod at an address, empty where there are several
+	hours      map[word]*hours   // alerts of each hour, by scope
 }
 
 const (
@@ -30,15 +35,15 @@ const (
 
 func newMemory() memory {
 	return memory{
-		entities: counts{}, namespaces: counts{}, names: counts{}, together: counts{},
-		fired: map[word]*history{}, rules: map[word]*history{}, near: map[word][]word{},
+		entities: counts{}, namespaces: counts{}, names: counts{}, bursts: counts{}, roots: counts{}, among: counts{}, together: counts{},
+		fired: map[word]*history{}, rules: map[word]*history{}, near: map[word][]word{}, hours: map[word]*hours{}, pods: map[word]string{},
 	}
 }
 
 type counts map[word]float32
 
-func (c *counts) add(w word) {
-	(*c)[w]++
+func (c *counts) add(w word, n float32) {
+	(*c)[w] += n
 	if len(*c) <= maxCounts {
 		return
 	}
@@ -155,19 +160,24 @@ func (m *memory) learn(n *node, near []*node) {
 	}
 	m.until = max(m.until, n.Start)
 	m.relate(n)
+	m.resident(n.Alert)
 	m.alerts++
 	for _, w := range n.entities {
-		m.entities.add(n.scope.id ^ w)
+		m.entities.add(n.scope.id^w, 1)
 	}
 	for _, w := range n.namespaces {
-		m.namespaces.add(n.scope.id ^ w)
+		m.namespaces.add(n.scope.id^w, 1)
 	}
-	m.names.add(n.name)
+	m.names.add(n.name, 1)
+	m.count(n.scope.id, n.Start)
+	if r := m.rules[n.scope.id^n.name]; r == nil || n.Start-r.last > hour {
+		m.bursts.add(n.name, 1)
+	}
 	seen := map[word]bool{n.name: true}
 	for _, o := range near {
 		if !seen[o.name] && abs(o.Start-n.Start) < busyWindow {
 			seen[o.name] = true
-			m.together.add(pairOf(n.name, o.name))
+			m.together.add(pairOf(n.name, o.name), 1)
 		}
 	}
 	h := put(m.fired, n.like, n.Start)
@@ -253,6 +263,16 @@ func inverse(all float64, n float32) float64 {
 func (m *memory) lift(a, b *node) float64 {
 	return (float64(m.together[pairOf(a.name, b.name)]) + 0.15) / (float64(min(m.names[a.name], m.names[b.name])) + 1)
 }
+
+// prior is how much more than its share a name was believed to be the cause where it was
+// with others, as a logarithm; 0 when nothing is known.
+func (m *memory) prior(name word) float64 {
+	return math.Log((float64(m.roots[name]) + priorCount) / (float64(m.among[name]) + priorCount))
+}
+
+// priorCount is how many groups it takes until what is learned of a name counts as much
+// as that nothing was known.
+const priorCount = 2
 
 func pairOf(a, b word) word {
 	if a > b {

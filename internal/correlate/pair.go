@@ -99,14 +99,16 @@ func (e *Engine) features(n, m *node) (f features) {
 	return f
 }
 
-// ends adds what the ends of two alerts tell.
-func (f *features) ends(n, m *node) {
+// ends adds what the ends of two alerts tell by now. That one is over and the other is
+// not yet tells nothing at first: Alertmanager tells the ends of two groups minutes
+// apart.
+func (f *features) ends(n, m *node, now int64) {
 	switch {
 	case n.End != 0 && m.End != 0:
 		gap := float64(abs(n.End-m.End)) / 60_000
 		f[fBothEnded], f[fEndGap], f[fEndTogether] = 1, math.Log1p(gap), one(gap < 3)
 	case n.End != 0 || m.End != 0:
-		f[fOneEnded] = 1
+		f[fOneEnded] = one(now-max(n.End, m.End) >= endsTell)
 	}
 }
 
@@ -114,7 +116,7 @@ func (f *features) ends(n, m *node) {
 // pair decides alone.
 func (l link) logit(n, m *node) float32 {
 	var f features
-	f.ends(n, m)
+	f.ends(n, m, n.scope.now)
 	var z float64
 	for i := fBothEnded; i < nFeatures; i++ {
 		z += f[i] * weights[i]
@@ -128,6 +130,9 @@ const (
 	// endFloor is how much ends may speak against a pair at most. Symptoms of one
 	// fault do end one after the other.
 	endFloor = -2.3
+	// endsTell is how long after the end of an alert it counts that another fires on: more
+	// than the group_interval that Alertmanager has by default.
+	endsTell = 8 * 60_000
 )
 
 // shared returns the rarities of the two rarest entities of both.

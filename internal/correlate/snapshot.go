@@ -17,6 +17,9 @@ type snapshot struct {
 	Entities, Namespaces, Names, Paired map[word]float32
 	Fired, Rules                        map[word]past1
 	Near                                map[word][]word
+	Hours                               map[word]*hours
+	Bursts, Roots, Among                map[word]float32
+	Pods                                map[word]string
 }
 
 // past1 is a history as it is kept.
@@ -41,7 +44,7 @@ func (e *Engine) Snapshot() ([]byte, error) {
 	m := &e.memory
 	s := snapshot{
 		Version: snapshotVersion, Until: m.until, Alerts: m.alerts, Entities: m.entities, Namespaces: m.namespaces, Names: m.names, Paired: m.together,
-		Fired: kept(m.fired), Rules: kept(m.rules), Near: m.near,
+		Fired: kept(m.fired), Rules: kept(m.rules), Near: m.near, Hours: m.hours, Bursts: m.bursts, Roots: m.roots, Among: m.among, Pods: m.pods,
 	}
 	var b bytes.Buffer
 	err := gob.NewEncoder(&b).Encode(s)
@@ -83,7 +86,7 @@ func (e *Engine) Restore(b []byte) error {
 	for _, x := range []struct {
 		to   counts
 		from map[word]float32
-	}{{m.entities, s.Entities}, {m.namespaces, s.Namespaces}, {m.names, s.Names}, {m.together, s.Paired}} {
+	}{{m.entities, s.Entities}, {m.namespaces, s.Namespaces}, {m.names, s.Names}, {m.together, s.Paired}, {m.bursts, s.Bursts}, {m.roots, s.Roots}, {m.among, s.Among}} {
 		for w, n := range x.from {
 			if len(x.to) < maxCounts && n > 0 && n < 1e9 {
 				x.to[w] = n
@@ -109,6 +112,16 @@ func (e *Engine) Restore(b []byte) error {
 	for w, near := range s.Near {
 		if len(m.near) < maxCounts {
 			m.near[w] = near[:min(len(near), maxNear)]
+		}
+	}
+	for w, h := range s.Hours {
+		if h != nil && len(m.hours) < maxHistories {
+			m.hours[w] = h
+		}
+	}
+	for w, p := range s.Pods {
+		if len(m.pods) < maxPods && len(p) < 512 {
+			m.pods[w] = p
 		}
 	}
 	e.memory = m

@@ -41,6 +41,8 @@ func TestSnapshot(t *testing.T) {
 	require.Positive(t, r.Past(99).Alert)
 	require.Equal(t, e.memory.names, r.memory.names)
 	require.Equal(t, e.memory.together, r.memory.together)
+	require.Equal(t, e.memory.bursts, r.memory.bursts)
+	require.InDelta(t, e.memory.density(hash("c1"), ms(721)), r.memory.density(hash("c1"), ms(721)), 1e-9)
 }
 
 func TestRestoreRefusesWhatIsNone(t *testing.T) {

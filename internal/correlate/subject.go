@@ -148,7 +148,8 @@ func host(v string) string {
 
 // stem cuts what Kubernetes appends to the name of a workload to name its pods:
 // `-<hash>-<5 characters>` of a deployment, `-<5 characters>` of a daemon set,
-// `-<number>` of a stateful set.
+// `-<number>` of a stateful set; and what schedulers append to name a run: a time, in
+// minutes, seconds or as a date.
 func stem(v string) string {
 	i := strings.LastIndexByte(v, '-')
 	if i <= 0 {
@@ -165,7 +166,7 @@ func stem(v string) string {
 			return v[:i]
 		}
 	}
-	if len(last) >= 1 && len(last) <= 3 && isNumber(last) {
+	if isNumber(last) && (len(last) <= 3 || len(last) >= 8 && len(last) <= 14) {
 		return v[:i]
 	}
 	return v

@@ -49,7 +49,7 @@ func (e *Engine) Past(id int64) Past {
 }
 
 // Belief is the log-odds that two alerts are signs of one fault, and not noise that
-// happened to fall together, as far as their beginnings tell. It reports whether both
+// happened to fall together, as far as their beginnings tell, and less in a busy scope. It reports whether both
 // may still change their group and were compared.
 func (e *Engine) Belief(a, b int64) (float64, bool) {
 	n, m := e.alerts[a], e.alerts[b]
@@ -58,11 +58,22 @@ func (e *Engine) Belief(a, b int64) (float64, bool) {
 	}
 	for _, l := range n.links {
 		if l.to == m.slot && n.scope == m.scope {
-			return float64(l.base), true
+			return float64(l.base) - min(n.busy(), m.busy()), true
 		}
 	}
 	return 0, false
 }
+
+// Busy is how much less than usual it tells, in nats, that an alert fires beside another,
+// since so much fires in its scope all day; 0 for one that may no longer change its group.
+func (e *Engine) Busy(id int64) float64 {
+	if n := e.alerts[id]; n != nil {
+		return n.busy()
+	}
+	return 0
+}
+
+func (n *node) busy() float64 { return max(0, n.dense-ordinary) }
 
 // explain names what ties two alerts, the strongest first, at most three things.
 func (e *Engine) explain(n, m *node) string {

@@ -2,6 +2,7 @@ package triage
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,7 +14,64 @@ import (
 // never is when an incident deserves a ticket that, as it is, does not.
 var never = time.Unix(1<<40, 0)
 
-// ticketAt is when an incident deserves a ticket, if what fires fires on. It goes
+// A due is when an incident deserves a ticket, and why: of is what says so, of kind.
+type due struct {
+	at   time.Time
+	kind reason
+	hold time.Duration
+	of   [2]*known
+	n    int
+}
+
+// A reason for a ticket.
+type reason uint8
+
+const (
+	reasonNone reason = iota
+	reasonAlone
+	reasonCritical
+	reasonCriticalUsual
+	reasonRules
+	reasonAlerts
+	reasonTied
+	reasonComing
+)
+
+// why says it in words.
+func (d due) why() string {
+	hold := model.Duration(d.hold)
+	switch d.kind {
+	case reasonAlone:
+		if hold == 0 {
+			return d.of[0].Name() + " fires"
+		}
+		return fmt.Sprintf("%s went on for %s", d.of[0].Name(), hold)
+	case reasonCritical:
+		return fmt.Sprintf("%s is critical", d.of[0].Name())
+	case reasonCriticalUsual:
+		return fmt.Sprintf("%s is critical, though it often fires, and did for %s", d.of[0].Name(), hold)
+	case reasonRules:
+		return fmt.Sprintf("alerts of %d rules that belong together fired for %s", d.n, hold)
+	case reasonAlerts:
+		return fmt.Sprintf("%d alerts that belong together fired for %s", d.n, hold)
+	case reasonTied:
+		return fmt.Sprintf("%s and %s belong together and fired for %s", d.of[0].Name(), d.of[1].Name(), hold)
+	case reasonComing:
+		return fmt.Sprintf("%s began %d times within %s", d.of[0].Name(), d.n, model.Duration(comingWithin))
+	case reasonNone:
+	}
+	return "it has one"
+}
+
+// or is the earlier of two.
+func (d due) or(o due) due {
+	if o.at.Before(d.at) {
+		return o
+	}
+	return d
+}
+
+// ticketDue is when an incident deserves a ticket, if what fires fires on. It goes
 // by the times inside the alerts alone, so it does not matter when it is asked.
 //
 // A critical alert deserves one at once, after a short hold against flapping.
@@ -21,13 +79,18 @@ var never = time.Unix(1<<40, 0)
 // together or two are tied closely, later when two are tied loosely, and when a lone one
 // lasts: the longer, the more often its rule fires. What usually fires, or did when we came, counts for none
 // of it.
-func (t *Triage) ticketAt(g *group) time.Time {
-	at := never
-	var calm, quiet []*known
-	if len(g.Trackers) > 0 {
-		return earliest(g.ticketAt, t.now) // it has, and keeps
+func (t *Triage) ticketDue(g *group) due {
+	if len(g.Trackers) > 0 { // it has, and keeps
+		return due{at: earliest(g.ticket.at, t.now)}
 	}
-	for _, k := range g.members {
+	return t.dueOf(g.members)
+}
+
+// dueOf is when alerts deserve a ticket together.
+func (t *Triage) dueOf(members []*known) due {
+	d := due{at: never}
+	var calm, quiet []*known
+	for _, k := range members {
 		severity := t.severity(k)
 		if severity.Rank() < t.policy.TicketMinSeverity.Rank() {
 			if !k.expected() {
@@ -35,20 +98,10 @@ func (t *Triage) ticketAt(g *group) time.Time {
 			}
 			continue
 		}
-		var hold time.Duration
-		switch critical := severity == incident.SeverityCritical; {
-		case critical && k.past.Alert < usualFrom:
-			hold = time.Duration(t.policy.HoldCritical)
-		case critical:
-			hold = time.Duration(t.policy.HoldTogether)
-		case k.expected():
+		if severity != incident.SeverityCritical && k.expected() {
 			continue
-		default:
-			hold = time.Duration(t.policy.HoldAlone) * time.Duration(1+2*k.past.Rule)
 		}
-		if d := k.StartsAt.Add(hold); d.Before(at) && k.firesAt(d) {
-			at = d
-		}
+		d = d.or(t.alone(k, severity))
 		calm = append(calm, k)
 	}
 	if len(calm) > 0 { // what deserves no ticket may bear witness to what does
@@ -58,49 +111,102 @@ func (t *Triage) ticketAt(g *group) time.Time {
 	slices.SortStableFunc(calm, func(a, b *known) int {
 		return cmp.Or(a.StartsAt.Compare(b.StartsAt), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
+	ties := t.tied(calm)
+	return d.or(t.together(calm, ties)).or(t.firePaired(calm, ties)).or(keepComing(calm))
+}
+
+// alone is when an alert deserves a ticket whatever else fires.
+func (t *Triage) alone(k *known, severity incident.Severity) due {
+	if severity != incident.SeverityCritical && k.common() {
+		return due{at: never}
+	}
+	d := due{kind: reasonAlone, hold: time.Duration(t.policy.HoldAlone) * time.Duration(1+2*k.past.Rule), of: [2]*known{k}}
+	if severity == incident.SeverityCritical {
+		if d.kind, d.hold = reasonCritical, time.Duration(t.policy.HoldCritical); k.past.Alert >= usualFrom {
+			d.kind, d.hold = reasonCriticalUsual, time.Duration(t.policy.HoldTogether)
+		}
+	}
+	if d.at = k.StartsAt.Add(d.hold); !k.firesAt(d.at) {
+		d.at = never
+	}
+	return d
+}
+
+// together is when so many alerts have fired at the same time that it is no chance: the
+// looser the closest two of them are tied, the longer; ks are by start.
+func (t *Triage) together(ks []*known, ties ties) due {
+	d, busy := due{at: never}, 0.0
+	if len(ks) > 0 { // where much fires three meet by chance sooner than two
+		busy = t.cor.Busy(ks[0].handle)
+	}
 	for _, r := range []struct {
 		n      int
+		kind   reason
 		of     func(*known) string
 		hold   model.Duration
+		tie    float64
 		common bool
 	}{
-		{3, (*known).rulename, t.policy.HoldMany, true},
-		{3, (*known).subject, t.policy.HoldTogether, false},
-		{2, (*known).subject, t.policy.HoldAlone, true},
+		{3, reasonRules, (*known).rulename, t.policy.HoldMany, chanceTie + 2*busy, true},
+		{3, reasonRules, (*known).rulename, 2 * t.policy.HoldTogether, noTie, true},
+		{3, reasonAlerts, (*known).subject, t.policy.HoldTogether, chanceTie + 2*busy, false},
+		{3, reasonAlerts, (*known).subject, 2 * t.policy.HoldTogether, noTie, false},
+		{2, reasonAlerts, (*known).subject, t.policy.HoldAlone, noTie, true},
 	} {
-		at = earliest(at, fireTogether(calm, r.n, r.of, time.Duration(r.hold), r.common))
+		hold := time.Duration(r.hold)
+		d = d.or(due{at: fireTogether(ks, r.n, r.of, hold, r.common, ties, r.tie), kind: r.kind, hold: hold, n: r.n})
 	}
-	at = earliest(at, t.firePaired(calm))
-	return earliest(at, keepComing(calm))
+	return d
+}
+
+// ties are the log-odds that two alerts belong together, by their places; noTie where it
+// is not known.
+type ties [][]float64
+
+// tied finds those of the first alerts; ks are by start.
+func (t *Triage) tied(ks []*known) ties {
+	m := make(ties, min(len(ks), maxPaired))
+	for i := range m {
+		m[i] = make([]float64, i)
+		for j := range i {
+			m[i][j] = noTie
+			if z, ok := t.cor.Belief(ks[j].handle, ks[i].handle); ok {
+				m[i][j] = z
+			}
+		}
+	}
+	return m
 }
 
 // firePaired is when two alerts of different rules have fired together for as long as
 // their tie asks for: the closer it is, the less it may be chance; ks are by start.
-func (t *Triage) firePaired(ks []*known) time.Time {
-	at := never
-	for i, b := range ks[:min(len(ks), maxPaired)] {
-		for _, a := range ks[:i] {
-			hold := time.Duration(t.policy.HoldTogether)
-			z, ok := t.cor.Belief(a.handle, b.handle)
+func (t *Triage) firePaired(ks []*known, ties ties) due {
+	d := due{at: never}
+	for i := range ties {
+		b := ks[i]
+		for j, z := range ties[i] {
+			a, hold := ks[j], time.Duration(t.policy.HoldTogether)
 			switch {
-			case a.Fingerprint == b.Fingerprint, a.common() && b.common() && (!ok || z < closeTie):
+			case a.Fingerprint == b.Fingerprint, a.common() && b.common() && z < closeTie:
 				continue
 			case a.Name() == b.Name():
-				if !ok || z < sameTie {
+				if z < sameTie {
 					continue
 				}
 				hold *= 2
-			case ok && z >= closeTie:
+			case z >= closeTie:
 				hold = time.Duration(t.policy.HoldMany)
-			case ok && z < looseTie:
+			case z < pairTie:
+				continue
+			case z < looseTie:
 				hold *= 2
 			}
-			if d := b.StartsAt.Add(hold); d.Before(at) && a.firesAt(d) && b.firesAt(d) {
-				at = d
+			if at := b.StartsAt.Add(hold); at.Before(d.at) && a.firesAt(at) && b.firesAt(at) {
+				d = due{at: at, kind: reasonTied, hold: hold, of: [2]*known{a, b}}
 			}
 		}
 	}
-	return at
+	return d
 }
 
 const (
@@ -111,10 +217,14 @@ const (
 	maxPaired = 30
 	// closeTie and looseTie are log-odds from which, and below which, two alerts are
 	// more, and less, than a chance meeting; sameTie is that from which two of one rule
-	// are. Chosen on generated storms of four seeds, checked on others.
-	closeTie = 3
-	looseTie = 2
-	sameTie  = 4
+	// are. Three of which no two are tied by chanceTie may have met by chance, and two that
+	// are tied by less than pairTie have. NoTie is less than any. Chosen on generated storms of four seeds, checked on others.
+	closeTie  = 3
+	looseTie  = 2
+	chanceTie = 0
+	pairTie   = -1
+	sameTie   = 4
+	noTie     = -9
 )
 
 const (
@@ -127,7 +237,7 @@ const (
 
 // keepComing is when an alert that does not usually fire has begun so often, with
 // company, that it is news; ks are by start.
-func keepComing(ks []*known) time.Time {
+func keepComing(ks []*known) due {
 	for i, k := range ks {
 		again, company := 0, false
 		for _, o := range ks[:i+1] {
@@ -140,10 +250,10 @@ func keepComing(ks []*known) time.Time {
 			company = company || o.Name() != k.Name()
 		}
 		if again >= againFirings && company {
-			return k.StartsAt
+			return due{at: k.StartsAt, kind: reasonComing, of: [2]*known{k}, n: again}
 		}
 	}
-	return never
+	return due{at: never}
 }
 
 // expected reports whether nobody needs to be told of a warning by itself: it
@@ -179,25 +289,42 @@ func (k *known) firesAt(at time.Time) bool {
 	return k.Status == incident.AlertFiring || !k.EndsAt.Before(at)
 }
 
-// fireTogether is when n alerts that differ in of, and are not all of common rules
-// unless common says that this will do, have fired at the same time for so long; ks are
-// by start.
-func fireTogether(ks []*known, n int, of func(*known) string, hold time.Duration, common bool) time.Time {
+// fireTogether is when n alerts that differ in of, of which two are tied by as much as
+// tie, and which are not all of common rules unless common says that this will do, have
+// fired at the same time for so long; ks are by start.
+func fireTogether(ks []*known, n int, of func(*known) string, hold time.Duration, common bool, ties ties, tie float64) time.Time {
 	for i, b := range ks {
 		d := b.StartsAt.Add(hold)
 		if !b.firesAt(d) {
 			continue
 		}
 		names, rare := map[string]bool{of(b): true}, !b.common()
-		for _, a := range ks[:i] {
+		fire := []int{i}
+		for j, a := range ks[:i] {
 			if a.firesAt(d) {
 				names[of(a)] = true
 				rare = rare || !a.common()
+				fire = append(fire, j)
 			}
 		}
-		if len(names) >= n && (rare || common) {
+		if len(names) >= n && (rare || common) && ties.among(fire, tie) {
 			return d
 		}
 	}
 	return never
+}
+
+// among reports whether two of some alerts are tied by as much as z.
+func (m ties) among(ks []int, z float64) bool {
+	if z <= noTie {
+		return true
+	}
+	for _, i := range ks {
+		for _, j := range ks {
+			if j < i && i < len(m) && m[i][j] >= z {
+				return true
+			}
+		}
+	}
+	return false
 }

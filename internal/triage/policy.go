@@ -50,7 +50,7 @@ type Policy struct {
 	// HoldCritical is how long a critical alert must fire before its incident gets
 	// tickets, HoldMany how long three different warnings must do so at the same
 	// time, or two that are tied closely, HoldTogether two others (twice as long when
-	// hardly anything ties them), and HoldAlone a lone one.
+	// hardly anything ties them, as three when nothing does), and HoldAlone a lone one.
 	HoldCritical model.Duration `yaml:"hold_critical" json:"holdCritical"`
 	HoldMany     model.Duration `yaml:"hold_many" json:"holdMany"`
 	HoldTogether model.Duration `yaml:"hold_together" json:"holdTogether"`

@@ -164,6 +164,7 @@ func (t *Triage) assign(members []*known, g *group) {
 	slices.SortStableFunc(members, func(a, b *known) int { return cmp.Compare(btoi(a.evidence), btoi(b.evidence)) })
 	moved := map[*group][]*known{}
 	var from []*group
+	quiet := t.quiet(members, g)
 	onlyEvidence := g == nil && !slices.ContainsFunc(members, func(k *known) bool { return !k.evidence })
 	for _, k := range members {
 		switch {
@@ -194,6 +195,8 @@ func (t *Triage) assign(members []*known, g *group) {
 				k.Why = t.why(k)
 			}
 			t.enter(g, k)
+		case quiet && k.told():
+			// A ticket tells of it, and where it would go nobody is told of anything any more.
 		case t.mayLeave(k):
 			if moved[k.group] == nil {
 				from = append(from, k.group)
@@ -255,6 +258,17 @@ func (t *Triage) mayLeave(k *known) bool {
 		return k != g.first()
 	}
 }
+
+// quiet reports whether alerts are over and deserve no ticket where they would be.
+func (t *Triage) quiet(members []*known, g *group) bool {
+	if g != nil && len(g.Trackers) > 0 || slices.ContainsFunc(members, func(k *known) bool { return k.Status == incident.AlertFiring || !k.told() }) {
+		return false
+	}
+	return t.dueOf(members).at.Equal(never)
+}
+
+// told reports whether a ticket tells of an alert.
+func (k *known) told() bool { return k.group != nil && len(k.group.Trackers) > 0 && !k.joinUntold }
 
 // first is the member that started first.
 func (g *group) first() *known {

@@ -83,7 +83,7 @@ func (t *Triage) settle(now time.Time) {
 
 // due reports whether an untouched open incident has something to do by now.
 func (t *Triage) due(g *group, now time.Time) bool {
-	if len(g.Trackers) == 0 && !now.Before(g.ticketAt) {
+	if len(g.Trackers) == 0 && !now.Before(g.ticket.at) {
 		return true
 	}
 	if g.Firing == 0 {
@@ -131,6 +131,7 @@ func (t *Triage) settleOne(g *group, now time.Time) {
 	}
 	if g.Status == incident.StatusOpen && t.over(g, now) {
 		g.Status, g.EndedAt = incident.StatusResolved, g.lastEnd()
+		t.cor.Settle(t.correlatedAll(g))
 		t.batch.events[incident.EventResolved]++
 		t.event(g, incident.EventResolved, "all alerts are over")
 		t.record(g, "incident.resolved", map[string]any{"endedAt": g.EndedAt})
@@ -168,7 +169,7 @@ func (t *Triage) measure(g *group) (joined int) {
 		g.Severity = severity
 	}
 	g.UpdatedAt = t.now
-	g.ticketAt = t.ticketAt(g)
+	g.ticket = t.ticketDue(g)
 	if t.worthWords(g) {
 		if g.reshaped { // it goes by starts, not by ends
 			g.Causes, g.RootCause = t.causes(g), incident.RootCause{}
@@ -216,7 +217,7 @@ func (t *Triage) tell(g *group, now time.Time) {
 	}
 	was := g.Trackers
 	// What is over gets no ticket, unless it came to deserve one since we looked last.
-	if !now.Before(g.ticketAt) && (g.Version == 0 || g.Status == incident.StatusOpen && g.Firing > 0 || g.grew || g.ticketAt.After(t.settled)) {
+	if !now.Before(g.ticket.at) && (g.Version == 0 || g.Status == incident.StatusOpen && g.Firing > 0 || g.grew || g.ticket.at.After(t.settled)) {
 		t.file(g)
 	}
 	if len(was) == 0 { // nobody to tell before, and a draft tells all there is now
@@ -288,6 +289,7 @@ func (t *Triage) file(g *group) {
 		t.create(g, inc, tracker)
 		t.ruleOf(g.first().Labels, "").Tickets++
 		if first {
+			t.event(g, incident.EventNote, "deserves a ticket: "+g.ticket.why())
 			t.told(g)
 		}
 	}

@@ -90,8 +90,8 @@ type group struct {
 	untold, weighed int
 	// part is the group of the correlator that it claimed in this regroup, or -1.
 	part int
-	// ticketAt is when it deserves a ticket; see hold.go.
-	ticketAt time.Time
+	// ticket is when it deserves one, and why; see hold.go.
+	ticket   due
 	gone     gone
 	measured int  // alerts when title, summary and cause were last found,
 	reshaped bool // and whether others joined or left since
@@ -211,7 +211,7 @@ func (t *Triage) add(i incident.Incident) {
 			}
 		}
 	}
-	g.ticketAt = t.ticketAt(g)
+	g.ticket = t.ticketDue(g)
 	g.Alerts, g.Tickets, g.Timeline = nil, nil, nil
 	t.incidents[g.ID] = g
 }

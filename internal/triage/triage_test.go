@@ -310,7 +310,7 @@ func TestLifeOfAnIncident(t *testing.T) {
 	require.Contains(t, string(w.tasks[2].Payload), "joined ; ended Down,Slow;")
 	require.Contains(t, string(w.tasks[2].Payload), `"state":"resolved"`)
 	require.Equal(t, []string{
-		"opened: Slow", "severity: severity rises from warning to critical", "alert: joined: Down", "resolved: all alerts are over",
+		"opened: Slow", "note: deserves a ticket: Slow fires", "severity: severity rises from warning to critical", "alert: joined: Down", "resolved: all alerts are over",
 	}, w.events[i.ID])
 	require.Equal(t, []string{"incident.opened", "policy.decided", "incident.severity", "incident.resolved"}, w.audit)
 
