@@ -95,7 +95,7 @@ func labelNamed(w word, has []string) string {
 	}
 	for _, l := range has {
 		low := strings.ToLower(l)
-		if strings.HasSuffix(low, "_"+w.stem) || strings.HasSuffix(low, "_"+w.stem+"_name") || low == w.stem+"_name" {
+		if strings.HasSuffix(low, "_"+w.stem) || strings.HasSuffix(low, "_"+w.stem+"_name") || low == w.stem+"_name" || low == w.stem+"_status" || low == w.stem+"_state" || low == w.stem+"_id" || low == w.stem+"_type" || low == w.stem+"_code" {
 			return l
 		}
 	}

@@ -122,7 +122,7 @@ func TestTranslate(t *testing.T) {
 	f("nodes not ready in c-west-2", `kube_node_status_condition{cluster="c-west-2",condition="Ready",status="true"} == 0`)
 	f("nodes that are not ready on the east clusters", `kube_node_status_condition{cluster="c-east-1",condition="Ready",status="true"} == 0`)
 	f("pods per namespace", `count by (namespace) (kube_pod_info == 1)`)
-	f("number of pods per node", `count by (cluster, node) (kube_pod_info == 1)`)
+	f("number of pods per node", `count by (cluster, node) (kube_pod_info)`)
 	f("p50 and p99 latency of web", `histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket{service="web"}[5m])))`)
 	f("top 3 pods by memory", `topk(3, sum by (cluster, namespace, pod) (container_memory_working_set_bytes{container!=""}))`)
 	f("memory of web pods", `sum by (cluster, namespace, pod) (container_memory_working_set_bytes{container!="",container="web"})`)

@@ -99,6 +99,15 @@ func (b *builder) dimensions() {
 			}
 		}
 	}
+	if b.explicit && b.m.c.State != "" { // "what version runs on each node"
+		for i, w := range b.words {
+			if _, kind := kindWords[w.stem]; !kind && b.asked(i) {
+				if l := b.labelOf(w); l != "" && !slices.Contains(b.dims, l) {
+					b.dims = append(b.dims, l)
+				}
+			}
+		}
+	}
 	if b.explicit && slices.ContainsFunc(b.dims, func(l string) bool { return physical[l] }) {
 		for _, l := range slices.Backward(b.known(wholes[:1])) { // names of machines recur in other parts of the fleet
 			if !slices.Contains(b.dims, l) {
@@ -210,10 +219,16 @@ func (b *builder) labelOf(w word) string {
 	if l := b.labelFor([]string{w.stem}); l != "" && !scraped[l] {
 		return l
 	}
-	if l := b.labelFor(ls); l != "" {
+	if at := slices.IndexFunc(b.words, func(o word) bool { return o.start == w.start && o.text == w.text }); at > 0 { // "kubelet version"
+		if l := b.labelFor([]string{b.words[at-1].stem + "_" + w.stem}); l != "" {
+			return l
+		}
+	}
+	named := labelNamed(w, has)
+	if l := b.labelFor(ls); l != "" && (!scraped[l] || named == "") {
 		return l
 	}
-	return labelNamed(w, has)
+	return named
 }
 
 // physical are the labels of things that are in one place.
@@ -229,6 +244,11 @@ var physical = func() map[string]bool {
 
 // scraped are labels that tell who was scraped, whatever else things are called so.
 var scraped = set("job endpoint instance name")
+
+// asked reports whether word i stands right behind which or what, or with one word between.
+func (b *builder) asked(i int) bool {
+	return i > 0 && (b.words[i-1].text == "what" || b.words[i-1].text == "which") || i > 1 && (b.words[i-2].text == "what" || b.words[i-2].text == "which")
+}
 
 // chosen reports whether word i is what is looked for: "which campaigns", "the busiest channel", "depot with the
 // least stock".
@@ -316,6 +336,14 @@ func (b *builder) narrow(v *parser.VectorSelector) {
 		if m == nil {
 			continue
 		}
+		if own := slices.IndexFunc(v.LabelMatchers, func(o *labels.Matcher) bool {
+			return o.Name == m.Name && o.Type == labels.MatchEqual && m.Type == labels.MatchEqual && o.Value != m.Value
+		}); own >= 0 && reEither.MatchString(b.text) {
+			if either, err := labels.NewMatcher(labels.MatchRegexp, m.Name, anyOf(v.LabelMatchers[own])+"|"+anyOf(m)); err == nil {
+				v.LabelMatchers[own] = either // "pending or failed"
+				continue
+			}
+		}
 		at := slices.IndexFunc(ms, func(o *labels.Matcher) bool { return o.Name == m.Name && positive(o) && positive(m) })
 		if at < 0 {
 			ms = append(ms, m)
@@ -332,6 +360,8 @@ func (b *builder) narrow(v *parser.VectorSelector) {
 		constrain(v, m)
 	}
 }
+
+var reEither = regexp.MustCompile(`\b(?:or|and)\b`)
 
 // reVersus sets two things against each other.
 var reVersus = regexp.MustCompile(`\b(?:vs\.?|versus|against|each|both|respectively|compare|compared)\b`)
@@ -380,7 +410,16 @@ func (b *builder) value() parser.Expr {
 		return b.histogram()
 	case c.Summary != "":
 		return b.summary()
-	case b.when.ahead > 0 && c.Free != "", c.Free != "" && strings.Contains(b.text, "full") && b.in.unit != "" && b.in.unit != "percent":
+	case c.Native != "":
+		return b.native()
+	case b.when.ahead > 0 && c.Free != "", c.Free != "" && reRunsOut.MatchString(b.text) && b.in.unit != "" && b.in.unit != "percent":
+		return b.forecast()
+	case c.Per != "" && c.Gauge != "" && c.Plus == "" && c.unlisted && reRunsOut.MatchString(b.text) && b.in.unit != "" && fits(b.in.unit, "seconds"):
+		return b.untilFull()
+	case c.runsOut() && reRunsOut.MatchString(b.text) && (b.when.ahead > 0 || fits(b.in.unit, "seconds") && b.in.unit != ""):
+		c := *c
+		c.Free = c.Gauge
+		b.m.c = &c
 		return b.forecast()
 	case c.Per != "" || c.Plus != "":
 		return b.ratio()
@@ -393,6 +432,14 @@ func (b *builder) value() parser.Expr {
 		return e
 	}
 	return b.gauge(c.Gauge)
+}
+
+// reRunsOut asks when there is nothing left.
+var reRunsOut = regexp.MustCompile(`\bfull\b|\bruns? out\b|\brunning out\b|\bexhaust|\bfills? up\b|\bfilling up\b|\bdepleted?\b|\bspace left\b|\buntil (?:it|they) `)
+
+// runsOut reports whether the metric tells how much is left of something.
+func (c *concept) runsOut() bool {
+	return c.unlisted && c.Gauge != "" && c.Per == "" && roleOf(c.Gauge).kind == "free"
 }
 
 // regroup drops labels from an expression's groupings that the metrics here do not have:
@@ -427,9 +474,15 @@ func (b *builder) gauge(s string) parser.Expr {
 		switch {
 		case b.m.c.unlisted && rePerSecond.MatchString(b.text) && !strings.Contains(b.text, "error rate") && !isRate(s):
 			return b.fold(over("rate", v, b.window(defaultRate)), b.m.c.Agg)
+		case b.m.c.unlisted && b.when.window > 0 && reEventful.MatchString(s) && b.in.agg == "":
+			if b.in.threshold == nil && (b.in.list || reThatDid.MatchString(b.text)) && b.in.rank == 0 && !b.in.count {
+				b.in.threshold = &threshold{op: ">"}
+			}
+			return b.fold(over("increase", v, b.when.window), "sum")
 		case b.when.window > 0 && reGrew.MatchString(b.text):
 			return b.fold(over("delta", v, b.when.window), b.m.c.Agg)
-		case b.when.window > 0 && rePeak.MatchString(b.text) && b.dims == nil && !b.in.graph:
+		case b.when.window > 0 && rePeak.MatchString(b.text) && (b.dims == nil || b.in.count) && !b.explicit && !reWhich.MatchString(b.text) && !b.in.graph:
+			b.dims = nil
 			return b.peak(b.fold(e, b.m.c.Agg))
 		}
 	}
@@ -457,6 +510,22 @@ var (
 	reGrew = regexp.MustCompile(`\b(?:by )?how (?:much|many)\b.*\b(?:grow|grew|grown|increase|increased|rise|risen|rose|change|changed|drop|dropped|shrink|shrunk|shrank|fall|fell|decrease|decreased|gain|gained)\b|\b(?:growth|increase|change|difference) (?:of|in)\b|\bgr(?:ew|own?) (?:by|the most|most|fastest)\b|\bgained? the most\b`)
 	rePeak = regexp.MustCompile(`\b(?:highest|peak|maximum|max|most|record|lowest|minimum|min|fewest)\b`)
 )
+
+// reStale asks for what has not happened in a time.
+var reStale = regexp.MustCompile(`\b(?:not|no|never|without|stale|missing|missed|failed to|nothing)\b`)
+
+var (
+	// rePlainRate asks how many in a second, not which part.
+	rePlainRate = regexp.MustCompile(`\bper second\b|\ba second\b|/s\b|\brps\b|\bqps\b`)
+	// reShort asks for what has fewer of something than there should be.
+	reShort   = regexp.MustCompile(`\b(?:fewer|less|lower)\b.*\bthan (?:they|it|there|the|are|is)?.*\b(?:should|expected|desired|wanted|total|supposed|configured|planned|needed|required)\b|\bnot all\b|\bshort of\b`)
+	reThatDid = regexp.MustCompile(`\b(?:that|which|who|whose)\b`)
+	// reEventful finds gauges that count events.
+	reEventful = regexp.MustCompile(`(?i)restart|failure|failed|error|retr(?:y|ies)|crash|abort|timeout|reject`)
+)
+
+// reWhich asks for things, not for a number.
+var reWhich = regexp.MustCompile(`\b(?:which|who|what [a-z]+s|whose|top \d+|list)\b`)
 
 // isRate reports whether a gauge tells a rate already.
 func isRate(metric string) bool {
@@ -527,7 +596,7 @@ var ended = set("code status status_code response_code http_status http_status_c
 // outcome are the labels that say how something ended, or of which kind it was.
 var outcome = set("code http_response_status_code http_status_code status status_code response_code http_status rcode result outcome reason state level severity success error type method verb")
 
-var reShare = regexp.MustCompile(`\b(?:percent|percentage|share|fraction|proportion|ratio|part|rate) of\b|\bwhat (?:percent|percentage|share|fraction|proportion)\b|%`)
+var reShare = regexp.MustCompile(`\b(?:percent|percentage|share|fraction|proportion|portion|ratio|part|rate) of\b|\bwhat (?:percent|percentage|share|fraction|proportion|portion)\b|%|\b(?:approval|acceptance|rejection|decline|conversion|completion|abandonment|hit|drop) (?:rate|ratio)\b`)
 
 // asRatio returns the concept with a ratio for its unit.
 func (c *concept) asRatio() *concept {
@@ -584,6 +653,13 @@ func (b *builder) ratio() parser.Expr {
 		b.dims = b.known(c.By)
 	}
 	agg := aggOp(c.Agg)
+	if c.Counter != "" && !c.unlisted && rePlainRate.MatchString(b.text) && !reShare.MatchString(b.text) && !strings.Contains(b.text, "ratio") {
+		b.m.c = &concept{Name: c.Name, Counter: c.Counter, By: c.By, metrics: c.metrics}
+		return aggregate(agg, l, b.dims)
+	}
+	if c.unlisted && reShort.MatchString(b.text) {
+		return binary("<", aggregate(agg, l, b.known(c.By)), aggregate(agg, r, b.known(c.By)))
+	}
 	e := binary("/", aggregate(agg, l, b.dims), aggregate(agg, r, b.dims))
 	if c.OneMinus {
 		e = binary("-", number(1), e)
@@ -626,6 +702,27 @@ func (b *builder) partOfTwo() parser.Expr {
 	}
 	num := c.Counter + c.Gauge
 	return binary("/", part(num), binary("+", part(num), part(c.Plus)))
+}
+
+// native builds a quantile, the average or the number of the observations of a native histogram.
+func (b *builder) native() parser.Expr {
+	v, ok := b.parse(b.m.c.Native).(*parser.VectorSelector)
+	if !ok {
+		b.err = fmt.Errorf("BUG: knowledge %q: want a plain selector", b.m.c.Native)
+		return number(0)
+	}
+	w := b.window(defaultRate)
+	switch {
+	case b.in.quantile > 0:
+		return call("histogram_quantile", number(b.in.quantile), aggregate(parser.SUM, over("rate", v, w), b.dims))
+	case b.in.count:
+		return call("histogram_count", aggregate(parser.SUM, over("increase", v, b.window(defaultEvents)), b.dims))
+	case rePerSecond.MatchString(b.text):
+		return call("histogram_count", aggregate(parser.SUM, over("rate", v, w), b.dims))
+	case b.in.rank != 0 && b.in.agg == "":
+		return call("histogram_quantile", number(0.99), aggregate(parser.SUM, over("rate", v, w), b.dims))
+	}
+	return call("histogram_avg", aggregate(parser.SUM, over("rate", v, w), b.dims))
 }
 
 // summary builds the average, or one of the quantiles that a summary has.
@@ -733,6 +830,22 @@ func (b *builder) forecast() parser.Expr {
 	return binary("/", free, &parser.UnaryExpr{Op: parser.SUB, Expr: slope})
 }
 
+// untilFull builds how long it takes until what is used reaches what there is, as it grows now.
+func (b *builder) untilFull() parser.Expr {
+	c := b.m.c
+	used, ok := b.parse(c.Gauge).(*parser.VectorSelector)
+	if !ok {
+		b.err = fmt.Errorf("BUG: knowledge %q: want a plain selector", c.Gauge)
+		return number(0)
+	}
+	left := binary("-", aggregate(parser.SUM, b.parse(c.Per), b.dims), aggregate(parser.SUM, used, b.dims))
+	if c.OneMinus { // the gauge tells what is free
+		slope := aggregate(parser.SUM, over("deriv", used, b.window(defaultTrend)), b.dims)
+		return binary("/", aggregate(parser.SUM, b.parse(c.Gauge), b.dims), &parser.UnaryExpr{Op: parser.SUB, Expr: slope})
+	}
+	return binary("/", left, aggregate(parser.SUM, over("deriv", used, b.window(defaultTrend)), b.dims))
+}
+
 // state builds the things that are in a state, or how many.
 func (b *builder) state() parser.Expr {
 	c := b.m.c
@@ -819,6 +932,13 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 	}
 	if c.Since != "" && b.when.window > 0 && th == nil {
 		th = &threshold{op: "<", value: b.when.window.Seconds()}
+		if reStale.MatchString(b.text) {
+			th.op = ">"
+		}
+	}
+	if th != nil && th.percent && !ratio && c.Unit != "percent" && c.Histogram == "" && c.State == "" {
+		b.err = &Refusal{Reason: fmt.Sprintf("%s is no share of anything that is known here, and a percentage is asked for", c.Name)}
+		return e
 	}
 	if th != nil {
 		v := th.value
@@ -836,7 +956,7 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 		}
 		return e
 	}
-	if s, ok := scale(b.in.unit); ok && b.in.unit != "" && s != baseOf(c.Unit) && (!b.in.count || c.State == "" || b.when.window <= 0) {
+	if s, ok := scale(b.in.unit); ok && b.in.unit != "" && fits(b.in.unit, b.shownUnit()) && s != baseOf(c.Unit) && (!b.in.count || c.State == "" || b.when.window <= 0) {
 		if b.in.unit == "percent" || b.in.unit == "percentage" || b.in.unit == "%" {
 			if ratio {
 				e = binary("*", number(100), e)
@@ -845,6 +965,7 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 			e = scaled(e, s/baseOf(c.Unit))
 		}
 	}
+	b.rankAges()
 	if b.in.rank != 0 || c.Rank && !b.explicit && len(b.m.names) == 0 {
 		k := b.in.k
 		switch {
@@ -862,6 +983,30 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 	return e
 }
 
+var (
+	reOldest   = regexp.MustCompile(`\b(?:oldest|longest|earliest|least recent(?:ly)?|eldest|stalest)\b`)
+	reYoungest = regexp.MustCompile(`\b(?:youngest|newest|latest|most recent(?:ly)?|freshest)\b`)
+	reSoonest  = regexp.MustCompile(`\b(?:first|soonest|next|earliest|nearest|closest)\b`)
+)
+
+// rankAges orders ages and times that are left, as the words for them say.
+func (b *builder) rankAges() {
+	c := b.m.c
+	before := b.in.rank
+	switch {
+	case c.Since != "" && reOldest.MatchString(b.text):
+		b.in.rank = 1
+	case c.Since != "" && reYoungest.MatchString(b.text), c.Until != "" && b.in.threshold == nil && reSoonest.MatchString(b.text):
+		b.in.rank = -1
+	}
+	if before == 0 && b.in.rank != 0 && b.in.k == 0 {
+		b.in.one = reSingle.MatchString(b.text)
+	}
+}
+
+// reSingle finds a noun in the singular behind which or a superlative.
+var reSingle = regexp.MustCompile(`\b(?:which|what|the|oldest|youngest|newest|latest|next)(?: [a-z]+)? (?:[a-rt-z]+|[a-z]*[a-rt-z])\b (?:is|was|expires|will|has|did|runs)\b|^(?:the )?(?:oldest|youngest|newest|latest) (?:[a-z]+ )?[a-z]*[a-rt-z]\b`)
+
 // reSome asks who has any of something.
 var reSome = regexp.MustCompile(`^(?:so |and |please )*(?:which|what|any|are there any|is there any|do any|does any|have any|has any|who|show|list|find)\b.*\b(?:with|have|has|having|report|reports|reporting|see|sees|seeing|show|shows|showing|get|getting|log|experience|experiencing|suffer|suffering|drop|drops|dropping|reject|rejects|rejecting)\b|` +
 	`^(?:are|is) there (?:any|currently any|still any)\b|^any\b`)
@@ -875,6 +1020,36 @@ func (b *builder) wantsSome() bool {
 	}
 	return (c.Gauge != "" || c.Counter != "") && c.Per == "" && c.Unit == "" && reSome.MatchString(b.text)
 }
+
+// shownUnit is the unit that the values have before they are scaled.
+func (b *builder) shownUnit() string {
+	c := b.m.c
+	if b.when.ahead == 0 && (c.Free != "" || c.runsOut() || c.Per != "" && c.unlisted) && reRunsOut.MatchString(b.text) {
+		return "seconds"
+	}
+	return c.Unit
+}
+
+// fits reports whether values of a unit can be shown in another: bytes are no days. Of values without a unit anything may be
+// wanted.
+func fits(want, unit string) bool {
+	w, ok := dimension[strings.TrimSuffix(unitName(want), "s")]
+	u, known := dimension[strings.TrimSuffix(unitName(unit), "s")]
+	return !ok || !known || w == u
+}
+
+// dimension is what units are units of.
+var dimension = func() map[string]string {
+	m := map[string]string{}
+	for dim, list := range map[string]string{
+		"time": "second sec minute min hour hr h day d week m millisecond us n", "data": "byte kb mb gb tb kib mib gib tib bit kbit mbit gbit", "share": "percent percentage % ratio", "heat": "celsiu", "cpu": "core",
+	} {
+		for _, u := range strings.Fields(list) {
+			m[u] = dim
+		}
+	}
+	return m
+}()
 
 // baseOf is what a metric's unit is to the base unit: 1000 milliseconds are a second.
 func baseOf(unit string) float64 {

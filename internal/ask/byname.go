@@ -34,10 +34,31 @@ func (s *snapshot) indexNames() {
 	}
 }
 
+// snake writes a name in lower case, with its humps set apart: taskSlotsAvailable is task_slots_available.
+func snake(name string) string {
+	var b strings.Builder
+	for i := range len(name) {
+		c := name[i]
+		upper := c >= 'A' && c <= 'Z'
+		if upper && i > 0 && name[i-1] != '_' {
+			lower := name[i-1] >= 'a' && name[i-1] <= 'z'
+			next := i+1 < len(name) && name[i+1] >= 'a' && name[i+1] <= 'z'
+			if lower || next && name[i-1] >= 'A' && name[i-1] <= 'Z' {
+				b.WriteByte('_')
+			}
+		}
+		if upper {
+			c += 'a' - 'A'
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
 // nameWords cuts the name of a metric into stems, each once.
 func nameWords(metric string) []string {
 	var out []string
-	for _, w := range strings.FieldsFunc(strings.ToLower(metric), func(r rune) bool { return r == '_' || r == ':' || r == '.' }) {
+	for _, w := range strings.FieldsFunc(snake(metric), func(r rune) bool { return r == '_' || r == ':' || r == '.' }) {
 		if w = stem(w); len(w) > 1 && !hollow[w] && !slices.Contains(out, w) {
 			out = append(out, w)
 		}
@@ -46,7 +67,7 @@ func nameWords(metric string) []string {
 }
 
 // endings are what verbs and nouns of one root differ in.
-var endings = []string{"ations", "ation", "ptions", "ption", "ements", "ement", "ions", "ion", "ures", "ure", "ings", "ing", "ers", "er", "est", "ed", "es", "e", "s"}
+var endings = []string{"ations", "ation", "ptions", "ption", "ements", "ement", "ions", "ion", "ures", "ure", "ings", "ing", "ers", "er", "est", "ed", "es", "als", "al", "e", "s"}
 
 // root cuts the ending of a word, so that failed and failure, evicted and evictions
 // are alike; four letters are left, or three of a doubled last one: lagging, dropped.
@@ -76,6 +97,10 @@ var synonyms = map[string][]string{
 	"operation": {"op", "ops"}, "replica": {"slave", "secondary"}, "slave": {"replica"}, "log": {"logback", "logging"}, "throughput": {"bytes", "rate"}, "traffic": {"request", "bytes"},
 	"redeemed": {"redemption"}, "signup": {"registration", "sign"}, "registered": {"registration"}, "purchase": {"order", "sale"}, "bought": {"order", "purchase"}, "sold": {"sale"},
 	"gen": {"generation"}, "utilization": {"util", "usage", "used"}, "power": {"watt", "watts"}, "retry": {"retrie", "retries"}, "timeout": {"timedout", "timed"}, "cancelled": {"canceled", "cancellation"},
+	"queue": {"pending", "backlog", "waiting", "depth"}, "certificate": {"cert", "certs", "tls", "ssl"}, "cert": {"certificate", "tls"}, "succeed": {"success", "successful", "succeeded"}, "succeeded": {"success", "successful"}, "occupy": {"used", "size"}, "occupied": {"used"},
+	"left": {"remaining", "free", "available"}, "remaining": {"left", "free"}, "free": {"available", "avail", "remaining"}, "alive": {"active", "up"}, "dead": {"active", "up", "alive"}, "taken": {"used", "use"}, "atm": {"cash"}, "approval": {"approved"}, "rebooted": {"boot"}, "reboot": {"boot"},
+	"stopped": {"state"}, "portion": {"share"}, "bandwidth": {"bytes", "octets", "throughput"}, "byte": {"octet"}, "van": {"vehicle"}, "car": {"vehicle"}, "truck": {"vehicle"}, "exited": {"exit"}, "ending": {"expiry", "end"}, "ends": {"expiry", "end"}, "logon": {"login"}, "license": {"licence"},
+	"response": {"request", "rq"}, "answer": {"request", "response"},
 	"object": {"bucket", "blob", "minio", "s3"}, "bucket": {"object"}, "watched": {"viewer", "view", "watch"}, "watching": {"viewer"}, "viewer": {"watch", "audience"}, "money": {"revenue", "amount", "sales"}, "revenue": {"money", "sale"},
 	"earning": {"revenue"}, "concurrent": {"active", "current", "open"}, "people": {"user", "player", "viewer", "visitor"}, "player": {"user"}, "visitor": {"user", "session"}, "customer": {"client", "user"},
 	"elastic": {"elasticsearch"}, "rabbit": {"rabbitmq"}, "postgresql": {"pg", "postgres"}, "postgres": {"pg", "postgresql"}, "mongo": {"mongodb"}, "kube": {"kubernetes"}, "clickhouse": {"ch"}, "memcache": {"memcached"},
@@ -92,7 +117,7 @@ var synonyms = map[string][]string{
 }
 
 // outcomeWords ask how things ended; a label may answer them where the name does not.
-var outcomeWords = set(`error errors failed failing failure failures fail fails success successful succeeded`)
+var outcomeWords = set(`succeed succeeds error errors failed failing failure failures fail fails success successful succeeded`)
 
 // maxNameHits bounds how many metrics of one word are looked at: a word of more
 // metrics than that tells nothing.
@@ -104,14 +129,14 @@ const maxNamesTried = 8
 // byName makes concepts of the metrics whose names, with their help texts, hold the
 // words of the question that say something, the likeliest first. Names of things
 // and labels may be left over: the metric's labels must know them.
-func (t *Rules) byName(ctx context.Context, words []word, in intent) ([]*concept, []int) {
+func (t *Rules) byName(ctx context.Context, norm string, words []word, in intent) ([]*concept, []int) {
 	s := t.catalog.now.Load()
 	for i, w := range words { // named outright
 		if _, ok := s.metrics[w.text]; ok && strings.ContainsAny(w.text, "_:") {
 			return []*concept{t.conceptOf(ctx, s, w.text, words)}, []int{i}
 		}
 	}
-	e := t.collect(ctx, words, in)
+	e := t.collect(ctx, norm, words, in)
 	var out []*concept
 	for _, m := range e.likely() {
 		if c := t.conceptOf(ctx, s, m, words); c != nil {

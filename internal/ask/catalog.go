@@ -62,6 +62,7 @@ type snapshot struct {
 	values  map[string]named               // lower-case value to what has it
 	known   map[string][]string            // label to its values
 	parts   map[string]map[string][]string // label to part of its values to the values
+	rooted  map[string]named               // root of a value that tells how things are or end, to the value
 	words   map[string][]string            // word of a metric's name, and its root, to the metrics
 	systems map[string]int                 // first word of names of metrics to how many there are
 }
@@ -107,6 +108,7 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 		return err
 	}
 	s.indexParts()
+	s.indexStates()
 	s.indexNames()
 	c.now.Store(s)
 	c.forget()

@@ -30,11 +30,11 @@ type threshold struct {
 
 const fewNumbers = `\d{1,3}|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty`
 
-const bound = `(?:(\d+(?:[.,]\d+)*|once|twice|zero|one|two|three quarters|three|four|five|six|seven|eight|nine|ten|twelve|twenty|fifty|a dozen|a hundred|a thousand|a million|half an?|half|a quarter|two thirds|a third|an?) ?` +
+const bound = `(?:(\d+(?:[.,]\d+)*|once|twice|zero|one|two|three quarters|three|four|five|six|seven|eight|nine|ten|twelve|twenty|fifty|a dozen|a hundred|a thousand|a million|half an?|half|a quarter|a tenth|a fifth|two thirds|a third|an?) ?` +
 	`(k\b|m\b|%|percent|pct|` + sizes + `|milliseconds?|msecs?|ms|seconds?|secs?|s\b|minutes?|mins?|hours?|hrs?\b|h\b|days?|d\b|weeks?|rps|qps|v?cpus?\b|cores?)?)`
 
 // sizes are the units of amounts of data, and of data in time.
-const sizes = `bytes|kilobytes?|megabytes?|gigabytes?|terabytes?|gibibytes?|mebibytes?|gigs?\b|megs?\b|[kmgt]i?b(?:yte)?s?(?:/s(?:ec)?)?\b|[kmgt]?bits?(?:/s(?:ec)?)?\b|[kmg]bps\b`
+const sizes = `bytes|kilobytes?|megabytes?|gigabytes?|terabytes?|gibibytes?|mebibytes?|gigs?\b|megs?\b|[kmgt]i?b(?:yte)?s?(?:/s(?:ec)?)?\b|[kmgt]?bits?(?:/s(?:ec)?)?\b|[kmg]bps\b|(?:kilo|mega|giga)bits?(?: per second| a second|/s)?\b`
 
 var (
 	reAbove = regexp.MustCompile(`(?:(?:is |are )?(?:more|greater|larger|higher|bigger|longer|slower|older|worse|hotter|warmer|busier|fuller) than|above|over|exceed(?:s|ed|ing)?|beyond|>|north of|upwards? of|in excess of|past|surpass(?:es|ing)?|at more than) ?` + bound)
@@ -53,11 +53,14 @@ var (
 	reQuant = regexp.MustCompile(`\bp ?(\d{2,3}(?:\.\d+)?)\b|\b(\d{2}(?:\.\d+)?)(?:th|st|nd|rd)?[ -]?(?:percentiles?|quantiles?|pct(?:ile)?)\b|\b(median)\b`)
 	reIn    = regexp.MustCompile(`(?:\b(?:in|as|,) ?|\()(?:a |an )?(percent|percentage|%|` + sizes + `|bytes/s|ms|milliseconds|seconds|minutes|hours|days|weeks|cores)(?:[ ?.!,)]|$)|` +
 		`\bhow many (minutes|hours|days|seconds|` + sizes + `|cores)\b|\b(days|hours|minutes) (?:left|until|till|remaining|to|old|ago)\b|\b(bytes/s|[kmgt]i?b/s|[kmg]bit/s|[kmg]bps)\b|\b(percentage)\b|\bwhat (percent)`)
-	reCount = regexp.MustCompile(`\bhow many\b|\bnumber of\b|\bcount(?: of)?\b|\bhow often\b|\bhow much\b`)
+	reCount = regexp.MustCompile(`\bhow many\b|\bnumber of\b|\bnr\.? of\b|\btally\b|\bcount(?: of)?\b|\bhow often\b|\bhow much\b`)
 	reGraph = regexp.MustCompile(`\b(?:graph|plot|chart|draw|over time|timeline|time series|history of|trend of|visuali[sz]e)\b`)
 	reList  = regexp.MustCompile(`\b(?:which|who|what|list|show|any|are there|is there|find|whose|name)\b`)
 	reAgg   = regexp.MustCompile(`\b(average|averaged|avg|mean|on average|maximum|max|peak|minimum|min|total|sum|summed|in total|overall|all together|altogether|combined)\b`)
 )
+
+// reNonZero is a bound without a number.
+var reNonZero = regexp.MustCompile(`\b(?:non-?zero|other than (?:zero|0)|not (?:zero|0)|different from (?:zero|0))\b`)
 
 func parseBound(n, unit string) (v float64, percent bool, u string, ok bool) {
 	if share, ok := shares[n]; ok {
@@ -89,7 +92,7 @@ var (
 		"zero": 0, "half a": 0.5, "half an": 0.5, "once": 1, "one": 1, "a": 1, "an": 1, "twice": 2, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
 		"ten": 10, "twelve": 12, "a dozen": 12, "twenty": 20, "fifty": 50, "a hundred": 100, "a thousand": 1000, "a million": 1e6,
 	}
-	shares = map[string]float64{"half": 50, "a quarter": 25, "three quarters": 75, "a third": 100. / 3, "two thirds": 200. / 3}
+	shares = map[string]float64{"half": 50, "a quarter": 25, "three quarters": 75, "a third": 100. / 3, "a tenth": 10, "a fifth": 20, "two thirds": 200. / 3}
 )
 
 // takeIntent finds thresholds, rankings, units and aggregations in a question and
@@ -123,6 +126,10 @@ func takeIntent(norm string) (intent, string) {
 			}
 		}
 	}
+	if at := reNonZero.FindStringIndex(norm); at != nil && in.threshold == nil {
+		in.threshold = &threshold{op: "!="}
+		blank([]int{at[0], at[1]})
+	}
 	for at := reQuant.FindStringSubmatchIndex(norm); at != nil; at = reQuant.FindStringSubmatchIndex(norm) { // of several, the last
 		s := group(at, 1) + group(at, 2)
 		if group(at, 3) != "" {
@@ -132,7 +139,7 @@ func takeIntent(norm string) (intent, string) {
 			for v > 100 {
 				v /= 10 // p999
 			}
-			if in.quantile = v / 100; in.quantile >= 1 {
+			if in.quantile = round(v / 100); in.quantile >= 1 {
 				in.quantile = 0
 			}
 		}
@@ -203,7 +210,10 @@ func unitName(u string) string {
 	if p, ok := strings.CutSuffix(u, "bps"); ok && p != "" {
 		return p + "bit"
 	}
+	u = strings.TrimSuffix(strings.TrimSuffix(u, " per second"), " a second")
 	switch s := strings.TrimSuffix(u, "s"); s {
+	case "kilobit", "megabit", "gigabit":
+		return s[:1] + "bit"
 	case "kilobyte", "kbyte":
 		return "kb"
 	case "megabyte", "meg", "mbyte":

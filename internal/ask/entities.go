@@ -13,6 +13,7 @@ import (
 // stands for several values.
 type name struct {
 	at     int      // index of the word
+	to     int      // index of the last word, of a name of several
 	value  string   // as the server spells it; "" if pattern
 	regex  string   // for names that stand for several values
 	labels []string // that have it
@@ -35,9 +36,15 @@ var negations = set(`without except excluding exclude not but ignoring ignore no
 // known reports whether a word means something else: it is no part of a name then.
 func (c *Catalog) findNames(words []word, known func(string) bool) []name {
 	var out []name
+	joined := -1 // last word of a name of several
 	for i := range words {
 		w := &words[i]
-		if w.used {
+		if w.used || i <= joined {
+			continue
+		}
+		if n, last, ok := c.severalAt(words, i, known); ok {
+			n.at, n.to, n.hint, n.not = i, last, hintAt(words, last), i > 0 && negated(words, i)
+			out, joined = append(out, n), last
 			continue
 		}
 		if m := reStatus.FindStringSubmatch(w.text); m != nil {
@@ -50,8 +57,8 @@ func (c *Catalog) findNames(words []word, known func(string) bool) []name {
 				continue
 			}
 		}
-		if _, kind := kindWords[w.stem]; kind {
-			continue
+		if _, kind := kindWords[w.stem]; kind && (!w.of || w.text != w.stem) {
+			continue // "for worker" is a program of that name, "workers" are not
 		}
 		n, ok := c.exact(w)
 		if !ok && (!stopWords[w.text] || w.text == "us" && i+1 < len(words) && kindWords[words[i+1].stem] != nil) {
@@ -66,6 +73,36 @@ func (c *Catalog) findNames(words []word, known func(string) bool) []name {
 		out = append(out, n)
 	}
 	return out
+}
+
+// severalAt takes two or three words side by side for one name: "payment gateway" is payment-gateway, "timed
+// out" timed_out.
+func (c *Catalog) severalAt(words []word, i int, known func(string) bool) (n name, last int, ok bool) {
+	for _, k := range [...]int{3, 2} {
+		if i+k > len(words) {
+			continue
+		}
+		texts, plain := make([]string, k), 0
+		for j := range k {
+			w := words[i+j]
+			if w.used || j > 0 && w.start != words[i+j-1].end+1 {
+				texts = nil
+				break
+			}
+			if texts[j] = w.text; !stopWords[w.text] && !known(w.text) {
+				plain++
+			}
+		}
+		if texts == nil || plain == 0 {
+			continue
+		}
+		for _, sep := range [...]string{"-", "_", " ", "", "."} {
+			if v, ok := c.labelled(strings.Join(texts, sep)); ok && !slices.Contains(v.labels, "alertname") {
+				return name{value: v.cased, labels: v.labels}, i + k - 1, true
+			}
+		}
+	}
+	return name{}, 0, false
 }
 
 func negated(words []word, i int) bool {
@@ -85,7 +122,7 @@ var everything = set("all total average use any each other each used now time us
 
 func (c *Catalog) exact(w *word) (name, bool) {
 	for _, t := range [...]string{w.text, w.stem, strings.TrimSuffix(w.text, "es"), strings.ReplaceAll(w.text, " ", "-")} {
-		if v, ok := c.labelled(t); ok && len(t) > 1 && (!stopWords[t] || strings.ContainsAny(t, "-0123456789") || w.of && !everything[t]) {
+		if v, ok := c.labelled(t); ok && (len(t) > 1 || t == "/") && (!stopWords[t] || strings.ContainsAny(t, "-0123456789") || w.of && !everything[t]) {
 			return name{value: v.cased, labels: v.labels}, true
 		}
 	}

@@ -3,6 +3,7 @@ package ask
 import (
 	"cmp"
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,6 +14,10 @@ type evidence struct {
 	words []word
 	at    []int // the words that tell something
 	in    intent
+	norm  string            // the question
+	known func(string) bool // whether the knowledge has the word
+	// spared is the one word that may be left aside, -1 for any.
+	spared int
 	// holders are, for the words that are values of labels, the metrics that have them.
 	holders map[int]map[string]struct{}
 }
@@ -29,9 +34,10 @@ const (
 var common = set("cluster namespace pod container node instance job service app endpoint host hostname region env environment name")
 
 // collect gathers the evidence of the words.
-func (t *Rules) collect(ctx context.Context, words []word, in intent) evidence {
+func (t *Rules) collect(ctx context.Context, norm string, words []word, in intent) evidence {
 	s := t.catalog.now.Load()
-	e := evidence{s: s, words: words, at: s.telling(words), in: in, holders: map[int]map[string]struct{}{}}
+	e := evidence{s: s, norm: norm, words: words, at: s.telling(words), in: in, spared: -1, holders: map[int]map[string]struct{}{}}
+	e.known = func(w string) bool { _, ok := t.know.weight[w]; return ok }
 	for _, n := range t.catalog.findNames(words, t.knows) {
 		if len(e.holders) == maxLookups || n.regex != "" {
 			continue
@@ -58,6 +64,12 @@ func (t *Rules) collect(ctx context.Context, words []word, in intent) evidence {
 		}
 	}
 	slices.Sort(e.at)
+	for _, i := range e.at {
+		if i+1 < len(words) && words[i+1].start == words[i].end+1 && !e.known(words[i].stem) && len(s.words[words[i].stem]) == 0 {
+			e.spared = i
+			break
+		}
+	}
 	return e
 }
 
@@ -123,14 +135,14 @@ func (e evidence) likeness(metric string) float64 {
 		w := e.words[i]
 		holders := e.holders[i]
 		_, holds := holders[metric]
-		optional := e.optional(w) || holds
+		optional := e.optional(w) || holds || e.modifies(i, own)
 		if !optional {
 			needed++
 		}
 		if e.s.isLabel(w) || holds {
 			others++
 		}
-		k := slices.IndexFunc(own, func(o string) bool { return sameWord(w.stem, o) || o == w.text })
+		k := slices.IndexFunc(own, func(o string) bool { return sameWord(w.stem, o) || o == w.text || noWords[w.text] && yesWords[o] })
 		switch {
 		case k >= 0:
 			covered[k] = true
@@ -141,13 +153,14 @@ func (e evidence) likeness(metric string) float64 {
 		case len(holders) > 0:
 			score -= e.s.rarity(w.stem)
 		case mentions(help, w.stem):
+			others++
 			score += helpWeight * e.s.rarity(w.stem)
 		case !optional:
 			return 0
 		}
 	}
 	// A single word of a name of many is no more than a coincidence.
-	if hits == 0 || 2*hits < needed || hits+others < 2 && len(own) > 2 {
+	if hits == 0 && others < 2 || 3*(hits+others) < 2*needed || hits+others < 2 && len(own) > 2 {
 		return 0
 	}
 	for i, c := range covered {
@@ -155,14 +168,23 @@ func (e evidence) likeness(metric string) float64 {
 			score -= spareWeight * e.s.rarity(own[i])
 		}
 	}
-	return max(score+e.shape(metric)+e.direction(metric), 0.001)
+	return max(score+e.shape(metric)+e.direction(metric)+e.part(metric), 0.001)
+}
+
+// modifies reports whether word i only says of which sort the word behind it is, which the name has: "money transfers".
+// The name of a system is more than that.
+func (e evidence) modifies(i int, own []string) bool {
+	if i+1 >= len(e.words) || e.words[i+1].start != e.words[i].end+1 || e.spared >= 0 && e.spared != i || e.known(e.words[i].stem) {
+		return false
+	}
+	return len(e.at) > 2 && slices.ContainsFunc(own, func(o string) bool { return sameWord(e.words[i+1].stem, o) })
 }
 
 // optional reports whether a metric need not hold the word.
 func (e evidence) optional(w word) bool {
 	_, kind := kindWords[w.stem]
 	_, value := e.s.values[w.text]
-	return kind || value || soft[w.stem] || soft[w.text] || outcomeWords[w.stem] || unitWords[w.stem] || e.s.isLabel(w)
+	return kind || value || soft[w.stem] || soft[w.text] || noWords[w.text] || yesWords[w.text] || outcomeWords[w.stem] || unitWords[w.stem] || e.s.isLabel(w)
 }
 
 // shape prefers the parts of histograms that the question needs.
@@ -175,6 +197,25 @@ func (e evidence) shape(metric string) float64 {
 		return -2
 	case strings.HasSuffix(metric, "_count") || strings.HasSuffix(metric, "_sum"):
 		return -0.01 // the histogram says more
+	}
+	return 0
+}
+
+var (
+	reSaysFree  = regexp.MustCompile(`\b(?:free|available|left|remaining|unused|spare|idle|run(?:s|ning)? out|full)\b`)
+	reSaysUsed  = regexp.MustCompile(`\b(?:used|usage|use|using|occupied|occupy|occupies|taken|busy|active|current|consumed|open|connected)\b`)
+	reSaysLimit = regexp.MustCompile(`\b(?:max|maximum|limit|limits|capacity|quota|total|size|allowed|desired|wanted|expected)\b`)
+)
+
+// part prefers the metric for what there is left, what is used or what there is at most, as the question says.
+func (e evidence) part(metric string) float64 {
+	switch kind := roleOf(metric).kind; {
+	case kind == "free":
+		return sign(reSaysFree.MatchString(e.norm)) * 0.8
+	case kind == "used" && reSaysUsed.MatchString(e.norm):
+		return 0.5
+	case kind == "limit" && !e.s.isCounter(metric):
+		return sign(reSaysLimit.MatchString(e.norm)) * 0.5
 	}
 	return 0
 }

@@ -36,6 +36,8 @@ type concept struct {
 	Counter   string `yaml:"counter"`
 	Histogram string `yaml:"histogram"`
 	Expr      string `yaml:"expr"`
+	// Native is a histogram whose buckets are in its samples.
+	Native string `yaml:"native"`
 	// Summary is one with quantiles of its own, and a _sum and a _count.
 	Summary string `yaml:"summary"`
 	// Per divides by another gauge or counter: a ratio.
@@ -64,16 +66,18 @@ type concept struct {
 	// Rank asks for the highest even where the question does not say so.
 	Rank bool `yaml:"rank"`
 
-	unlisted bool         // made of a metric's name: no file says it
-	phrases  [][][]string // Say, cut: phrase, word, alternatives
-	roots    [][][]string // the same, without the endings of verbs and nouns
-	metrics  []string
+	unlisted  bool         // made of a metric's name: no file says it
+	inventory bool         // its phrases are nothing but the nouns of its things
+	phrases   [][][]string // Say, cut: phrase, word, alternatives
+	roots     [][][]string // the same, without the endings of verbs and nouns
+	metrics   []string
 }
 
 // knowledge is all concepts, with the weight of each word: rare words say more.
 type knowledge struct {
 	concepts   []*concept
 	weight     map[string]float64
+	rare       float64 // weight of a word that only rareIn concepts have: a reading that leaves it aside is another question's
 	vocabulary []string
 }
 
@@ -121,8 +125,14 @@ func (c *concept) prepare() error {
 		}
 		c.phrases, c.roots = append(c.phrases, phrase), append(c.roots, roots)
 	}
+	c.inventory = c.State != "" && len(c.phrases) > 0 && !slices.ContainsFunc(c.phrases, func(p [][]string) bool {
+		return slices.ContainsFunc(p, func(alt []string) bool {
+			_, kind := kindWords[alt[0]]
+			return !kind && alt[0] != "kubernetes"
+		})
+	})
 	n := 0
-	for _, e := range [...]string{c.State, c.Gauge, c.Counter, c.Expr, c.Per, c.Plus, c.Free, c.Since, c.Until} {
+	for _, e := range [...]string{c.State, c.Native, c.Gauge, c.Counter, c.Expr, c.Per, c.Plus, c.Free, c.Since, c.Until} {
 		if e == "" {
 			continue
 		}
@@ -169,6 +179,9 @@ func metricsOf(e parser.Expr) []string {
 	return out
 }
 
+// rareIn is in how many concepts a word is that tells what is asked for: "temperature" is, "usage" is not.
+const rareIn = 6
+
 // weigh gives each word of the phrases the weight log(1 + N/n): n of N concepts
 // have it.
 func (k *knowledge) weigh() {
@@ -186,6 +199,7 @@ func (k *knowledge) weigh() {
 			n[w]++
 		}
 	}
+	k.rare = math.Log(1 + float64(len(k.concepts))/rareIn)
 	for w, in := range n {
 		k.weight[w] = math.Log(1 + float64(len(k.concepts))/float64(in))
 		k.vocabulary = append(k.vocabulary, w)

@@ -441,7 +441,7 @@ func (t *logTask) introduced(i int) bool {
 // mentioned looks for the words that are left in the lines.
 func (t *logTask) mentioned() error {
 	var words []string
-	var at []int
+	var at, vague []int
 	for i := range t.words {
 		w := t.words[i]
 		if w.used || stopWords[w.text] || stopWords[w.stem] || negations[w.text] || len(w.text) < 2 || isNumber(w.text) || t.isDimension(i) || t.skips(w) {
@@ -450,7 +450,16 @@ func (t *logTask) mentioned() error {
 		if f := t.sample.find(w.text, w.stem); f != nil && (strings.Contains(w.text, "_") || t.in.agg != "" || t.in.quantile > 0) {
 			continue
 		}
+		if soft[w.text] { // "customs-bridge keeps dying": what programs do in general, no line may say
+			vague = append(vague, i)
+			continue
+		}
 		words, at = append(words, w.stem), append(at, i)
+	}
+	if len(words) == 0 && len(t.levels)+len(t.quoted) == 0 {
+		for _, i := range vague {
+			words, at = append(words, t.words[i].stem), append(at, i)
+		}
 	}
 	if len(words) == 0 {
 		if t.strict && len(t.quoted) > 0 {

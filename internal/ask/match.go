@@ -20,7 +20,7 @@ type candidate struct {
 
 // match returns the concepts that the words may mean, the best first. Only concepts
 // whose metrics exist are returned.
-func (t *Rules) match(ctx context.Context, words []word, in intent) ([]candidate, error) {
+func (t *Rules) match(ctx context.Context, norm string, words []word, in intent) ([]candidate, error) {
 	names := t.catalog.findNames(words, t.knows)
 	kinds := impliedKinds(names)
 	var out []candidate
@@ -48,12 +48,65 @@ func (t *Rules) match(ctx context.Context, words []word, in intent) ([]candidate
 		if onlyGroups(words, out[i].taken) {
 			out[i].score = max(out[i].score-2, min(out[i].score, 0.1)) // better than nothing
 		}
+		if in.rank != 0 && out[i].c.inventory {
+			out[i].score -= 2 // the busiest of them is so by something else than that it is there
+		}
+		out[i].score += t.scope(&out[i], words)
 		if in.quantile > 0 && out[i].c.Histogram == "" {
 			out[i].score -= 4
 		}
+		out[i].score += t.grouping(ctx, norm, words, in, out[i])
 	}
 	slices.SortStableFunc(out, byScore)
 	return out, nil
+}
+
+// grouping prefers the concepts whose metrics have the labels that the answer is wanted by: "by ingress" is not for
+// metrics of services.
+func (t *Rules) grouping(ctx context.Context, norm string, words []word, in intent, m candidate) float64 {
+	b := builder{ctx: ctx, t: t, m: m, in: in, words: words, text: norm}
+	s := 0.0
+	for i, w := range words {
+		_, kind := kindWords[w.stem]
+		if w.used || !kind || slices.ContainsFunc(m.names, func(n name) bool { return n.at == i }) || !b.introduced(i) {
+			continue
+		}
+		if b.labelOf(w) == "" {
+			s -= 1.5
+		} else {
+			s += 0.4
+		}
+	}
+	return s
+}
+
+// nodeLabels are the labels of machines.
+var nodeLabels = func() map[string]bool {
+	m := map[string]bool{}
+	for _, l := range [...]string{"node", "host", "instance"} {
+		for _, a := range alikeTo(l) {
+			m[a] = a != "name"
+		}
+	}
+	return m
+}()
+
+// scope prefers concepts of machines where a machine is named, and ratios where a utilization is asked for.
+func (t *Rules) scope(m *candidate, words []word) float64 {
+	s := 0.0
+	if slices.ContainsFunc(m.names, func(n name) bool {
+		return !slices.ContainsFunc(n.labels, func(l string) bool { return !nodeLabels[l] })
+	}) {
+		if slices.Contains(m.c.Of, "node") {
+			s += 0.8
+		} else if slices.Contains(m.c.By, "pod") {
+			s -= 0.4
+		}
+	}
+	if slices.ContainsFunc(words, func(w word) bool { return w.stem == "utilization" }) && (m.c.Unit == "ratio" || m.c.Unit == "percent") {
+		s += 0.8
+	}
+	return s
 }
 
 // onlyGroups reports whether all that was taken is what the answer is wanted by: "per
@@ -98,7 +151,7 @@ var machines = set("host machine server worker box vm")
 
 // kindWeight is what a noun for a kind of thing weighs in a phrase: it tells less
 // than what is said of the things.
-const kindWeight = 0.8
+const kindWeight = 1.1
 
 // impliedWeight is what the noun weighs that a name stands for: "thumbnail-gc" is a cronjob.
 const impliedWeight = 0.3
@@ -241,7 +294,7 @@ func (t *Rules) kindScore(c *concept, words []word, taken []int) float64 {
 // placeNames finds out which names of the question the concept's metrics know.
 func (t *Rules) placeNames(ctx context.Context, m *candidate, names []name) error {
 	for _, n := range names {
-		if slices.Contains(m.taken, n.at) {
+		if slices.Contains(m.taken, n.at) && n.to == 0 {
 			continue
 		}
 		known := false

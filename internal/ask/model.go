@@ -259,7 +259,7 @@ func (t *Rules) about(ctx context.Context, norm string) (aboutQuestion, error) {
 	words := cutWords(rest)
 	if t.catalog != nil {
 		mend(words, t.knows, t.know.vocabulary)
-		names, err := t.metricsAbout(ctx, words, in)
+		names, err := t.metricsAbout(ctx, norm, words, in)
 		if err != nil {
 			return out, err
 		}
@@ -283,8 +283,8 @@ func (t *Rules) about(ctx context.Context, norm string) (aboutQuestion, error) {
 
 // metricsAbout are the metrics of the concepts that the words may mean, then those whose names share words
 // with the question, the rarest words first.
-func (t *Rules) metricsAbout(ctx context.Context, words []word, in intent) ([]string, error) {
-	found, err := t.match(ctx, words, in)
+func (t *Rules) metricsAbout(ctx context.Context, norm string, words []word, in intent) ([]string, error) {
+	found, err := t.match(ctx, norm, words, in)
 	if err != nil {
 		return nil, err
 	}

@@ -9,14 +9,15 @@ import (
 // Two metrics make a ratio when their names say the same but for the words below: what is used of
 // what there is, what failed of what was tried, hits of hits and misses, time by number.
 var (
-	usedWords  = set("used usage use current active allocated busy inuse connected open assigned consumed occupied process acquired claimed borrowed checked running resident live reserved requested utilized threads")
-	limitWords = set("max maximum limit limits capacity total quota hard size allowed allocatable ceiling pool bound maxconn")
+	usedWords  = set("used usage use current active allocated busy inuse connected open assigned consumed occupied process acquired claimed borrowed checked running resident live reserved requested utilized threads healthy ready online taken stored")
+	limitWords = set("max maximum limit limits capacity quota hard allowed allocatable ceiling bound maxconn desired expected spec")
+	wholeWords = set("total size physical") // there is, unless something is used of it
 	freeWords  = set("free available avail remaining idle left unused")
 	badWords   = set("error errors err errs failed failure failures fail rejected rejection rejections dropped drop drops timeout timeouts denied declined aborted exception exceptions invalid lost discarded cancelled canceled refused throttled")
 	hitWords   = set("hit hits")
 	missWords  = set("miss misses missed")
 	timeWords  = set("time duration seconds milliseconds ms latency sum second elapsed micros")
-	plainWords = set("total count bytes number num requests request started attempts attempted calls all read reads status variables variable global resource of in")
+	plainWords = set("total count bytes number num requests request started attempts attempted calls all read reads status variables variable global resource of in scanned processed received handled seen submitted checked")
 )
 
 // maxPairs bounds how many metrics of one system are looked at for a partner.
@@ -32,7 +33,7 @@ type role struct {
 func roleOf(metric string) role {
 	var r role
 	kinds := map[string]bool{}
-	for _, w := range strings.FieldsFunc(strings.ToLower(metric), func(c rune) bool { return c == '_' || c == ':' }) {
+	for _, w := range strings.Split(strings.TrimSuffix(snake(metric), "_total"), "_") {
 		switch {
 		case freeWords[w]:
 			kinds["free"] = true
@@ -44,21 +45,22 @@ func roleOf(metric string) role {
 			kinds["miss"] = true
 		case timeWords[w]:
 			kinds["time"] = true
+		case wholeWords[w]:
+			kinds["whole"] = true
 		case usedWords[w]:
 			kinds["used"] = true
 		case limitWords[w]:
 			kinds["limit"] = true
-			if w == "total" {
-				kinds["total"] = true
-			}
 		case plainWords[w]:
 		default:
 			r.core = append(r.core, stem(w))
 		}
 	}
-	for _, k := range [...]string{"free", "bad", "hit", "miss", "time", "limit", "used"} {
+	for _, k := range [...]string{"free", "bad", "hit", "miss", "time", "limit", "used", "whole"} {
 		if kinds[k] {
-			r.kind = k
+			if r.kind = k; k == "whole" {
+				r.kind = "limit"
+			}
 			break
 		}
 	}
@@ -109,6 +111,9 @@ func (s *snapshot) partner(metric string, kinds ...string) string {
 		a := alikeness(own.core, r.core) - 0.05*float64(at) - 0.01*math.Abs(float64(len(m)-len(metric)))/10
 		if unitOfMetric(m, s.metrics[m]) != unitOfMetric(metric, s.metrics[metric]) && own.kind != "time" {
 			a -= 0.1
+		}
+		if own.kind == "" && r.kind != "bad" && len(r.core) > 0 && len(r.core) < len(own.core) && !slices.ContainsFunc(r.core, func(w string) bool { return !slices.Contains(own.core, w) }) {
+			a += 0.15 // misrouted parcels of parcels
 		}
 		if a >= minAlike && (a > most || a == most && m < best) {
 			best, most = m, a
@@ -168,7 +173,7 @@ func (c *concept) pair(s *snapshot, mean, free bool) bool {
 		return set(s.partner(metric, "used", ""), metric, "", false) || set(s.partner(metric, "free"), metric, "", !free)
 	}
 	if c.Counter != "" {
-		return set(s.partner(metric, "bad"), metric, "", false)
+		return set(s.partner(metric, "bad"), metric, "", false) || set(metric, s.partner(metric, "limit", ""), "", false)
 	}
 	return set(metric, s.partner(metric, "limit"), "", false)
 }

@@ -17,7 +17,7 @@ var partLabels = func() []string {
 			}
 		}
 	}
-	return append(out, "deployment", "statefulset", "service", "service_name", "app", "queue", "topic", "proxy", "backend", "ingress")
+	return append(out, "target", "url", "deployment", "statefulset", "service", "service_name", "app", "queue", "topic", "proxy", "backend", "ingress")
 }()
 
 // maxParts bounds how many values of a label are cut into parts: where there are more, nobody knows their
@@ -34,7 +34,7 @@ func (s *snapshot) indexParts() {
 		}
 		parts := map[string][]string{}
 		for _, v := range values {
-			for _, part := range partsOf(v) {
+			for _, part := range append(partsOf(v), piecesOf(v)...) {
 				for _, p := range [...]string{part, strings.TrimRight(part, "0123456789")} {
 					if p != "" && !slices.Contains(parts[p], v) {
 						parts[p] = append(parts[p], v)
@@ -43,6 +43,41 @@ func (s *snapshot) indexParts() {
 			}
 		}
 		s.parts[l] = parts
+	}
+}
+
+// piecesOf cuts a name where an address or a scope is joined to it: "shop@docker" is called shop, and
+// https://shop.example.com/login shop.example.com.
+func piecesOf(v string) []string {
+	return strings.FieldsFunc(strings.ToLower(v), func(r rune) bool { return r == '@' || r == ':' || r == '/' || r == ' ' })
+}
+
+// maxStates bounds how many values a label has that tells of states.
+const maxStates = 40
+
+// indexStates maps the roots of the values that tell how things are or end: an approval rate is of what was
+// approved.
+func (s *snapshot) indexStates() {
+	s.rooted = map[string]named{}
+	for l, values := range s.known {
+		if len(values) > maxStates || !outcome[l] && !stateLabels[l] && l != "response" && l != "decision" && l != "verdict" {
+			continue
+		}
+		for _, v := range values {
+			low := strings.ToLower(v)
+			if r := root(low); len(r) >= 5 && strings.Trim(low, "abcdefghijklmnopqrstuvwxyz") == "" {
+				n := s.rooted[r]
+				if n.cased == "" || n.cased == v {
+					n.cased = v
+					n.labels = append(n.labels, l)
+					s.rooted[r] = n
+				}
+			}
+		}
+	}
+	for r, n := range s.rooted {
+		slices.Sort(n.labels)
+		s.rooted[r] = n
 	}
 }
 
@@ -97,6 +132,9 @@ func (c *Catalog) partAt(words []word, i int, known func(string) bool) (name, bo
 	}
 	if known(w.text) || known(w.stem) {
 		return name{}, false
+	}
+	if n, ok := c.now.Load().rooted[root(w.stem)]; ok {
+		return name{value: n.cased, labels: n.labels}, true
 	}
 	return c.partName(w.text, partLabels)
 }

@@ -110,7 +110,7 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 	in, rest := takeIntent(rest)
 	words := imply(cutWords(rest), in)
 	mend(words, t.knows, t.know.vocabulary)
-	found, err := t.match(ctx, words, in)
+	found, err := t.match(ctx, norm, words, in)
 	if err != nil {
 		return Translation{}, err
 	}
@@ -121,7 +121,7 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 		t.join(ctx, words, &found[0])
 		refusal = t.foreign(ctx, words, found[0])
 	}
-	if refusal != nil || t.outright(words) {
+	if refusal != nil || t.generic(words, found[0]) || t.outright(words) || t.leftover(ctx, words, found[0]) {
 		other, err := t.unlisted(ctx, norm, words, in)
 		if err != nil {
 			return Translation{}, err
@@ -129,7 +129,7 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 		if other == nil && refusal != nil {
 			return Translation{}, refusal
 		}
-		if other != nil {
+		if other != nil && (refusal != nil || !t.generic(words, found[0]) || other.c.State != "") {
 			found = []candidate{*other}
 		}
 	}
@@ -152,6 +152,9 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 	return tr, nil
 }
 
+// measured are the words for what has quantiles.
+var measured = set("latency duration time size delay wait lag pause rtt trip fsync commit relist age took response slow slowest bytes")
+
 // imply adds the words that numbers stand for: "over 90 %" asks for a percentage, "two cores" are of cpu.
 func imply(words []word, in intent) []word {
 	add := func(text string) {
@@ -169,8 +172,50 @@ func imply(words []word, in intent) []word {
 	if strings.Contains(unit, "core") || strings.Contains(unit, "cpu") {
 		add("cpu")
 	}
+	if in.quantile > 0 && !slices.ContainsFunc(words, func(w word) bool { return measured[w.stem] || measured[w.text] }) {
+		add("latency")
+	}
 	return words
 }
+
+// generic reports whether the reading is of scrape targets, and the question perhaps of things that a system tells of
+// itself: the backends of a proxy.
+func (t *Rules) generic(words []word, m candidate) bool {
+	if len(m.c.metrics) != 1 || m.c.metrics[0] != "up" {
+		return false
+	}
+	return slices.ContainsFunc(words, func(w word) bool {
+		_, kind := kindWords[w.stem]
+		return kind && w.stem != "target" && w.stem != "job" && w.stem != "instance" && w.stem != "exporter"
+	})
+}
+
+// smallNames takes words that mean something else as names where the metric's labels of kinds and outcomes have them:
+// the "write" of "write timeouts".
+func (t *Rules) smallNames(ctx context.Context, words []word, m *candidate) {
+	has := t.labelNames(ctx, m.c)
+	for i, w := range words {
+		if w.used || !stopWords[w.text] && !soft[w.text] && !yesWords[w.text] && !noWords[w.text] || slices.ContainsFunc(m.names, func(n name) bool { return n.at <= i && i <= max(n.at, n.to) }) {
+			continue
+		}
+		v, ok := t.catalog.labelled(w.text)
+		if !ok {
+			continue
+		}
+		for _, l := range v.labels {
+			if !slices.Contains(has, l) || !outcome[l] && !stateLabels[l] && !kindLabels[l] {
+				continue
+			}
+			if held, err := t.catalog.HasValue(ctx, m.c.metrics[0], l, v.cased); err == nil && held {
+				m.names = append(m.names, name{at: i, value: v.cased, labels: []string{l}, not: i > 0 && negated(words, i)})
+				break
+			}
+		}
+	}
+}
+
+// kindLabels are labels that say of which sort something is.
+var kindLabels = set("operation op type kind direction action command access request_type query_type")
 
 // outright reports whether a word is the name of a metric.
 func (t *Rules) outright(words []word) bool {
@@ -180,16 +225,19 @@ func (t *Rules) outright(words []word) bool {
 // unlisted finds a metric that no file of the knowledge names; nil if none is like
 // the question.
 func (t *Rules) unlisted(ctx context.Context, norm string, words []word, in intent) (*candidate, error) {
-	concepts, taken := t.byName(ctx, words, in)
+	concepts, taken := t.byName(ctx, norm, words, in)
 	s := t.catalog.now.Load()
-	share := wantsShare(norm, in)
+	share := wantsShare(norm, in) || reShort.MatchString(norm) || reRunsOut.MatchString(norm) && in.unit != "" && fits(in.unit, "seconds")
 	var best *candidate
 	for i, c := range concepts {
 		if c == nil {
 			continue
 		}
 		m := candidate{c: c, score: 1 - 0.3*float64(i), taken: taken}
-		if (share || in.agg == "avg") && c.pair(s, !share, reFree.MatchString(norm)) {
+		if known := t.listed(c.metrics[0], words); known != nil {
+			c = known
+			m.c, m.score = known, m.score+0.2
+		} else if (share || in.agg == "avg") && c.pair(s, !share, reFree.MatchString(norm)) {
 			c.metrics = nil
 			if err := c.prepare(); err != nil {
 				continue
@@ -198,6 +246,9 @@ func (t *Rules) unlisted(ctx context.Context, norm string, words []word, in inte
 		} else if share && c.Unit != "ratio" && c.Unit != "percent" && c.Per == "" {
 			m.score -= 0.5
 		}
+		if c.State != "" && in.threshold != nil && !in.threshold.percent && in.threshold.op != "!=" && in.threshold.value > 1 {
+			m.score -= 0.8 // what is in a state has no number
+		}
 		names := slices.DeleteFunc(t.catalog.findNames(words, t.knows), func(n name) bool { // that name the metric
 			return slices.ContainsFunc(nameWords(c.metrics[0]), func(o string) bool { return sameWord(words[n.at].stem, o) }) && n.regex == ""
 		})
@@ -205,6 +256,7 @@ func (t *Rules) unlisted(ctx context.Context, norm string, words []word, in inte
 		if err := t.placeNames(ctx, &m, names); err != nil {
 			return nil, err
 		}
+		t.smallNames(ctx, words, &m)
 		if t.foreign(ctx, words, m) == nil && (best == nil || m.score > best.score) {
 			best = &m
 		}
@@ -212,8 +264,59 @@ func (t *Rules) unlisted(ctx context.Context, norm string, words []word, in inte
 	return best, nil
 }
 
+// leftover reports whether the reading leaves a word aside that some metric is named with: that metric may be
+// what is asked for.
+func (t *Rules) leftover(ctx context.Context, words []word, m candidate) bool {
+	s := t.catalog.now.Load()
+	has := t.labelNames(ctx, m.c)
+	for i, w := range words {
+		if w.used || slices.Contains(m.taken, i) || len(s.words[w.stem]) == 0 && len(s.words[w.root]) == 0 || stopWords[w.text] || stopWords[w.stem] || soft[w.text] || negations[w.text] || isNumber(w.text) || unitWords[w.stem] {
+			continue
+		}
+		if _, kind := kindWords[w.stem]; kind || outcomeWords[w.stem] || slices.ContainsFunc(m.names, func(n name) bool { return n.at == i }) || labelNamed(w, has) != "" || t.speaksOf(m.c, w) || m.c.says(w) {
+			continue
+		}
+		return true
+	}
+	return false
+}
+
+// says reports whether some phrase of the concept has the word.
+func (c *concept) says(w word) bool {
+	for p, phrase := range c.phrases {
+		for k, alt := range phrase {
+			if slices.Contains(alt, w.stem) || slices.Contains(alt, w.text) || w.root != "" && slices.Contains(c.roots[p][k], w.root) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// listed returns the concept of the files that has the metric and that the words speak of, nil if none does: it knows
+// more of the metric than its name tells.
+func (t *Rules) listed(metric string, words []word) *concept {
+	var best *concept
+	most := 1
+	for _, c := range t.know.concepts {
+		if !slices.Contains(c.metrics, metric) || !t.available(c) {
+			continue
+		}
+		said := 0
+		for _, w := range words {
+			if !stopWords[w.stem] && c.says(w) {
+				said++
+			}
+		}
+		if said > most {
+			best, most = c, said
+		}
+	}
+	return best
+}
+
 // reCompared asks for one thing beside what there is of it at most.
-var reCompared = regexp.MustCompile(`\bhow full\b|\bhow close\b|\butiliz|\bof (?:its|the|their) (?:max|limit|capacity|quota|total)|\b(?:vs\.?|versus|against|compared (?:to|with)|relative to) (?:its|the|their)? ?(?:[a-z]+ )?(?:max|limit|capacity|quota|watermark|size|total)|` +
+var reCompared = regexp.MustCompile(`\bapproval rate\b|\bout of\b|\bportion\b|\bhow full\b|\bhow close\b|\butiliz|\bof (?:its|the|their) (?:max|limit|capacity|quota|total)|\b(?:vs\.?|versus|against|compared (?:to|with)|relative to) (?:its|the|their)? ?(?:[a-z]+ )?(?:max|limit|capacity|quota|watermark|size|total)|` +
 	`\b(?:hit|miss|cache|error|failure|success|rejection|drop|usage|use|fill) (?:rate|ratio|percentage|share)|\bratio\b|\bin use\b.*\b(?:max|limit)`)
 
 // reFree asks for what is left rather than for what is used.
@@ -259,7 +362,7 @@ func (t *Rules) knows(w string) bool {
 func (t *Rules) foreign(ctx context.Context, words []word, m candidate) *Refusal {
 	has := t.labelNames(ctx, m.c)
 	for _, n := range m.missed {
-		if _, ok := t.know.weight[words[n.at].stem]; !ok && n.regex == "" {
+		if _, ok := t.know.weight[words[n.at].stem]; !ok && n.regex == "" && !t.speaksOf(m.c, words[n.at]) {
 			return t.refuse(words, []string{words[n.at].text})
 		}
 	}
@@ -268,13 +371,13 @@ func (t *Rules) foreign(ctx context.Context, words []word, m candidate) *Refusal
 		if w.used || slices.Contains(m.taken, i) || soft[w.text] || stopWords[w.text] || stopWords[w.stem] || negations[w.text] || len(w.text) < 3 || isNumber(w.text) {
 			continue
 		}
-		if slices.ContainsFunc(m.names, func(n name) bool { return n.at == i }) {
+		if slices.ContainsFunc(m.names, func(n name) bool { return n.at == i || n.at < i && i <= n.to }) || noWords[w.text] && m.c.unlisted {
 			continue
 		}
 		if _, ok := kindWords[w.stem]; ok {
 			continue
 		}
-		if _, ok := t.know.weight[w.stem]; ok {
+		if weight, ok := t.know.weight[w.stem]; ok && (weight < t.know.rare || soft[w.stem] || outcomeWords[w.stem] || m.c.says(w)) {
 			continue
 		}
 		if labelNamed(w, has) != "" || unitWords[w.stem] || t.speaksOf(m.c, w) {

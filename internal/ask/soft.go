@@ -15,7 +15,7 @@ const fillers = ` because since though although while whilst lately soon soonest
 	environment-wide cluster-wide clusterwide fleetwide platform-wide wise ones' guys folks team hello morning afternoon evening tonight meanwhile
 	basis amounts numbers counts totals overview's ratio's kinds sorts types typical usual particular's up-to-date latest own
 	still-running already yet anyway btw asap fyi plus fact case cases order terms term's respect regard regards compared-to relative versus-the
-	bit tad slightly significantly heavily badly poorly seriously suddenly sharply somewhat unusually abnormally way ways far-off went gone marked flagged point nobody noone nowhere split divided respectively please could'you wise pace speed moving`
+	bit tad slightly significantly heavily badly poorly seriously suddenly sharply somewhat unusually abnormally way ways far-off went gone marked flagged point nobody noone nowhere split divided respectively please could'you wise pace speed moving among amongst given rest portion i.e e.g w/ etc current's out-of plus worth`
 
 // soft are verbs and adjectives that ask how things are: a metric may be named with them
 // and need not be.
@@ -33,7 +33,7 @@ var soft = set(`keep keeps kept start starts started starting begin began begins
 	good bad healthy unhealthy normal abnormal slow fast quick busy idle full empty free available unavailable open closed
 	peak peaked peaks reach reached reaches reaching hit hits cross crossed crossing exceed exceeded exceeding breach breached breaching
 	operate operating operated respond responds responded responding return returned returns fire firing fired fires
-	attempt attempts attempted wait waits waited waiting pass passed passes passing miss missed finish finished finishing complete completed completing ended`)
+	occupy occupies occupied taken dying dies die died dead lose loses lost gain gained end ending ends lack lacking till inside exited exit attempt attempts attempted wait waits waited waiting pass passed passes passing miss missed finish finished finishing complete completed completing ended`)
 
 // reAgents asks for persons: no metric knows who did something.
 var reAgents = regexp.MustCompile(`\bwho(?: (?:has|had|have|just|last|recently))* (?:deployed|merged|approved|changed|pushed|committed|created|deleted|edited|owns|own|owned|scaled|triggered|acknowledged|paged|wrote|` +

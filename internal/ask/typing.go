@@ -46,6 +46,9 @@ func (t *Rules) conceptOf(ctx context.Context, s *snapshot, metric string, words
 	if c.Unit == "ratio" || c.Unit == "percent" || c.Unit == "celsius" {
 		c.Agg = "avg"
 	}
+	if c.Gauge != "" && (c.Unit == "seconds" || c.Unit == "milliseconds") {
+		c.Agg = "max" // ages and lags do not add up
+	}
 	c.By = ownLabels(has)
 	if c.Counter != "" && c.Per == "" {
 		t.outcomeOf(ctx, c, has, words)
@@ -67,6 +70,8 @@ func (t *Rules) typed(c *concept, s *snapshot, metric string, has []string, word
 	switch {
 	case bucket:
 		c.Histogram = base
+	case m.Type == "histogram" && part == metric:
+		c.Native = metric
 	case sum && count && (slices.Contains(has, "quantile") || whole && part != metric):
 		c.Summary = part
 	case m.Type == "counter" || strings.HasSuffix(metric, "_total") && m.Type != "gauge" || strings.HasSuffix(metric, "_count") && m.Type != "gauge" || strings.HasSuffix(metric, "_sum"):
@@ -78,6 +83,11 @@ func (t *Rules) typed(c *concept, s *snapshot, metric string, has []string, word
 		}
 	case strings.HasSuffix(metric, "_info") || reInfoHelp.MatchString(m.Help):
 		c.State = metric
+	case len(codesOf(m.Help)) > 1:
+		c.Gauge = metric
+		if is := codeSaid(codesOf(m.Help), words); is != "" {
+			c.Gauge, c.State, c.Is = "", metric, is
+		}
 	case isOneHot(metric, m, has):
 		c.State = metric
 	case isBoolean(metric, m):
@@ -85,6 +95,42 @@ func (t *Rules) typed(c *concept, s *snapshot, metric string, has []string, word
 	default:
 		c.Gauge = metric
 	}
+}
+
+// reMeaning finds the meaning of a number in a help text: "0 = HEALTH_OK", "1 up, 2 down", "3: failed".
+var reMeaning = regexp.MustCompile(`\b(\d{1,2}) ?(?:=|:|-|is|means|for)? ?"?([A-Za-z][A-Za-z_-]+)`)
+
+// codesOf reads what the numbers of a metric stand for, as its help text says.
+func codesOf(help string) map[string]string {
+	at := strings.IndexByte(help, '(')
+	if at < 0 && !strings.Contains(help, "=") {
+		return nil
+	}
+	out := map[string]string{}
+	for _, m := range reMeaning.FindAllStringSubmatch(help[max(at, 0):], 20) {
+		out[strings.ToLower(m[2])] = m[1]
+	}
+	return out
+}
+
+// codeSaid is the condition for the code whose name the question says; "" if it says none.
+func codeSaid(codes map[string]string, words []word) string {
+	for i, w := range words {
+		code, ok := codes[w.text]
+		for name, c := range codes {
+			parts := strings.FieldsFunc(name, func(r rune) bool { return r == '_' || r == '-' })
+			if !ok && len(w.text) > 1 && slices.Contains(parts, w.text) {
+				code, ok = c, true
+			}
+		}
+		if ok && len(w.text) > 1 && !everything[w.text] {
+			if negated(words, i) {
+				return "!= " + code
+			}
+			return "== " + code
+		}
+	}
+	return ""
 }
 
 // isTime reports whether the values are points in time.

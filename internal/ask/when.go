@@ -52,10 +52,10 @@ func amount(n, unit string) time.Duration {
 }
 
 var (
-	reBefore = regexp.MustCompile(`(?:compared (?:to|with)|than|vs\.?|versus|against|and) (?:in |during |over )?(?:the )?(?:` + numberPattern + ` ?)?` + unitPattern + ` (?:before|earlier|prior)`)
+	reBefore = regexp.MustCompile(`(?:compared (?:to|with)|than|minus|vs\.?|versus|against|and) (?:in |during |over )?(?:the )?(?:` + numberPattern + ` ?)?` + unitPattern + ` (?:before|earlier|prior)`)
 	reVsAgo  = regexp.MustCompile(`(?:compared? (?:it )?(?:to|with)|than|vs\.?|versus|against|to|with|from|and) (?:the )?(?:same (?:time|hour) )?` + numberPattern + ` ?` + unitPattern + ` ago`)
 	reVsDay  = regexp.MustCompile(`(?:compared? (?:it )?(?:to|with)|than(?: at| it was| they were| there were| on| was)?|vs\.?|versus|against|to|with|and) (?:the )?(?:(?:same|this) (?:time|hour|period|moment) )?(?:of |on )?(yesterday|last week|the day before|a day earlier|last month)`)
-	reNext   = regexp.MustCompile(`(?:(?:with)?in|over|during|for) (?:the )?(?:next|coming|following) (?:` + numberPattern + ` ?)?` + unitPattern + `|(?:within|inside|in less than) ` + numberPattern + ` ?` + unitPattern)
+	reNext   = regexp.MustCompile(`(?:(?:with)?in|inside of|over|during|for) (?:the )?(?:next|coming|following) (?:` + numberPattern + ` ?)?` + unitPattern + `|(?:within|inside of|inside|in less than) ` + numberPattern + ` ?` + unitPattern)
 	reLast   = regexp.MustCompile(`(?:(?:in|over|during|for|within|of|from) )?(?:the )?(?:last|past|previous|recent|trailing) (?:` + numberPattern + ` ?)?` + unitPattern)
 	reSince  = regexp.MustCompile(`since (midnight|yesterday|noon|(\d{1,2})(?::(\d\d))? ?(am|pm)?)( ?(?:utc|gmt))?`)
 	reToday  = regexp.MustCompile(`\b(so far today|today)\b`)
@@ -65,6 +65,12 @@ var (
 
 // reBetweenNow begins a comparison: "the difference between now and yesterday".
 var reBetweenNow = regexp.MustCompile(`\b(?:difference|delta|change) (?:between|from) (?:now|today|right now|currently) (?:and|to|versus) (?:the |at the )?`)
+
+var (
+	// reBare is a stretch of time with no word for the past: "lost in 24h", "…, three hours".
+	reBare   = regexp.MustCompile(`\b(?:in|during) ` + numberPattern + ` ?` + unitPattern + `|(?:, ?|\()` + numberPattern + ` ?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|months?)(?:\)|[ ?.!]*$)`)
+	reFuture = regexp.MustCompile(`\bwill\b|\bexpir|\bruns? out\b|\bfull\b|\bfill|\bgoing to\b|\bending\b|\bends?\b|\bdue\b`)
+)
 
 // takeWhen finds the times in a question and blanks them out of it.
 func takeWhen(norm string, q Question) (when, string) {
@@ -150,6 +156,9 @@ func takeWhen(norm string, q Question) (when, string) {
 	}
 	if w.window == 0 && !w.compare && w.end == 0 {
 		norm = w.ago(norm)
+	}
+	if w.window == 0 && !w.compare && w.end == 0 && w.ahead == 0 && !reFuture.MatchString(norm) {
+		take(reBare, func(m []string) { w.window = amount(m[1]+m[3], m[2]+m[4]) })
 	}
 	if w.window == 0 && !w.compare {
 		take(reToday, func([]string) {

@@ -49,7 +49,13 @@ func cutWords(norm string) []word {
 		lead := len(t) - len(strings.TrimLeft(t, "-_>"))
 		t = t[lead:]
 		if t != "" {
-			out = append(out, word{text: t, raw: t, stem: stem(t), start: start + lead, end: start + lead + len(t)})
+			w := t
+			for _, rate := range [...]string{"/s", "/sec", "/min"} { // timeouts/s
+				if s, ok := strings.CutSuffix(t, rate); ok && len(s) > 3 && !strings.Contains(s, "/") {
+					w = s
+				}
+			}
+			out = append(out, word{text: w, raw: w, stem: stem(w), start: start + lead, end: start + lead + len(t)})
 		}
 		start = -1
 	}
@@ -98,7 +104,7 @@ var stopWords = set(`a an the of on in at to for from with by per and or is are 
 	write writes log logs logged logging line lines entry entries message messages carry carrying instance instances different whole
 	growth left available free remaining capacity level levels exactly around approximately roughly trend prediction predict graph plot chart
 	draw wise each. every. kind. hogs hog place wrong right. problem problems issue issues utc midnight yesterday
-	highest lowest biggest largest worst busiest slowest fastest smallest avg average mean max maximum min minimum cannot table mb gb kb tb ms mib gib
+	highest lowest biggest largest worst busiest slowest fastest smallest avg average mean max maximum min minimum cannot table mb gb kb tb ms mib gib tib kib
 	mb/s kb/s gb/s bytes/s bytes byte per-second top bottom first non without except excluding exclude ignoring ignore besides minus leave leaving omit
 	skip out-of anyone anybody somebody nothing none others other kinda sorted sort ordered order descending ascending ranked rank grouped group broken
 	far return returns returning emit emits emitting spend spends spending held hold holds since-midnight ok okay fine correct back new old` + fillers)
@@ -149,7 +155,7 @@ var misspelt = map[string]string{
 	"wich": "which", "whcih": "which", "waht": "what", "teh": "the", "thier": "their", "hte": "the", "shwo": "show", "lsit": "list", "howmany": "many",
 	"msg": "message", "msgs": "messages", "conn": "connection", "conns": "connections", "req": "request", "reqs": "requests", "txn": "transaction", "txns": "transactions",
 	"resp": "response", "resps": "responses", "util": "utilization", "pct": "percent", "ops": "operations", "proc": "process", "procs": "processes", "certs": "certificates",
-	"nbr": "number", "svcs": "services", "atm": "now", "curr": "current", "avail": "available", "temp": "temperature", "temps": "temperatures", "cfg": "config", "perf": "performance",
+	"licence": "license", "licences": "licenses", "logons": "logins", "logon": "login", "authorisations": "authorizations", "authorisation": "authorization", "nbr": "number", "svcs": "services", "atm": "now", "curr": "current", "avail": "available", "temp": "temperature", "temps": "temperatures", "cfg": "config", "perf": "performance",
 }
 
 // mend replaces words that nobody knows by the nearest one that the vocabulary has:
