@@ -40,7 +40,7 @@ func (s *server) serveIncidents(w http.ResponseWriter, r *http.Request, p princi
 		q.Severity, err = severity(v.Get("severity"))
 	}
 	if err == nil {
-		q.Since, err = instant("since", v.Get("since"))
+		q.Since, err = instant(v.Get("since"))
 	}
 	if err == nil {
 		q.Limit, err = limit(v.Get("limit"))
@@ -243,7 +243,7 @@ func (s *server) serveAlerts(w http.ResponseWriter, r *http.Request, p principal
 		}
 	}
 	if err == nil {
-		q.Since, err = instant("since", v.Get("since"))
+		q.Since, err = instant(v.Get("since"))
 	}
 	if err == nil {
 		q.Limit, err = limit(v.Get("limit"))
@@ -276,7 +276,7 @@ func (s *server) serveAudit(w http.ResponseWriter, r *http.Request, _ principal)
 	var since time.Time
 	var n int
 	if err == nil {
-		since, err = instant("since", v.Get("since"))
+		since, err = instant(v.Get("since"))
 	}
 	if err == nil {
 		n, err = limit(v.Get("limit"))
@@ -433,8 +433,8 @@ func limit(v string) (int, error) {
 	return min(n, incidentapi.MaxLimit), nil
 }
 
-// instant reads a time as Prometheus does: RFC 3339, or Unix seconds.
-func instant(name, v string) (time.Time, error) {
+// instant reads the parameter since as Prometheus does: RFC 3339, or Unix seconds.
+func instant(v string) (time.Time, error) {
 	if v == "" {
 		return time.Time{}, nil
 	}
@@ -446,5 +446,5 @@ func instant(name, v string) (time.Time, error) {
 		sec := int64(f)
 		return time.Unix(sec, int64((f-float64(sec))*1e9)).UTC(), nil
 	}
-	return time.Time{}, fmt.Errorf("%s=%.40q: want an RFC 3339 time or Unix seconds", name, v)
+	return time.Time{}, fmt.Errorf("since=%.40q: want an RFC 3339 time or Unix seconds", v)
 }

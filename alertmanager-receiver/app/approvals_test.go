@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -208,7 +207,7 @@ func TestADraftThatComesBack(t *testing.T) {
 		require.NoError(t, err)
 	}
 	decide(actionDismiss)
-	require.True(t, errors.Is(ts.approveAs(t, "bob", hash), outbox.ErrNotHeld))
+	require.ErrorIs(t, ts.approveAs(t, "bob", hash), outbox.ErrNotHeld)
 	decide(actionReopen)
 	require.NoError(t, ts.approveAs(t, "ann", hash))
 	require.Empty(t, ts.due(t), "ann again is ann")

@@ -150,7 +150,7 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, p principal
 	v, err := values(r, "since")
 	var since time.Time
 	if err == nil {
-		since, err = instant("since", v.Get("since"))
+		since, err = instant(v.Get("since"))
 	}
 	if err != nil {
 		web.Error(w, http.StatusBadRequest, err, "since is when the page was made")

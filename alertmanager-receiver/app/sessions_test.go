@@ -110,8 +110,13 @@ func TestSessionsAreBounded(t *testing.T) {
 		length, idle time.Duration
 		want         string
 	}{
-		{12 * time.Hour, 0, ""}, {5 * time.Minute, 5 * time.Minute, ""}, {744 * time.Hour, 744 * time.Hour, ""},
-		{time.Minute, 0, "length: 1m: want 5m to 31d"}, {745 * time.Hour, 0, "length"}, {time.Hour, time.Minute, "idle: 1m"}, {time.Hour, 2 * time.Hour, "idle: 2h: want 5m to length"},
+		{12 * time.Hour, 0, ""},
+		{5 * time.Minute, 5 * time.Minute, ""},
+		{744 * time.Hour, 744 * time.Hour, ""},
+		{time.Minute, 0, "length: 1m: want 5m to 31d"},
+		{745 * time.Hour, 0, "length"},
+		{time.Hour, time.Minute, "idle: 1m"},
+		{time.Hour, 2 * time.Hour, "idle: 2h: want 5m to length"},
 	} {
 		err := SessionsConfig{Length: model.Duration(x.length), Idle: model.Duration(x.idle)}.validate()
 		if x.want == "" {
@@ -154,7 +159,7 @@ func TestAStreamEndsWithItsRight(t *testing.T) {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+incidentapi.PathEvents, nil)
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+shopToken)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(req) //nolint:bodyclose // it is, when the test ends
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, 200, resp.StatusCode)

@@ -60,8 +60,10 @@ func twoTenants(t *testing.T) *testServer {
 		inc.Dossier = nil
 		require.NoError(t, ts.db.Apply(t.Context(), incident.Change{
 			Incidents: []incident.Incident{inc},
-			Tasks: []incident.Task{{IncidentID: id, Tracker: "jira", Key: inc.TicketKey(), Kind: incident.TaskCreate, Payload: payload,
-				Gate: incident.Gate{Outcome: incident.GateHold, Phase: "draft", Rule: "r", Policy: "v1", Why: []string{"rule r says draft"}, Approvals: 1, Expires: t0.Add(time.Hour), DecidedAt: t0}}},
+			Tasks: []incident.Task{{
+				IncidentID: id, Tracker: "jira", Key: inc.TicketKey(), Kind: incident.TaskCreate, Payload: payload,
+				Gate: incident.Gate{Outcome: incident.GateHold, Phase: "draft", Rule: "r", Policy: "v1", Why: []string{"rule r says draft"}, Approvals: 1, Expires: t0.Add(time.Hour), DecidedAt: t0},
+			}},
 		}))
 		_, err = ts.carryOut(t.Context(), principal{name: "ann", role: RoleAdmin}, decision{Incident: id, Do: actionFeedback, Action: incidentapi.Action{Reason: secret, Verdict: incidentapi.VerdictConfirmed}})
 		require.NoError(t, err)
@@ -269,8 +271,10 @@ func TestEvidenceOfOthersIsLeftOut(t *testing.T) {
 	d := &incident.Dossier{Evidence: []incident.Evidence{
 		{Kind: incident.EvidenceAnomaly, Title: "mine", Query: `anomaly_score{namespace="shop",pod="a"}`, Source: "prometheus_scores"},
 		{Kind: incident.EvidenceAnomaly, Title: "of the node", Query: `anomaly_score{node="n1"}`, Source: "prometheus_scores"},
-		{Kind: incident.EvidenceSimilar, Title: "theirs", Source: "past"}, {Kind: incident.EvidenceEvent, Title: "theirs", Source: "kubernetes"},
-		{Kind: incident.EvidenceRunbook, Title: "runbook"}, {Kind: incident.EvidenceLink, Title: "dashboard"},
+		{Kind: incident.EvidenceSimilar, Title: "theirs", Source: "past"},
+		{Kind: incident.EvidenceEvent, Title: "theirs", Source: "kubernetes"},
+		{Kind: incident.EvidenceRunbook, Title: "runbook"},
+		{Kind: incident.EvidenceLink, Title: "dashboard"},
 	}}
 	require.Same(t, d, principal{}.dossier(d))
 	scope, err := parseMatchers([]string{`namespace="shop"`})

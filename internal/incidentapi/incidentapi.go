@@ -117,7 +117,7 @@ type Sentence struct {
 // Evidence is one thing that was looked at, with a link to it.
 type Evidence struct {
 	ID     string     `json:"id,omitempty"` // E1, E2, …: what an Account names it by; none for a query
-	Kind   string     `json:"kind"` // anomaly, log, event, change, similar, runbook, link or query
+	Kind   string     `json:"kind"`         // anomaly, log, event, change, similar, runbook, link or query
 	Title  string     `json:"title"`
 	Text   string     `json:"text,omitempty"`
 	Query  string     `json:"query,omitempty"`
