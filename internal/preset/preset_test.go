@@ -19,14 +19,14 @@ import (
 	"github.com/portent-dev/portent/internal/preset"
 )
 
-func all(t *testing.T) []preset.Preset {
+func all(t testing.TB) []preset.Preset {
 	t.Helper()
 	presets, err := preset.Builtin(preset.Names()...)
 	require.NoError(t, err)
 	return presets
 }
 
-func set(t *testing.T, presets ...preset.Preset) *preset.Set {
+func set(t testing.TB, presets ...preset.Preset) *preset.Set {
 	t.Helper()
 	s, err := preset.New(presets)
 	require.NoError(t, err)

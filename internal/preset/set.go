@@ -22,6 +22,7 @@ type Set struct {
 	classes  []detect.Class
 	byName   map[string][]int // entries that name the metric, in order
 	rest     []int            // entries that do not
+	names    candidates
 	groups   []joint
 	queries  []Query
 	limitOf  map[int]*limit      // by the class whose limit it is
@@ -154,12 +155,7 @@ func (s *Set) Classes() []detect.Class { return s.classes }
 
 // Classify returns the class of a series, or -1. It is what detect.Options asks for.
 func (s *Set) Classify(ls []ingest.Label) int {
-	for _, class := range s.byName[value(ls, ingest.MetricName)] {
-		if s.matchers[class].takes(ls) {
-			return class
-		}
-	}
-	for _, class := range s.rest {
+	for _, class := range s.named(value(ls, ingest.MetricName)) {
 		if s.matchers[class].takes(ls) {
 			return class
 		}
