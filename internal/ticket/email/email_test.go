@@ -207,7 +207,7 @@ func TestFailures(t *testing.T) {
 	_, err = strict.Create(t.Context(), tickettest.Draft("portent-1"))
 	require.Error(t, err, "no encryption, no mail")
 
-	slow, hanging := newTracker(t, func(c *email.Config) { require.NoError(t, c.Timeout.Set("5s")) })
+	slow, hanging := newTracker(t, func(c *email.Config) { require.NoError(t, c.Timeout.Set("10s")) })
 	hanging.mu.Lock()
 	hanging.hang = true
 	hanging.mu.Unlock()

@@ -22,7 +22,7 @@ func newDCRig(t *testing.T, noMeta bool, change func(*jira.Config), projects ...
 	t.Helper()
 	c := newClock()
 	site, url := jiratest.Start(t, jiratest.Options{DataCenter: true, NoMeta: noMeta, Now: c.Now, SearchLag: lag, Projects: projects})
-	cfg := jira.DefaultConfig()
+	cfg := patient()
 	cfg.Deployment, cfg.URL, cfg.Token, cfg.Project = jira.DataCenter, url, jiratest.Token, "OPS"
 	if change != nil {
 		change(&cfg)

@@ -51,14 +51,14 @@ func TestFaultsOfCreate(t *testing.T) {
 		{"half of the JSON", doubletest.Fault{Kind: doubletest.Truncate}, ticket.ReasonBadAnswer, true, true, 0, true},
 		{"connection closed amid the answer", doubletest.Fault{Kind: doubletest.CutOff}, ticket.ReasonNetwork, true, true, 0, true},
 		{"answer without end", doubletest.Fault{Kind: doubletest.Huge}, ticket.ReasonBadAnswer, true, true, 0, true},
-		{"answer a byte at a time", doubletest.Fault{Kind: doubletest.Slow, Delay: 100 * time.Millisecond}, ticket.ReasonTimeout, true, true, 0, true},
+		{"answer a byte at a time", doubletest.Fault{Kind: doubletest.Slow, Delay: time.Second}, ticket.ReasonTimeout, true, true, 0, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			waits := tc.fault.Kind == doubletest.Hang || tc.fault.Kind == doubletest.Slow
 			r := newRig(t, func(c *jira.Config) {
 				if waits {
-					c.Timeout = model.Duration(5 * time.Second)
+					c.Timeout = model.Duration(10 * time.Second)
 				}
 			})
 			tc.fault.Op = jiratest.OpCreate
@@ -115,19 +115,19 @@ func TestFaultsOfReading(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(c *jira.Config) {
 				if kind == doubletest.Hang || kind == doubletest.Slow {
-					c.Timeout = model.Duration(5 * time.Second)
+					c.Timeout = model.Duration(10 * time.Second)
 				}
 			})
 			made := create(t, r, "portent-1")
 			r.settle()
 			// Twice: Go's transport repeats a read by itself on a fresh connection.
-			r.site.Fail(doubletest.Fault{Kind: kind, Times: 2, Status: 500, Delay: 100 * time.Millisecond})
+			r.site.Fail(doubletest.Fault{Kind: kind, Times: 2, Status: 500, Delay: time.Second})
 			_, err := r.Get(t.Context(), made.Ref)
 			require.Error(t, err)
 			require.NotErrorIs(t, err, ticket.ErrNotFound)
 			require.False(t, ticket.AsError(err).Ambiguous, "reading changes nothing")
 			r.site.Heal()
-			r.site.Fail(doubletest.Fault{Op: jiratest.OpSearch, Kind: kind, Status: 500, Delay: 100 * time.Millisecond})
+			r.site.Fail(doubletest.Fault{Op: jiratest.OpSearch, Kind: kind, Status: 500, Delay: time.Second})
 			_, err = r.Find(t.Context(), "portent-1")
 			require.Error(t, err)
 			require.NotErrorIs(t, err, ticket.ErrNotFound, "not to be had is not absent: a second ticket would follow")

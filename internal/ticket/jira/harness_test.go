@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/spectest"
@@ -73,12 +74,20 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
+// patient is the default configuration with a timeout for machines on which the double takes a minute to hold a document of
+// 32767 characters to its description.
+func patient() jira.Config {
+	c := jira.DefaultConfig()
+	c.Timeout = model.Duration(5 * time.Minute)
+	return c
+}
+
 // newRig serves a site and returns a tracker for it. change may be nil.
 func newRig(t *testing.T, change func(*jira.Config), projects ...jiratest.Project) *rig {
 	t.Helper()
 	c := newClock()
 	site, url := jiratest.Start(t, jiratest.Options{Now: c.Now, SearchLag: lag, Projects: projects})
-	cfg := jira.DefaultConfig()
+	cfg := patient()
 	cfg.URL, cfg.Email, cfg.Token, cfg.Project = url, jiratest.Email, jiratest.Token, "OPS"
 	if change != nil {
 		change(&cfg)

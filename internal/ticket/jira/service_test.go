@@ -160,7 +160,7 @@ func TestASiteWithoutDocuments(t *testing.T) {
 	t.Parallel()
 	c := newClock()
 	site, url := jiratest.Start(t, jiratest.Options{NoADF: true, Now: c.Now, SearchLag: lag, Projects: []jiratest.Project{jiratest.ServiceProject("OPS")}})
-	cfg := jira.DefaultConfig()
+	cfg := patient()
 	cfg.URL, cfg.Email, cfg.Token, cfg.Project = url, jiratest.Email, jiratest.Token, "OPS"
 	serviceDesk(&cfg)
 	r := newRigWith(t, cfg, site, c)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/spectest"
@@ -50,6 +51,7 @@ func newRig(t *testing.T, change func(*pagerduty.Config)) *rig {
 	site, url := pagerdutytest.Start(t, r.Now)
 	r.site = site
 	cfg := pagerduty.DefaultConfig()
+	cfg.Timeout = model.Duration(5 * time.Minute) // a starved machine is no fault
 	cfg.URL, cfg.APIURL, cfg.RoutingKey, cfg.APIToken, cfg.From = url, url, pagerdutytest.RoutingKey, pagerdutytest.APIToken, pagerdutytest.From
 	if change != nil {
 		change(&cfg)

@@ -257,13 +257,13 @@ func TestFaultsOfCreate(t *testing.T) {
 		{"half of the JSON", doubletest.Fault{Kind: doubletest.Truncate}, ticket.ReasonBadAnswer, true, true, 0, true},
 		{"connection closed amid the answer", doubletest.Fault{Kind: doubletest.CutOff}, ticket.ReasonNetwork, true, true, 0, true},
 		{"answer without end", doubletest.Fault{Kind: doubletest.Huge}, ticket.ReasonBadAnswer, true, true, 0, true},
-		{"answer a byte at a time", doubletest.Fault{Kind: doubletest.Slow, Delay: 100 * time.Millisecond}, ticket.ReasonTimeout, true, true, 0, true},
+		{"answer a byte at a time", doubletest.Fault{Kind: doubletest.Slow, Delay: time.Second}, ticket.ReasonTimeout, true, true, 0, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(c *pagerduty.Config) {
 				if tc.fault.Kind == doubletest.Hang || tc.fault.Kind == doubletest.Slow {
-					c.Timeout = model.Duration(5 * time.Second)
+					c.Timeout = model.Duration(10 * time.Second)
 				}
 			})
 			r.site.Fail(tc.fault)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
 	"github.com/portent-dev/portent/internal/spectest"
@@ -66,6 +67,7 @@ func newRig(t *testing.T, change func(*servicenow.Config)) *rig {
 	site, url := servicenowtest.Start(t, r.Now)
 	r.site = site
 	cfg := servicenow.DefaultConfig()
+	cfg.Timeout = model.Duration(5 * time.Minute) // a starved machine is no fault
 	cfg.URL, cfg.Username, cfg.Password = url, servicenowtest.User, servicenowtest.Secret
 	if change != nil {
 		change(&cfg)

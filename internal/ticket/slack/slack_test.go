@@ -46,6 +46,7 @@ func newRig(t *testing.T, change func(*slack.Config)) *rig {
 func (r *rig) restart(t *testing.T, change func(*slack.Config)) {
 	t.Helper()
 	c := slack.DefaultConfig()
+	require.NoError(t, c.Timeout.Set("5m")) // a starved machine is no fault
 	c.URL, c.Token, c.Channel = r.url, slacktest.Token, slacktest.Channel
 	if change != nil {
 		change(&c)
@@ -170,7 +171,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, func(c *slack.Config) {
 				if kind == doubletest.Hang {
-					require.NoError(t, c.Timeout.Set("5s"))
+					require.NoError(t, c.Timeout.Set("10s"))
 				}
 			})
 			r.site.Fail(doubletest.Fault{Kind: kind, Status: 500, Title: "Sign in", RetryAfter: 7 * time.Second})

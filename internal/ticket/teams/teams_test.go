@@ -21,6 +21,7 @@ func tracker(t *testing.T, timeout ...string) (*teams.Tracker, *teamstest.Server
 	t.Helper()
 	site, address := teamstest.Start(t)
 	c := teams.DefaultConfig()
+	require.NoError(t, c.Timeout.Set("5m")) // a starved machine is no fault
 	c.URL = web.Secret(address)
 	for _, d := range timeout {
 		require.NoError(t, c.Timeout.Set(d))
@@ -88,7 +89,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			var timeout []string
 			if kind == doubletest.Hang {
-				timeout = []string{"5s"}
+				timeout = []string{"10s"}
 			}
 			tr, site := tracker(t, timeout...)
 			site.Fail(doubletest.Fault{Kind: kind, Status: 502, RetryAfter: 7 * time.Second})
