@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/portent-dev/portent/internal/correlate"
@@ -42,11 +41,11 @@ func (t *Triage) correlated(k *known) correlate.Alert {
 
 // scope is what an alert must share with others of its incident.
 func (c compiled) scope(labels map[string]string) string {
-	var b strings.Builder
+	b := make([]byte, 0, 64)
 	for _, l := range c.ScopeLabels {
-		b.WriteString(strconv.Quote(labels[l]))
+		b = strconv.AppendQuote(b, labels[l])
 	}
-	return b.String()
+	return string(b)
 }
 
 // await leaves it to the next regroup which incident an alert belongs to.
@@ -165,6 +164,7 @@ func (t *Triage) assign(members []*known, g *group) {
 	moved := map[*group][]*known{}
 	var from []*group
 	quiet := t.quiet(members, g)
+	over := slices.ContainsFunc(members, func(m *known) bool { return m.group != nil && m.group.Status == incident.StatusDismissed })
 	onlyEvidence := g == nil && !slices.ContainsFunc(members, func(k *known) bool { return !k.evidence })
 	for _, k := range members {
 		switch {
@@ -173,10 +173,12 @@ func (t *Triage) assign(members []*known, g *group) {
 		case k.group == nil:
 			t.forget(k) // it waited; entering remembers it again
 			t.changed(k)
-			if d := dismissed(members, k, t); d != nil {
-				k.Why = "more of what was dismissed"
-				t.enter(d, k)
-				continue
+			if over { // asked for all of them, since there may be thousands
+				if d := dismissed(members, k, t); d != nil {
+					k.Why = "more of what was dismissed"
+					t.enter(d, k)
+					continue
+				}
 			}
 			if g == nil {
 				g = t.before(k)
