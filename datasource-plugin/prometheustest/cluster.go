@@ -7,6 +7,7 @@ import "math"
 //   - namespaces shop (cart, web), pay (ledger) and batch; one pod of pay waits, two of batch were evicted.
 //   - the volume of ledger loses 2 MiB a minute, so that it is full 40 minutes after the hour.
 //   - cart fails one of ten requests, web none; the namespace pay is not to be seen from shop.
+//   - cart starts again every ten minutes, and its memory is close to its limit.
 //   - a label value and a metric's name hold what a query or a page could trip over.
 func Cluster() []Series {
 	var all []Series
@@ -47,6 +48,8 @@ func Cluster() []Series {
 			add("container_cpu_usage_seconds_total", total(pod.mebibytes/4), "namespace", pod.namespace, "pod", pod.name, "container", pod.container)
 		}
 	}
+	add("kube_pod_container_status_restarts_total", func(m float64) float64 { return math.Floor(m / 10) }, "namespace", "shop", "pod", "cart-7f9c4d5b6-abcde", "container", "cart")
+	add("kube_pod_container_resource_limits", flat(128<<20), "namespace", "shop", "pod", "cart-7f9c4d5b6-abcde", "container", "cart", "resource", "memory", "unit", "byte")
 	for _, s := range []struct {
 		service, code string
 		perMinute     float64

@@ -46,7 +46,7 @@ func streams(t *testing.T, p *Plugin, s source) {
 	}
 	var e struct{ Query, Answer string }
 	require.NoError(t, json.Unmarshal([]byte(got[3].result), &e))
-	require.Equal(t, `sum by (pod) (container_memory_working_set_bytes{container!=""})`, e.Query)
+	require.Regexp(t, `^sum by \((cluster, )?pod\) \(container_memory_working_set_bytes\{container!=""\}\)$`, e.Query)
 	require.Contains(t, e.Answer, "ledger-0")
 
 	got = p.listen(t, s, path, body("gpu temperature"))

@@ -1,9 +1,16 @@
-import { AnnotationQuery, CoreApp, DataSourceInstanceSettings, dateTime } from '@grafana/data';
+import {
+  AnnotationQuery,
+  CoreApp,
+  DataSourceInstanceSettings,
+  dateTime,
+  dateTimeForTimeZone,
+  TimeRange,
+} from '@grafana/data';
 import { BackendSrvRequest, FetchResponse, setBackendSrv, TemplateSrv } from '@grafana/runtime';
 import { of } from 'rxjs';
 
-import { DataSource } from './datasource';
-import { PortentOptions, PortentQuery } from './types';
+import { clockOf, DataSource, frozenOf } from './datasource';
+import { Explained, PortentOptions, PortentQuery } from './types';
 
 const templates: TemplateSrv = {
   getVariables: () => [{ name: 'ns' } as ReturnType<TemplateSrv['getVariables']>[number]],
@@ -138,6 +145,41 @@ describe('the data source', () => {
     expect(explained.question).toBe('memory of $ns');
     expect(requests[0]).toMatchObject({ method: 'POST', url: '/api/datasources/uid/P1/resources/explain' });
     expect(requests[0].data).toMatchObject({ ask: { question: 'memory of shop', frozen: null } });
+  });
+
+  it('keeps each of several queries, with its variables in it', async () => {
+    const part = { title: 'errors', above: 0.01, query: 'x{namespace="shop"}', language: 'promql' };
+    const answer = { query: part.query, question: 'q', alternatives: [], language: 'promql', parts: [part] };
+    const { ds } = datasource({ ...answer, when: 'since midnight', zone: 'UTC', asked: 1 });
+    const explained = await ds.explain({ question: 'what is wrong with $ns' });
+    expect(explained.parts).toEqual([{ ...part, query: 'x{namespace="$ns"}' }]);
+    expect(frozenOf(explained)).toMatchObject({
+      parts: explained.parts,
+      when: 'since midnight',
+      zone: 'UTC',
+      asked: 1,
+    });
+    expect('parts' in frozenOf({ ...explained, parts: undefined, when: '' } as Explained)).toBe(false);
+  });
+
+  it('says where midnight is, by the name of the zone where it is known', () => {
+    const at = (zone: string, text: string) => {
+      const to = dateTimeForTimeZone(zone, text);
+      return { from: to, to, raw: { from: to, to } } as TimeRange;
+    };
+    expect(clockOf(at('Europe/Berlin', '2026-07-01T12:00:00Z'), 'Europe/Berlin')).toEqual({
+      utcOffset: 120,
+      timezone: 'Europe/Berlin',
+    });
+    expect(clockOf(at('Europe/Berlin', '2026-12-01T12:00:00Z'), 'Europe/Berlin').utcOffset).toBe(60);
+    expect(clockOf(at('utc', '2026-12-01T12:00:00Z'), 'utc')).toEqual({ utcOffset: 0, timezone: 'UTC' });
+    // The browser's zone is not that of a range with another clock.
+    const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    for (const name of [undefined, 'browser', '${__timezone}']) {
+      expect(clockOf(at(own, '2026-12-01T12:00:00Z'), name).timezone).toBe(own);
+      expect(clockOf(at('Pacific/Chatham', '2026-12-01T12:00:00Z'), name)).toEqual({ utcOffset: 825 });
+    }
+    expect(clockOf(undefined, 'browser')).toEqual({ utcOffset: 0 });
   });
 
   it('does not send a query that asks nothing', () => {

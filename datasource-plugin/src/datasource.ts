@@ -141,9 +141,9 @@ export class DataSource
   }
 
   query(request: DataQueryRequest<PortentQuery>) {
-    const offset = utcOffset(request.range, request.timezone);
+    const clock = clockOf(request.range, request.timezone);
     const targets = request.targets.map((target) =>
-      target.queryType === 'ask' ? { ...target, ask: { ...target.ask, utcOffset: offset } } : target
+      target.queryType === 'ask' ? { ...target, ask: { ...target.ask, ...clock } } : target
     );
     return super.query({ ...request, targets });
   }
@@ -181,7 +181,7 @@ export class DataSource
     const raw = askOf({ ask });
     const { ask: sent } = interpolateQuery({ refId: 'A', queryType: 'ask', ask: raw }, this.replace);
     const question: Question = {
-      ask: { ...sent, utcOffset: utcOffset(range) },
+      ask: { ...sent, ...clockOf(range, this.replace('${__timezone}')) },
       from: range?.from.valueOf(),
       to: range?.to.valueOf(),
     };
@@ -190,10 +190,14 @@ export class DataSource
       const known = this.templates.getVariables().find((variable) => variable.name === name);
       return known !== undefined && 'multi' in known && Boolean(known.multi || known.includeAll);
     };
+    const follow = (query: string) => followVariables(query, raw.question, this.replace, several);
     return {
       ...explained,
       question: raw.question,
-      query: raw.frozen?.query ?? followVariables(explained.query, raw.question, this.replace, several),
+      query: raw.frozen?.query ?? follow(explained.query),
+      ...(explained.parts && {
+        parts: raw.frozen?.parts ?? explained.parts.map((part) => ({ ...part, query: follow(part.query) })),
+      }),
     };
   }
 
@@ -275,15 +279,34 @@ export function utcOffset(range?: TimeRange, timezone?: string): number {
   if (timezone === 'utc' || !range) {
     return 0;
   }
-  return timezone && timezone !== 'browser'
-    ? dateTimeForTimeZone(timezone, range.to.valueOf()).utcOffset()
-    : range.to.utcOffset();
+  return known(timezone) ? dateTimeForTimeZone(timezone, range.to.valueOf()).utcOffset() : range.to.utcOffset();
+}
+
+/** Where midnight is for whoever looks at a dashboard. The zone is left out where it is not known. */
+export function clockOf(range?: TimeRange, timezone?: string): Pick<AskQuery, 'utcOffset' | 'timezone'> {
+  const offset = utcOffset(range, timezone);
+  if (timezone === 'utc') {
+    return { utcOffset: offset, timezone: 'UTC' };
+  }
+  const zone = known(timezone) ? timezone : Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const agrees = range && zone && dateTimeForTimeZone(zone, range.to.valueOf()).utcOffset() === offset;
+  return agrees ? { utcOffset: offset, timezone: zone } : { utcOffset: offset };
+}
+
+/** Reports whether a dashboard's zone is one by name; an empty one and `browser` are the browser's. */
+function known(timezone?: string): timezone is string {
+  return Boolean(timezone) && timezone !== 'browser' && !timezone?.includes('$');
 }
 
 /** What a panel keeps of an answer. */
-export function frozenOf(explained: Explained): Frozen {
+export function frozenOf(explained: Frozen): Frozen {
   const { question, text, language, query, graph, span, ago, step, unit, concept, explanation, translator } = explained;
-  return { question, text, language, query, graph, span, ago, step, unit, concept, explanation, translator };
+  const { when, zone, asked, parts } = explained;
+  return {
+    ...{ question, text, language, query, graph, span, ago, step, unit, concept, explanation, translator },
+    ...(when && { when, zone, asked }),
+    ...(parts?.length && { parts }),
+  };
 }
 
 /** An annotation draws regions, whatever view its query was made with. */

@@ -178,6 +178,15 @@ describe('a question with variables', () => {
     expect(other?.frozen?.question).toBe('memory of $one');
   });
 
+  it('replaces variables in each of several queries', () => {
+    const query = asked('what is wrong with $one', 'a{app="$one"}');
+    const part = { title: 'errors', query: 'b{app="$one"}' };
+    query.ask = { ...query.ask, frozen: { ...query.ask?.frozen, parts: [part] } as Frozen };
+    const frozen = interpolateQuery(query, replace).ask?.frozen;
+    expect(frozen?.query).toBe('a{app="shop"}');
+    expect(frozen?.parts).toEqual([{ title: 'errors', query: 'b{app="shop"}' }]);
+  });
+
   it('says several values as one says them', () => {
     expect(interpolateQuery(asked('memory of $some', 'x{app=~"$some"}'), replace).ask).toMatchObject({
       question: 'memory of shop or pay.eu',

@@ -146,6 +146,9 @@ function interpolateAsk(given: AskQuery, replace: Replace, vars?: ScopedVars): A
       ...frozen,
       question: frozen.question === given.question ? question : frozen.question,
       query: interpolateCode(frozen.query, replace, vars),
+      ...(frozen.parts && {
+        parts: frozen.parts.map((part) => ({ ...part, query: interpolateCode(part.query, replace, vars) })),
+      }),
     },
   };
 }

@@ -81,6 +81,8 @@ export interface AskQuery {
   legend: string;
   /** Minutes that the asker's clock is ahead of UTC: where "midnight" is. */
   utcOffset: number;
+  /** The asker's zone by its IANA name, which knows when clocks change. */
+  timezone?: string;
   /** null until the question was answered. */
   frozen: Frozen | null;
 }
@@ -113,6 +115,20 @@ export interface Frozen {
   explanation: string;
   /** rules, model, or person for one that was written by hand. */
   translator: string;
+  /** Words that name a time by the clock: what they name is worked out anew each time the query runs, in `zone`. */
+  when?: string;
+  zone?: string;
+  /** When the question was asked, in Unix ms; with `when`. */
+  asked?: number;
+  /** The queries of a question that takes several: "what is wrong with checkout". */
+  parts?: FrozenPart[];
+}
+
+/** One of several queries that answer a question together. */
+export interface FrozenPart extends Frozen {
+  title: string;
+  /** The value that is a finding. */
+  above: number;
 }
 
 /** Another way to understand a question. */
@@ -236,6 +252,7 @@ export function askOf(query: Pick<PortentQuery, 'ask'>): AskQuery {
     limit: given.limit ?? 0,
     legend: given.legend ?? '',
     utcOffset: given.utcOffset ?? 0,
+    ...(given.timezone ? { timezone: given.timezone } : {}),
     frozen: given.frozen ?? null,
   };
 }

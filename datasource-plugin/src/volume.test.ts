@@ -18,6 +18,9 @@ describe('the log volume of Explore', () => {
     expect(volumeQuery(asked('logql', '{app="cart"}', 'numeric'))).toBeUndefined();
     expect(volumeQuery(asked('promql', '{app="cart"}'))).toBeUndefined();
     expect(volumeQuery({ refId: 'A', queryType: 'anomalies' })).toBeUndefined();
+    const several = asked('logql', '{app="cart"}');
+    several.ask = { ...several.ask, frozen: { ...several.ask?.frozen, parts: [] } as unknown as Frozen };
+    expect(volumeQuery(several)).toBeUndefined();
   });
 
   it('is of the lines behind patterns, without comparison', () => {

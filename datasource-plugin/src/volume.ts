@@ -5,7 +5,7 @@ export function volumeQuery(query: PortentQuery): PortentQuery | undefined {
   switch (query.queryType) {
     case 'ask': {
       const ask = askOf(query);
-      const lines = ask.frozen?.language === 'logql' && /^\s*\{/.test(ask.frozen.query);
+      const lines = ask.frozen?.language === 'logql' && !ask.frozen.parts && /^\s*\{/.test(ask.frozen.query);
       if (!lines || !['auto', 'logs', 'table'].includes(ask.view)) {
         return undefined;
       }

@@ -1,5 +1,5 @@
 import { expect, fakeSuggestions, test } from './harness/fixtures';
-import { EVICTIONS, fakeExplain, FROZEN } from './harness/questions';
+import { EVICTIONS, fakeExplain, FROZEN, SEVERAL } from './harness/questions';
 
 test('asks a question and stores the query that answers it', async ({ page, open, seen }) => {
   const suggestions = await fakeSuggestions(page);
@@ -94,6 +94,48 @@ test('a query written by hand is checked before it is stored', async ({ page, op
   expect((await seen()).query.ask?.frozen?.translator).toBe('person');
   expect(asked).toHaveLength(2);
   expect(asked[1].ask.frozen?.query).toBe('sum(kube_pod_info)');
+});
+
+test('a question that takes several queries shows and stores each', async ({ page, open, seen }) => {
+  await fakeSuggestions(page);
+  const asked = await fakeExplain(page, ({ frozen }) =>
+    frozen
+      ? frozen.query.includes('no_such')
+        ? { refused: true, reason: 'there is no metric "no_such"' }
+        : {}
+      : SEVERAL
+  );
+  await open({ kind: 'query', query: { refId: 'A', queryType: 'ask' } });
+  const question = page.getByRole('combobox', { name: 'Question' });
+  await question.fill(SEVERAL.question);
+  await question.press('Enter');
+  await expect(page.getByRole('group', { name: 'Queries' }).getByRole('listitem')).toHaveCount(3);
+  expect((await seen()).query.ask?.frozen).toEqual(SEVERAL);
+  await expect(
+    page.getByText('“since midnight” is worked out anew each time this runs, in the time zone')
+  ).toBeVisible();
+  await expect(page.getByRole('link', { name: /Open in Explore on Prometheus/ })).toHaveCount(2);
+
+  // Each is edited, checked and left out by itself.
+  const errors = page.getByRole('textbox', { name: 'errors (PromQL)' });
+  await errors.fill('sum(no_such)');
+  await errors.press('Shift+Enter');
+  await expect(page.getByText('there is no metric "no_such"')).toBeVisible();
+  expect((await seen()).query.ask?.frozen).toEqual(SEVERAL);
+  await errors.fill('sum(kube_pod_info)');
+  await errors.blur();
+  await expect.poll(async () => (await seen()).query.ask?.frozen?.parts?.[1].query).toBe('sum(kube_pod_info)');
+  expect((await seen()).query.ask?.frozen?.parts?.[1]).toMatchObject({
+    title: 'errors',
+    above: 0.01,
+    translator: 'person',
+  });
+  const checked = asked[2].ask.frozen;
+  expect(checked && 'title' in checked).toBe(false);
+  await page.getByRole('button', { name: 'Leave out: alerts' }).click();
+  const left = (await seen()).query.ask?.frozen;
+  expect(left?.parts?.map(({ title }) => title)).toEqual(['errors', 'error logs']);
+  expect(left?.query).toBe('sum(kube_pod_info)');
 });
 
 test('the query has syntax colours and opens in Explore', async ({ page, open }) => {

@@ -47,7 +47,7 @@ func (in *Instance) know(ctx context.Context) (questions.Knowledge, error) {
 	if err != nil {
 		return k, err
 	}
-	k.Translator, k.Suggest = rules, rules.Suggest
+	k.Translator, k.Bundle, k.Suggest = rules, rules.Bundle, rules.Suggest
 	if in.model != nil {
 		k.Model, err = ask.NewModel(ask.ModelOptions{Rules: rules, Client: in.model, Gate: in.gate(), Failed: func(r llm.Reason) {
 			backend.Logger.Debug("language model did not answer", "reason", string(r))

@@ -25,6 +25,7 @@ const (
 	MaxQuestionBytes = 2000     // a long paragraph; as internal/ask has it
 	MaxTextBytes     = 16 << 10 // of a frozen query and of the words about it
 	MaxUTCOffset     = 14 * 60  // minutes: no clock is farther from UTC
+	MaxParts         = 20       // queries that answer one question; internal/ask writes up to 14
 )
 
 // Defaults of a question.
@@ -42,7 +43,9 @@ type Ask struct {
 	Limit     int       `json:"limit"`     // series or log lines; 0: as many as are read
 	Legend    string    `json:"legend"`    // name of a line, with {{label}}; empty for the labels that tell them apart
 	UTCOffset int       `json:"utcOffset"` // minutes that the asker's clock is ahead of UTC: where "midnight" is
-	Frozen    *Frozen   `json:"frozen"`    // null until the question was answered
+	// Timezone is the asker's by its IANA name, which knows when clocks change; empty, or one that is not known, for UTCOffset.
+	Timezone string  `json:"timezone,omitempty"`
+	Frozen   *Frozen `json:"frozen"` // null until the question was answered
 }
 
 // Frozen is the query that a question was answered with. A panel runs it until somebody asks again.
@@ -59,6 +62,25 @@ type Frozen struct {
 	Concept     string `json:"concept"`     // what is asked for, in words
 	Explanation string `json:"explanation"` // how the question was understood
 	Translator  string `json:"translator"`  // rules, model, or person for one that was written by hand
+
+	// When are the words of the question that name a time by the clock or the calendar: "since midnight". What they
+	// name is worked out anew each time the query runs, in the Zone of whoever asked. Asked is when that was, in Unix
+	// ms: the query has the lengths that they had then. All are empty where the question names no such time.
+	When  string `json:"when,omitempty"`
+	Zone  string `json:"zone,omitempty"` // an IANA name, or an offset such as +02:00
+	Asked int64  `json:"asked,omitempty"`
+
+	// Parts are the queries of a question that takes several: "what is wrong with checkout". The query above is the
+	// first of them then, and Concept is what they are about.
+	Parts []FrozenPart `json:"parts,omitempty"`
+}
+
+// FrozenPart is one of several queries that answer a question together.
+type FrozenPart struct {
+	Frozen
+
+	Title string  `json:"title"`
+	Above float64 `json:"above"` // the value that is a finding
 }
 
 // Answered reports whether the frozen query belongs to the question as it stands.
@@ -85,6 +107,8 @@ func readAsk(q *Query, raw json.RawMessage) error {
 		return errorf("ask.previous has %d bytes, at most %d are read", len(a.Previous), MaxQuestionBytes)
 	case len(a.Legend) > MaxValueBytes:
 		return errorf("ask.legend has %d bytes, at most %d", len(a.Legend), MaxValueBytes)
+	case len(a.Timezone) > MaxValueBytes:
+		return errorf("ask.timezone has %d bytes, at most %d", len(a.Timezone), MaxValueBytes)
 	case a.UTCOffset < -MaxUTCOffset || a.UTCOffset > MaxUTCOffset:
 		return errorf("ask.utcOffset: got %d, want minutes from %d to %d", a.UTCOffset, -MaxUTCOffset, MaxUTCOffset)
 	}
@@ -105,6 +129,32 @@ func (f *Frozen) validate() error {
 	if f == nil {
 		return nil
 	}
+	if len(f.Parts) > MaxParts {
+		return errorf("ask.frozen.parts: %d parts, at most %d", len(f.Parts), MaxParts)
+	}
+	if len(f.Parts) == 0 {
+		f.Parts = nil
+	}
+	for i := range f.Parts {
+		p := &f.Parts[i]
+		if len(p.Parts) == 0 {
+			p.Parts = nil
+		}
+		if len(p.Parts) > 0 {
+			return errorf("ask.frozen.parts[%d] has parts of its own", i)
+		}
+		if p.Title == "" || len(p.Title) > MaxValueBytes {
+			return errorf("ask.frozen.parts[%d].title: want 1 to %d bytes", i, MaxValueBytes)
+		}
+		if err := p.one(); err != nil {
+			return errorf("ask.frozen.parts[%d]: %s", i, err)
+		}
+	}
+	return f.one()
+}
+
+// one validates what is not in parts.
+func (f *Frozen) one() error {
 	if f.Query == "" {
 		return errorf("ask.frozen.query is empty: ask again")
 	}
@@ -113,6 +163,7 @@ func (f *Frozen) validate() error {
 	}
 	for name, text := range map[string]string{
 		"question": f.Question, "text": f.Text, "query": f.Query, "explanation": f.Explanation, "concept": f.Concept, "unit": f.Unit, "translator": f.Translator,
+		"when": f.When, "zone": f.Zone,
 	} {
 		if len(text) > MaxTextBytes {
 			return errorf("ask.frozen.%s has %d bytes, at most %d", name, len(text), MaxTextBytes)
@@ -123,7 +174,34 @@ func (f *Frozen) validate() error {
 			return errorf("ask.frozen.%s: got %q, want a duration such as 6h", name, clip(text))
 		}
 	}
+	if _, ok := Location(f.Zone); f.When != "" && (!ok || f.Asked <= 0) {
+		return errorf("ask.frozen.when %q needs a zone such as Europe/Berlin or +02:00 and the time at which it was asked, got %q and %d", clip(f.When), clip(f.Zone), f.Asked)
+	}
 	return nil
+}
+
+// Location is a zone by its IANA name or as an offset such as +02:00. ok is false of one that is not known.
+func Location(zone string) (loc *time.Location, ok bool) {
+	if zone == "" || zone == "Local" { // that of the server, which nobody means
+		return time.UTC, false
+	}
+	if t, err := time.Parse("-07:00", zone); err == nil {
+		_, seconds := t.Zone()
+		return time.FixedZone(zone, seconds), true
+	}
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		return time.UTC, false
+	}
+	return loc, true
+}
+
+// Zone is where the asker's midnight is, for Location.
+func (a *Ask) Zone() string {
+	if _, ok := Location(a.Timezone); ok {
+		return a.Timezone
+	}
+	return time.Time{}.In(time.FixedZone("", a.UTCOffset*60)).Format("-07:00")
 }
 
 // duration reads a Prometheus duration; empty is 0.
@@ -133,6 +211,12 @@ func duration(text string) (time.Duration, error) {
 	}
 	d, err := model.ParseDuration(text)
 	return time.Duration(d), err
+}
+
+// NowIs returns the clock of whoever asked the question, at t.
+func (f *Frozen) NowIs(t time.Time) time.Time {
+	loc, _ := Location(f.Zone)
+	return t.In(loc)
 }
 
 // SpanOf is the duration of Span, 0 where none is given.

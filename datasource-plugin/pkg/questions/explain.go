@@ -47,9 +47,13 @@ func (s Servers) Explain(ctx context.Context, r Request) (Explained, error) {
 	if r.Person && k.Model != nil {
 		translator = k.Model
 	}
-	tr, err := translator.Translate(ctx, ask.Question{
-		Text: r.Query.Question, Now: r.To, Previous: r.Query.Previous, Location: time.FixedZone("", r.Query.UTCOffset*60),
-	})
+	q := r.question()
+	if k.Bundle != nil && q.Previous == "" {
+		if e, ok, err := s.explainBundle(ctx, k, r, q); ok || err != nil {
+			return e, err
+		}
+	}
+	tr, err := translator.Translate(ctx, q)
 	var refusal *ask.Refusal
 	if errors.As(err, &refusal) {
 		return refuse(r, refusal.Reason, refusal.Suggestions), nil
@@ -57,11 +61,17 @@ func (s Servers) Explain(ctx context.Context, r Request) (Explained, error) {
 	if err != nil {
 		return Explained{}, fmt.Errorf("understand the question: %w", err)
 	}
-	e := Explained{Frozen: freeze(r.Query.Question, tr, r.To), Alternatives: []Reading{}}
+	e := Explained{Frozen: freeze(r.Query, tr, q.Now), Alternatives: []Reading{}}
 	for _, a := range tr.Alternatives {
 		e.Alternatives = append(e.Alternatives, Reading(a))
 	}
 	return s.check(ctx, k, r, e)
+}
+
+// question is that of the request, at the end of its range. Queries hold whole milliseconds.
+func (r Request) question() ask.Question {
+	loc, _ := query.Location(r.Query.Zone())
+	return ask.Question{Text: r.Query.Question, Now: r.To.Truncate(time.Millisecond), Previous: r.Query.Previous, Location: loc}
 }
 
 // Check holds a query that a person wrote to the gate, with what exists.
@@ -74,6 +84,9 @@ func (s Servers) Check(ctx context.Context, r Request) (Explained, error) {
 }
 
 func (s Servers) check(ctx context.Context, k Knowledge, r Request, e Explained) (Explained, error) {
+	if len(e.Parts) > 0 {
+		return s.checkBundle(ctx, k, r, e)
+	}
 	p, err := r.plan(e.Frozen)
 	if err != nil {
 		return refuse(r, err.Error(), nil), nil
@@ -96,11 +109,15 @@ func refuse(r Request, reason string, suggestions []string) Explained {
 	return Explained{Frozen: query.Frozen{Question: r.Query.Question}, Refusal: Refusal{Refused: true, Reason: reason, Suggestions: append([]string{}, suggestions...)}, Alternatives: []Reading{}}
 }
 
-// freeze keeps of a translation what a panel needs to run it again at another time.
-func freeze(question string, tr ask.Translation, now time.Time) query.Frozen {
+// freeze keeps of a translation what a panel needs to run it again at another time. now is when it was asked.
+func freeze(a query.Ask, tr ask.Translation, now time.Time) query.Frozen {
 	f := query.Frozen{
-		Question: question, Text: tr.Text, Language: string(tr.Language), Query: tr.Query, Unit: tr.Unit, Concept: tr.Concept,
+		Question: a.Question, Text: tr.Text, Language: string(tr.Language), Query: tr.Query, Unit: tr.Unit, Concept: tr.Concept,
 		Explanation: tr.Explanation, Translator: tr.Translator,
+	}
+	loc, _ := query.Location(a.Zone())
+	if words := ask.CalendarWords(ask.Question{Text: tr.Text, Now: now, Location: loc}); words != "" {
+		f.When, f.Zone, f.Asked = words, a.Zone(), now.UnixMilli()
 	}
 	if tr.Range == nil {
 		return f

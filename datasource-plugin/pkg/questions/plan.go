@@ -33,13 +33,22 @@ type plan struct {
 // plan chooses times, step and view. An error is one for the person who wrote the query.
 func (r Request) plan(f query.Frozen) (plan, error) {
 	p := plan{f: f, limit: cmp.Or(r.Query.Limit, query.DefaultAskSeries), lines: cmp.Or(r.Query.Limit, query.DefaultAskLines), view: r.Query.View}
-	p.end = r.To.Add(-f.AgoOf())
-	p.start = r.From.Add(-f.AgoOf())
-	if d := f.SpanOf(); d > 0 {
-		p.start = p.end.Add(-d)
+	asked, now := stretches(f, r.To)
+	span, ago := f.SpanOf(), f.AgoOf()
+	if span > 0 && now.Window > 0 {
+		span, ago = now.Window, now.Ago
+	}
+	p.end = r.To.Add(-ago)
+	p.start = r.From.Add(-ago)
+	if span > 0 {
+		p.start = p.end.Add(-span)
 	}
 	g := dataplane.Span{From: p.start, To: p.end, Points: r.MaxPoints, MaxPoints: maxPoints, Interval: r.Interval, Scrape: r.Scrape}.Steps()
 	p.query = macros(f.Query, g, p.end.Sub(p.start), r.Scrape, f.Graph || p.view == query.ViewTimeSeries)
+	var err error
+	if p.query, err = ask.Retime(ask.Language(f.Language), p.query, asked, now); err != nil {
+		return p, &ask.Violation{Rule: "parse", Reason: fmt.Sprintf("the query does not parse: %v", err)}
+	}
 	if f.Language == query.LogQL {
 		return p.planLogs(r, g)
 	}
@@ -60,6 +69,19 @@ func (r Request) plan(f query.Frozen) (plan, error) {
 		return p, fmt.Errorf("BUG: view %q", p.view)
 	}
 	return p, nil
+}
+
+// stretches are what the words of a stored query named when it was asked, and what they name now: both 0 where they
+// name no time by the clock.
+func stretches(f query.Frozen, now time.Time) (asked, at ask.Stretch) {
+	if f.When == "" {
+		return asked, at
+	}
+	of := func(t time.Time) ask.Stretch {
+		t = f.NowIs(t.Truncate(time.Millisecond))
+		return ask.StretchOf(ask.Question{Text: f.When, Now: t, Location: t.Location()})
+	}
+	return of(time.UnixMilli(f.Asked)), of(now)
 }
 
 // planLogs is plan for LogQL, whose query is rewritten where lines are wanted as numbers.

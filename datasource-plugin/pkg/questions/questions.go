@@ -32,8 +32,9 @@ type Loki interface {
 
 // Knowledge is what the servers have, as far as a question needs it.
 type Knowledge struct {
-	Translator ask.Translator // by rules: the same for the same question
-	Model      ask.Translator // by a language model, which falls back on the rules; nil without one
+	Translator ask.Translator                                                               // by rules: the same for the same question
+	Model      ask.Translator                                                               // by a language model, which falls back on the rules; nil without one
+	Bundle     func(ctx context.Context, q ask.Question) (b ask.Bundle, ok bool, err error) // nil: no question takes several queries
 	Suggest    func(text string, limit int) []string
 	Metrics    *ask.Catalog
 	Logs       *ask.Logs
@@ -117,6 +118,9 @@ func Run(ctx context.Context, s Servers, r Request) (Answer, error) {
 	if e.Refused {
 		r.tell(Answered)
 		return Answer{e, data.Frames{refused(r, e)}}, nil
+	}
+	if len(e.Parts) > 0 {
+		return s.runBundle(ctx, r, e)
 	}
 	p, err := r.plan(e.Frozen)
 	if err != nil {

@@ -2,7 +2,7 @@ import React, { useId, useState } from 'react';
 import { css } from '@emotion/css';
 import { GrafanaTheme2 } from '@grafana/data';
 import { config, getDataSourceSrv } from '@grafana/runtime';
-import { Alert, Button, Field, IconButton, Input, LinkButton, Spinner, Stack, Text, useStyles2 } from '@grafana/ui';
+import { Alert, Button, Field, IconButton, Input, Spinner, Stack, Text, useStyles2 } from '@grafana/ui';
 
 import { STAGE_NAMES } from '../asking';
 import { frozenOf } from '../datasource';
@@ -12,6 +12,7 @@ import { AskQuery, askOf, AskView, Explained, Frozen, PortentQuery, Reading } fr
 import { Choice } from './Choice';
 import { CodeField } from './CodeField';
 import { NumberField } from './NumberField';
+import { ExploreLink, PartsField, STORED, withParts } from './PartsField';
 import type { EditorProps } from './QueryEditor';
 import { QuestionBox } from './QuestionBox';
 import { TextField } from './TextField';
@@ -63,6 +64,21 @@ export function AskEditor({ datasource, query, range, data, onQuery, plain }: Pr
     };
     if (await ask({ ...settings, frozen: edited })) {
       set({ question: edited.question, frozen: edited });
+    }
+  };
+  const editPart = async (index: number, text: string) => {
+    const all = frozen?.parts ?? [];
+    const part = { ...all[index], query: text, explanation: 'a query written by hand', translator: 'person' };
+    // The part alone is checked: as a query of its own, without what it is a part by.
+    if (frozen && (await ask({ ...settings, frozen: frozenOf(part) }))) {
+      const parts = all.map((one, i) => (i === index ? part : one));
+      set({ frozen: withParts(frozen, parts) });
+    }
+  };
+  const dropPart = (index: number) => {
+    if (frozen?.parts) {
+      const parts = frozen.parts.filter((_, i) => i !== index);
+      set({ frozen: withParts(frozen, parts) });
     }
   };
   const take = (reading: Reading) => {
@@ -125,7 +141,9 @@ export function AskEditor({ datasource, query, range, data, onQuery, plain }: Pr
           }
           warnings={asking.explained?.warnings ?? []}
           answer={answered?.answer}
-          explore={exploreLink(datasource.options, frozen, range)}
+          explore={(one) => exploreLink(datasource.options, one, range)}
+          onEditPart={editPart}
+          onDropPart={dropPart}
           stale={question !== frozen.question}
           onEdit={edit}
           onTake={take}
@@ -210,7 +228,9 @@ interface StoredProps {
   alternatives: Reading[];
   warnings: string[];
   answer?: string;
-  explore?: string;
+  explore: (one: Frozen) => string | undefined;
+  onEditPart: (index: number, text: string) => void;
+  onDropPart: (index: number) => void;
   /** The question was changed since. */
   stale: boolean;
   onEdit: (text: string) => void;
@@ -218,33 +238,36 @@ interface StoredProps {
 }
 
 /** The query that the panel has stored. */
-function Stored({ frozen, alternatives, warnings, answer, explore, stale, onEdit, onTake }: StoredProps) {
+function Stored({ frozen, alternatives, warnings, answer, explore, stale, onEdit, onTake, ...parts }: StoredProps) {
   const id = useId();
+  const queries = [frozen.query, ...(frozen.parts ?? []).map(({ query }) => query)].join('\n');
+  const link = frozen.parts ? undefined : explore(frozen);
   const styles = useStyles2(getStyles);
-  const fixed = variablesOf(frozen.question).filter((name) => !variablesOf(frozen.query).includes(name));
+  const fixed = variablesOf(frozen.question).filter((name) => !variablesOf(queries).includes(name));
   const others = alternatives.filter(({ query }) => query !== frozen.query);
   return (
     <Stack direction="column" gap={1}>
       {answer && !stale && <Text element="p">{answer}</Text>}
-      <Field
-        label={frozen.language === 'promql' ? 'PromQL' : 'LogQL'}
-        htmlFor={id}
-        description="Stored with the panel: it runs this until somebody asks again. Leave the field or press Shift+Enter to run what you wrote."
-        noMargin
-      >
-        <CodeField id={id} value={frozen.query} onCommit={onEdit} />
-      </Field>
+      {frozen.parts ? (
+        <PartsField parts={frozen.parts} explore={explore} onEdit={parts.onEditPart} onDrop={parts.onDropPart} />
+      ) : (
+        <Field label={frozen.language === 'promql' ? 'PromQL' : 'LogQL'} htmlFor={id} description={STORED} noMargin>
+          <CodeField id={id} value={frozen.query} onCommit={onEdit} />
+        </Field>
+      )}
       <Stack gap={2} wrap="wrap" alignItems="center">
         <Text color="secondary" variant="bodySmall">
           Understood as {frozen.explanation || 'it is written'}
           {frozen.translator === 'model' && ', by a language model'}
         </Text>
-        {explore && (
-          <LinkButton size="sm" variant="secondary" fill="text" icon="compass" href={explore} target="_blank">
-            {frozen.language === 'promql' ? 'Open in Explore on Prometheus' : 'Open in Explore on Loki'}
-          </LinkButton>
-        )}
+        {link && <ExploreLink language={frozen.language} href={link} />}
       </Stack>
+      {frozen.when && (
+        <Text color="secondary" variant="bodySmall">
+          “{frozen.when}” is worked out anew each time this runs{frozen.zone ? `, in the time zone ${frozen.zone}` : ''}
+          .
+        </Text>
+      )}
       {stale && (
         <Text color="warning" variant="bodySmall">
           The question has changed. This query answers “{frozen.question}”: ask, to have one for the new question.

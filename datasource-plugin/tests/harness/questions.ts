@@ -1,6 +1,6 @@
 import { Page } from '@playwright/test';
 
-import type { AskQuery, Explained, Frozen } from '../../src/types';
+import type { AskQuery, Explained, Frozen, FrozenPart } from '../../src/types';
 
 const QUESTION = 'which namespaces had the most pod evictions in the last 24 hours?';
 
@@ -21,6 +21,42 @@ export const FROZEN: Frozen = {
 };
 
 export const EVICTIONS: Partial<AskQuery> = { question: QUESTION, frozen: FROZEN };
+
+const WRONG = 'what is wrong with cart since midnight';
+
+const part = (title: string, query: string, change: Partial<FrozenPart> = {}): FrozenPart => ({
+  ...FROZEN,
+  question: '',
+  text: title + ' of cart',
+  title,
+  above: 0,
+  query,
+  concept: title,
+  explanation: '',
+  ...change,
+});
+
+/** A question that takes several queries, as the backend stores it. */
+export const SEVERAL: Frozen = {
+  ...FROZEN,
+  question: WRONG,
+  text: WRONG,
+  query: 'ALERTS{alertstate="firing",service="cart"}',
+  concept: 'cart',
+  explanation: 'what is wrong with cart = alerts, errors, error logs',
+  when: 'since midnight',
+  zone: 'Europe/Berlin',
+  asked: 1795330800000,
+  parts: [
+    part('alerts', 'ALERTS{alertstate="firing",service="cart"}'),
+    part(
+      'errors',
+      'sum(rate(http_requests_total{code=~"5..",service="cart"}[5m])) / sum(rate(http_requests_total{service="cart"}[5m]))',
+      { above: 0.01, unit: 'ratio' }
+    ),
+    part('error logs', '{app="cart"} | logfmt | level="error"', { language: 'logql', graph: true, span: '30m' }),
+  ],
+};
 
 interface Asked {
   ask: AskQuery;
