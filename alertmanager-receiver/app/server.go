@@ -104,6 +104,8 @@ type server struct {
 
 	gater *gater
 	asker *asker
+	// slackWithin bounds answering a button; zero means slackTimeout.
+	slackWithin time.Duration
 	// redeclare says that a reload may have changed what trackers do, which drafts that wait are bound to.
 	redeclare atomic.Bool
 	sessions  sessionStore

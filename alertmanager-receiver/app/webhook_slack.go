@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -107,7 +108,7 @@ func (s *server) serveSlack(w http.ResponseWriter, r *http.Request) {
 		web.Error(w, http.StatusBadRequest, err, "set the request URL of the app's interactivity to this address, and nothing else")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), slackTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(s.slackWithin, slackTimeout))
 	defer cancel()
 	switch first, err := s.firstPress(ctx, r.Header); {
 	case err != nil:
