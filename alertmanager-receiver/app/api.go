@@ -81,42 +81,72 @@ type seenIncident struct {
 	whole bool
 }
 
-// maxLooked bounds the incidents that one page is looked for among, for somebody who sees a part: beyond it the page holds
-// fewer, and says where to go on.
-const maxLooked = 1000
-
-// minLook bounds how few are read at a time for them: one by one would be a query each.
-const minLook = 20
-
 // list returns a page of the incidents that p may see, as they may, and the cursor of the next.
-func (s *server) list(ctx context.Context, p principal, q incident.Query) (out []seenIncident, next string, err error) {
-	words, want := s.settings.Load().words, q.Limit
-	for looked := 0; ; {
-		if q.Limit = want - len(out); p.scoped() {
-			q.Limit = max(q.Limit, minLook)
+func (s *server) list(ctx context.Context, p principal, q incident.Query) ([]seenIncident, string, error) {
+	words := s.settings.Load().words
+	read := func(limit int, cursor string, onlyNext bool) ([]incident.Incident, string, error) {
+		q := q
+		q.Limit, q.Cursor, q.Brief = limit, cursor, q.Brief || onlyNext
+		return s.store.List(ctx, q)
+	}
+	return pageFor(p, q.Limit, q.Cursor, read, func(inc incident.Incident) (seenIncident, bool) {
+		seen, whole, ok := p.view(inc, words)
+		if ok && p.scoped() { // without the timeline it is not known whether others came or went
+			seen.Alerts = unexplained(seen.Alerts)
 		}
-		incs, next, err := s.store.List(ctx, q)
+		return seenIncident{seen, whole}, ok
+	})
+}
+
+// listAlerts is list for alerts. Why an alert is in its incident names others of that.
+func (s *server) listAlerts(ctx context.Context, p principal, q incident.AlertQuery) ([]incident.Alert, string, error) {
+	read := func(limit int, cursor string, _ bool) ([]incident.Alert, string, error) {
+		q := q
+		q.Limit, q.Cursor = limit, cursor
+		return s.store.ListAlerts(ctx, q)
+	}
+	return pageFor(p, q.Limit, q.Cursor, read, func(a incident.Alert) (incident.Alert, bool) {
+		if p.scoped() && a.IncidentID != "" {
+			a.Why = ""
+		}
+		return a, p.sees(a.Labels)
+	})
+}
+
+const (
+	// maxLooked bounds what one page is looked for among, for somebody who sees a part: beyond it the page holds fewer, and
+	// says where to go on.
+	maxLooked = 1000
+	// minLook bounds how few are read at a time for them: one by one would be a query each.
+	minLook = 20
+)
+
+// pageFor reads until it has as many as are wanted of what p may see, and returns the cursor of what comes behind them. read is
+// told when only that cursor is asked for.
+func pageFor[T, S any](p principal, want int, cursor string, read func(limit int, cursor string, onlyNext bool) ([]T, string, error), see func(T) (S, bool)) (out []S, next string, err error) {
+	for looked := 0; ; {
+		limit := want - len(out)
+		if p.scoped() {
+			limit = max(limit, minLook)
+		}
+		rows, next, err := read(limit, cursor, false)
 		if err != nil {
 			return nil, "", err
 		}
-		for i, inc := range incs {
-			if seen, whole, ok := p.view(inc, words); ok {
-				if p.scoped() { // without the timeline it is not known whether others came or went
-					seen.Alerts = unexplained(seen.Alerts)
-				}
-				out = append(out, seenIncident{seen, whole})
+		for i, row := range rows {
+			if seen, ok := see(row); ok {
+				out = append(out, seen)
 			}
-			if len(out) == want && i+1 < len(incs) { // the next page begins within what was read
-				q.Limit, q.Brief = i+1, true
-				_, next, err = s.store.List(ctx, q)
+			if len(out) == want && i+1 < len(rows) { // the next page begins within what was read
+				_, next, err = read(i+1, cursor, true)
 				return out, next, err
 			}
 		}
-		looked += len(incs)
+		looked += len(rows)
 		if next == "" || len(out) == want || looked >= maxLooked {
 			return out, next, nil
 		}
-		q.Cursor = next
+		cursor = next
 	}
 }
 
@@ -252,19 +282,14 @@ func (s *server) serveAlerts(w http.ResponseWriter, r *http.Request, p principal
 		web.Error(w, http.StatusBadRequest, err, "see docs/configuration/receiver.md for the parameters")
 		return
 	}
-	alerts, next, err := s.store.ListAlerts(r.Context(), q)
+	alerts, next, err := s.listAlerts(r.Context(), p, q)
 	if err != nil {
 		s.failed(w, r, err)
 		return
 	}
 	page := incidentapi.AlertPage{Alerts: make([]incidentapi.Alert, 0, len(alerts)), Next: cursorOrNull(next)}
 	for _, a := range alerts {
-		if p.sees(a.Labels) {
-			if p.scoped() && a.IncidentID != "" { // why it is in its incident names others of that
-				a.Why = ""
-			}
-			page.Alerts = append(page.Alerts, alertToAPI(a))
-		}
+		page.Alerts = append(page.Alerts, alertToAPI(a))
 	}
 	web.JSON(w, http.StatusOK, page)
 }

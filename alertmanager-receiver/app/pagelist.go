@@ -311,7 +311,7 @@ type suppressedRow struct {
 func (s *server) pageSuppressed(w http.ResponseWriter, r *http.Request, p principal) {
 	v := r.URL.Query()
 	q := incident.AlertQuery{Suppressed: true, Limit: pageSize, Cursor: v.Get("cursor")}
-	alerts, next, err := s.store.ListAlerts(r.Context(), q)
+	alerts, next, err := s.listAlerts(r.Context(), p, q)
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -323,12 +323,10 @@ func (s *server) pageSuppressed(w http.ResponseWriter, r *http.Request, p princi
 		return
 	}
 	for _, a := range alerts {
-		if p.sees(a.Labels) {
-			view.Rows = append(view.Rows, suppressedRow{
-				Name: alertName(a), Subject: subject(a), Severity: severityClass(a.Labels["severity"]), Status: string(a.Status), Why: a.Why,
-				Span: firing(s.now(), a), Labels: sortedLabels(a.Labels),
-			})
-		}
+		view.Rows = append(view.Rows, suppressedRow{
+			Name: alertName(a), Subject: subject(a), Severity: severityClass(a.Labels["severity"]), Status: string(a.Status), Why: a.Why,
+			Span: firing(s.now(), a), Labels: sortedLabels(a.Labels),
+		})
 	}
 	if q.Cursor != "" {
 		view.First = g.Root + "suppressed"

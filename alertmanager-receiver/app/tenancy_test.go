@@ -183,6 +183,33 @@ func TestPagesOfATenant(t *testing.T) {
 		}
 		require.Equal(t, []string{"01JBV", "01JBB", "01JAH"}, got)
 	}
+	// The same of alerts.
+	var kept incident.Change
+	for i := range 60 {
+		x := tenants[1]
+		if i%20 == 7 {
+			x = tenants[0]
+		}
+		kept.Alerts = append(kept.Alerts, testAlert(x.alert, time.Duration(i+1)*time.Second, 0, "namespace", x.name, "kept", "yes"))
+	}
+	require.NoError(t, ts.db.Apply(t.Context(), kept))
+	for _, limit := range []int{1, 2, 100} {
+		n, opts := 0, incidentapi.AlertOptions{Suppressed: true, Limit: limit}
+		for range 10 {
+			page, err := ts.client(t, shopToken).Alerts(t.Context(), opts)
+			require.NoError(t, err)
+			n += len(page.Alerts)
+			for _, a := range page.Alerts {
+				require.Equal(t, "shop", a.Labels["namespace"])
+			}
+			if page.Next == nil {
+				break
+			}
+			require.Len(t, page.Alerts, limit)
+			opts.Cursor = *page.Next
+		}
+		require.Equal(t, 3, n)
+	}
 	require.Contains(t, ts.send(t, "GET", "/?status=dismissed", "", "Authorization", "Bearer "+shopToken).Body.String(), "Nothing of yours")
 }
 
