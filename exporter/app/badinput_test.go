@@ -102,7 +102,8 @@ func TestBadInput(t *testing.T) {
 			for _, s := range c.steps {
 				total += max(0, min(s.after, time.Hour))
 			}
-			at := time.Now().Add(-total)
+			end := time.Now()
+			at := end.Add(-total)
 			if c.metric == "" { // it has a past
 				for i := range 200 {
 					send(t, h, point{labelsOf("__name__", "bad"), at.Add(time.Duration(i-199) * 15 * time.Second).UnixMilli(), 100 + float64(i*7919%13)})
@@ -121,7 +122,7 @@ func TestBadInput(t *testing.T) {
 					at = at.Add(-s.after) // the series is where it was
 				}
 			}
-			healthy(t, h)
+			healthy(t, h, end)
 			_, body := get(t, h, "/metrics")
 			for _, line := range c.want {
 				require.True(t, strings.Contains(body, "\n"+line+"\n"), "%s", "\n"+line+"\n")
@@ -135,10 +136,9 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// healthy sends a series that is well and requires that it is scored.
-func healthy(t *testing.T, h http.Handler) {
+// healthy sends a series that is well until now and requires that it is scored.
+func healthy(t *testing.T, h http.Handler, now time.Time) {
 	t.Helper()
-	now := time.Now()
 	for i := range 100 {
 		send(t, h, point{labelsOf("__name__", "well"), now.Add(time.Duration(i-99) * 15 * time.Second).UnixMilli(), 10 + float64(i*7919%13)})
 	}
@@ -187,7 +187,7 @@ func TestHistogramsWithChangedBuckets(t *testing.T) {
 	for i := range 50 {
 		send(t, h, point{[]ingest.Label{{Name: "__name__", Value: "old_bucket"}, {Name: "le", Value: fmt.Sprint(i)}}, now.UnixMilli(), 1})
 	}
-	healthy(t, h)
+	healthy(t, h, now.Add(100*15*time.Second))
 	_, body := get(t, h, "/metrics")
 	require.True(t, strings.Contains(body, `anomaly_score{metric="latency_count"}`), "%s", `anomaly_score{metric="latency_count"}`)
 	require.True(t, strings.Contains(body, `anomaly_score{metric="latency_sum"}`), "%s", `anomaly_score{metric="latency_sum"}`)
