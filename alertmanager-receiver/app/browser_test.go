@@ -128,7 +128,7 @@ func TestPagesAreLive(t *testing.T) {
 	}
 	eventually := func(js, want string) {
 		t.Helper()
-		require.Eventually(t, func() bool { return strings.Contains(read(js), want) }, 15*time.Second, 50*time.Millisecond, "%s: %s", js, want)
+		require.Eventually(t, func() bool { return strings.Contains(read(js), want) }, time.Minute, 50*time.Millisecond, "%s: %s", js, want)
 	}
 	keys := func(ks string) {
 		t.Helper()
