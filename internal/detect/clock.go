@@ -58,11 +58,14 @@ func (c *clock) limit(e *env) float64 {
 	// About once in a period leaves room: this share of the logarithm makes it half as
 	// often again, and finds what hardly misses.
 	const slack = 0.96
+	// Tails are rather too heavy the further they are extrapolated, so that what is to
+	// come rarely came more rarely still: by so much of the logarithm of the period.
+	const ease = 0.06
 	step := float64(c.Step)
 	if step == 0 {
 		step = e.class.stepMs
 	}
-	return e.bar * slack * math.Log(min(mostChance, max(1, step)/e.periodMs))
+	return e.bar * (slack*math.Log(min(mostChance, max(1, step)/e.periodMs)) + ease*math.Log(e.periodMs/(7*day)))
 }
 
 func (c *clock) whole() bool { return c.Step >= 0 && c.Step <= latestMs }

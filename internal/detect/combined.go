@@ -16,9 +16,9 @@ func (s *combined) observe(e *env, x sample, out *Output) {
 	limit := s.Clock.limit(e)
 	near := s.Local.observe(&s.Clock, limit, gap, x.v)
 	near.score = s.Routine.expect(e.localMs(x.t), x.v-near.expected, near.score)
-	far, long := s.Season.observe(e, &s.Clock, limit, x.t, x.v)
+	far := s.Season.observe(e, &s.Clock, limit, x.t, x.v)
 	other := s.Watch.observe(e, &s.Clock, limit, gap, x)
-	judge(out, e, &s.Habit, &s.Clock, &near, &other, &far, &long)
+	judge(out, e, &s.Habit, &s.Clock, &near, &other, &far)
 }
 
 func (s *combined) whole() bool {

@@ -15,7 +15,7 @@ type habit struct {
 
 const (
 	// evidenceKinds is how many models at most speak in one detector.
-	evidenceKinds = 4
+	evidenceKinds = 3
 	// reportFor is long enough for a rule that is evaluated every 15 to 60 seconds
 	// and asks for some of them in a row. A sample that comes more rarely stands for
 	// so long by itself.

@@ -6,7 +6,7 @@ import (
 	"github.com/portent-dev/portent/internal/stat"
 )
 
-// record is the model of how far an hour's mean of deviations ever came, up and down.
+// record is the model of how far a running mean of deviations ever came, up and down.
 //
 // Of values that do not change, whatever their distribution, the next one is the
 // furthest of n with the chance 1/n on either side (Rényi, "Théorie des éléments saillants
@@ -18,7 +18,7 @@ import (
 // What was furthest is forgotten by stretches, and what is told raises what the
 // next one has to exceed: one incident hides none that is larger.
 type record struct {
-	Mean        float32    // of deviations, over recordMemory
+	Mean        float32    // of deviations
 	Up, Down    [2]float32 // furthest in the present stretch and in the one before
 	Peak        float32    // of what goes on beyond that, signed; 0 = nothing
 	Begin, Turn uint32     // when the earlier and the present stretch began, Unix minutes
@@ -26,23 +26,28 @@ type record struct {
 }
 
 const (
-	recordMemory  = 1 * hour
+	// shortRecord and longRecord are what the two means are taken over: what happens
+	// within a quarter of an hour is seen by jumps and tails, and what lasts longer than a
+	// working day or a night is the new level.
+	shortRecord = hour / 2
+	longRecord  = 8 * hour
+
 	recordStretch = 60 * day
 	// recordAfter is for how long nothing is told of a course just begun: until each
 	// hour of the day came twice.
 	recordAfter = seasonAfter
 	// recordEvent is for how long what goes on is measured by what was before it.
 	recordEvent = 6 * hour
-	// recordTail is a. Means of an hour fall faster than the values in them: these are
-	// rarely heavier than x^-3, of which a few a quarter too many are told.
+	// recordTail is a. Means fall faster than the values in them: these are rarely
+	// heavier than x^-3, of which a few a quarter too many are told.
 	recordTail = 8
 	// recordLeast is the least that is far, in mean deviations of single values.
 	recordLeast = 2
 )
 
 // observe takes a deviation at t (Unix ms) and how large these usually are, and returns
-// the score of the mean.
-func (m *record) observe(c *clock, limit float64, t int64, deviation, scale float64) (score float64) {
+// the score of their mean over memory (ms).
+func (m *record) observe(c *clock, limit float64, t int64, deviation, scale, memory float64) (score float64) {
 	now := uint32(max(0, t) / minute)
 	if m.Begin == 0 {
 		m.Begin, m.Turn = now, now
@@ -51,7 +56,7 @@ func (m *record) observe(c *clock, limit float64, t int64, deviation, scale floa
 		m.Begin, m.Turn = m.Turn, now
 		m.Up, m.Down = [2]float32{0, m.Up[0]}, [2]float32{0, m.Down[0]}
 	}
-	a := stat.Gain(c.N-1, 1+c.samples(recordMemory, 0))
+	a := stat.Gain(c.N-1, 1+c.samples(memory, 0))
 	m.Mean += float32(a * (deviation - float64(m.Mean)))
 
 	if c.N <= warmUp {
@@ -92,6 +97,12 @@ func (m *record) settle() {
 		m.Down[0] = max(m.Down[0], -m.Peak)
 	}
 	m.Peak = 0
+}
+
+// told makes x speak of a record.
+func (x *evidence) told(score float64, reason Reason, of *record) {
+	x.score, x.reason, x.by = score, reason, float64(of.Mean)
+	x.lower, x.upper = math.Inf(-1), math.Inf(1)
 }
 
 func (m *record) whole() bool {

@@ -23,7 +23,7 @@ func (r *recordOf) see(x float64) float64 {
 	r.t += 5 * minute
 	r.c.N++
 	e := newEnv(Config{}, &Class{})
-	return r.m.observe(&r.c, r.c.limit(&e), r.t, x, 1)
+	return r.m.observe(&r.c, r.c.limit(&e), r.t, x, 1, hour)
 }
 
 const fiveMinutesADay = 24 * 12

@@ -7,8 +7,8 @@ import (
 )
 
 // season is the model of the day and the week: a slow level, what each hour of the
-// day and each three hours of the week usually add to it, and how far a quarter of
-// an hour's mean and that of some hours lie from that. It finds what no jump gives
+// day and each three hours of the week usually add to it, how far a quarter of an
+// hour's mean usually lies from that, and how far longer ones ever did. It finds what no jump gives
 // away: a morning without its rise, a night as busy as the day, a level that crept up.
 //
 // The profile counts for as much as it explains better than the level alone, so
@@ -27,8 +27,8 @@ type season struct {
 	Hours  [24]int16
 	Week   [7 * weekBins]int8 // added to Hours
 	Tail   stat.Tail
-	Drift  drift
-	Record record
+	Short  record // of half an hour
+	Long   record // of a night
 }
 
 const (
@@ -46,9 +46,9 @@ const (
 	seasonHabit  = 1   // a day; see localHabit
 	seasonSteep  = 1.3 // see stat.TailOptions
 	seasonRest   = 2 * hour
-	// seasonShare raises the score: crossings of a smooth statistic come in clusters,
-	// of which only the first is a report.
-	seasonShare = 1.05
+	// seasonShare lowers the score: what is skewed or falls in steps is told too often by
+	// a tail of both sides, and what matters is seen by the records as well.
+	seasonShare = 0.95
 	// seasonClip bounds what a sample adds to Smooth, teachClip what it teaches, both
 	// in scales.
 	seasonClip = 8
@@ -60,12 +60,11 @@ const (
 	weekStep = 16
 )
 
-// observe scores v against level and profile and learns from it. The first evidence
-// is that of a quarter of an hour, the second that of some hours.
-func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x, y evidence) {
+// observe scores v against level and profile and learns from it.
+func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x evidence) {
 	if c.N == 1 {
 		m.Level = v
-		return x, y
+		return x
 	}
 	local, age := e.localMs(t), c.age(t)
 	shape := m.shape(local)
@@ -87,18 +86,19 @@ func (m *season) observe(e *env, c *clock, limit float64, t int64, v float64) (x
 		x = evidence{ready: true, reason: ReasonLevel, rest: seasonRest, expected: v - r}
 		x.smoothed(&m.Tail, limit/seasonShare, z, scale, unit, a, before)
 	}
-	if s := m.Record.observe(c, limit, t, r, scale); x.ready && s > x.score {
-		x.score, x.by, x.lower, x.upper = s, float64(m.Record.Mean), math.Inf(-1), math.Inf(1)
+	short := m.Short.observe(c, limit, t, r, scale, shortRecord)
+	long := m.Long.observe(c, limit, t, r, scale, longRecord)
+	if x.ready && short > x.score {
+		x.told(short, ReasonLevel, &m.Short)
 	}
-	if c.N > 4*warmUp {
-		y = m.Drift.observe(c, limit, clipped, scale, v-r)
-		y.ready = y.ready && age > seasonAfter
+	if x.ready && long > x.score {
+		x.told(long, ReasonShift, &m.Long)
 	}
 	if age > day/4 && c.N > 4*warmUp {
 		m.Tail.Observe(z, c.tailOptions(seasonHabit, seasonSteep))
 	}
 	m.learn(c, local, age, w, e.class.season != SeasonDaily, plain, shaped, scale)
-	return x, y
+	return x
 }
 
 // Smoothing n values of independent noise divides their spread by √n, of lasting
@@ -171,7 +171,7 @@ func (m *season) skill(c *clock, age, plain, shaped float64) float64 {
 		return 0
 	case float64(m.Tried) == enough:
 		// What is left when the profile counts is another series than before.
-		m.Tail, m.Drift, m.Record = stat.Tail{}, drift{Mean: m.Drift.Mean}, record{}
+		m.Tail, m.Short, m.Long = stat.Tail{}, record{}, record{}
 	}
 	p, s := float64(m.Plain), float64(m.Shaped)
 	if p+s == 0 {
@@ -251,5 +251,5 @@ func (m *season) rescale(scale float64) {
 
 func (m *season) whole() bool {
 	return bounded(m.Level) && bounded(float64(m.Smooth)) && !math.IsInf(float64(m.Sum), 0) && m.Sum == m.Sum &&
-		spread(m.Plain, m.Shaped, m.Unit) && m.Hour <= 7*24 && m.Tail.Whole() && m.Drift.whole() && m.Record.whole()
+		spread(m.Plain, m.Shaped, m.Unit) && m.Hour <= 7*24 && m.Tail.Whole() && m.Short.whole() && m.Long.whole()
 }

@@ -21,14 +21,14 @@ type Row struct {
 
 // Builtin is the table of detectors, in the order in which errors and help list them.
 var Builtin = []Row{
-	row[combined]("combined", "jumps, deviations from day and week, changes of spread, slopes and silence, as one score", 5),
-	row[spike]("spike", "jumps from the last few samples: spikes, dips, steps, constants that move", 2),
-	row[levels]("level", "deviations from the course of day and week, after two days", 3),
-	row[shifts]("shift", "a level that moved and stays", 1),
-	row[swings]("spread", "a series that moves much more, or much less, than it did", 1),
-	row[trends]("trend", "a slope that lasts and is steep for the series", 1),
-	row[shapes]("shape", "stays in a low or high state that are too long: missed batches, waves without their middle", 1),
-	row[silences]("silence", "values that stopped changing, that are zero, that move after they never did, or that no longer come", 1),
+	row[combined]("combined", "jumps, deviations from day and week, changes of spread, slopes and silence, as one score", 6),
+	row[spike]("spike", "jumps from the last few samples: spikes, dips, steps, constants that move", 3),
+	row[levels]("level", "deviations from the course of day and week, after two days", 4),
+	row[shifts]("shift", "a level that moved and stays", 2),
+	row[swings]("spread", "a series that moves much more, or much less, than it did", 2),
+	row[trends]("trend", "a slope that lasts and is steep for the series", 2),
+	row[shapes]("shape", "stays in a low or high state that are too long: missed batches, waves without their middle", 2),
+	row[silences]("silence", "values that stopped changing, that are zero, that move after they never did, or that no longer come", 2),
 }
 
 // Lookup returns the row of that name. An unknown name is an error that lists the
