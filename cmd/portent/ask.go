@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -56,6 +57,7 @@ type askJSON struct {
 	Answer       string        `json:"answer,omitempty"`
 	Result       any           `json:"result,omitempty"`
 	Explanation  string        `json:"explanation"`
+	Confidence   float64       `json:"confidence"` // 0 to 1
 	Alternatives []readingJSON `json:"alternatives"`
 	Warnings     []string      `json:"warnings,omitempty"`
 	Translator   string        `json:"translator"`
@@ -207,7 +209,7 @@ func (a *askCmd) refused(out io.Writer, r *ask.Refusal) error {
 
 func (a *askCmd) answer(ctx context.Context, out io.Writer, servers askServers, tr ask.Translation, warnings []string) error {
 	j := askJSON{
-		Language: tr.Language, Query: tr.Query, Time: tr.Time, Unit: tr.Unit, Explanation: tr.Explanation, Alternatives: []readingJSON{},
+		Language: tr.Language, Query: tr.Query, Time: tr.Time, Unit: tr.Unit, Explanation: tr.Explanation, Confidence: math.Round(100*tr.Confidence) / 100, Alternatives: []readingJSON{},
 		Warnings: warnings, Translator: tr.Translator,
 	}
 	for _, r := range tr.Alternatives {

@@ -215,13 +215,24 @@ func printAnswer(out io.Writer, j askJSON, r ask.Result) {
 		fmt.Fprintf(out, "  … %d more\n", n-askRows)
 	}
 	fmt.Fprintf(out, "%s: %s\n", j.Language, printable(j.Query))
-	fmt.Fprintf(out, "understood: %s\n", printable(j.Explanation))
+	fmt.Fprintf(out, "understood: %s%s\n", printable(j.Explanation), sureness(j.Confidence))
 	for _, o := range j.Warnings {
 		fmt.Fprintf(out, "warning: %s\n", printable(o))
 	}
 	for _, o := range j.Alternatives {
 		fmt.Fprintf(out, "or: %s\n", printable(o.Query))
 	}
+}
+
+// sureness says where a reading may well be another than was meant.
+func sureness(confidence float64) string {
+	switch {
+	case confidence == 0 || confidence >= 0.8:
+		return ""
+	case confidence >= 0.6:
+		return " (likely)"
+	}
+	return " (a guess)"
 }
 
 func labelText(m model.Metric) string {

@@ -65,6 +65,9 @@ type Translation struct {
 	Explanation string
 	// Concept is the name of the row of the knowledge that answers.
 	Concept string
+	// Confidence is how sure the reading is, 0 to 1; 0 of a model's query that the rules do not make too: a model
+	// does not know how sure it is.
+	Confidence float64
 	// Alternatives are other readings, the likeliest first.
 	Alternatives []Reading
 	// Translator is "rules" or "model".

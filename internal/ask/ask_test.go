@@ -55,13 +55,21 @@ func series(specs ...string) []map[string]string {
 
 func (f fleet) each(matches []string, g func(map[string]string)) {
 	for name, list := range f {
-		if len(matches) > 0 && matches[0] != name {
+		if len(matches) > 0 && matches[0] != name && matches[0][0] != '{' {
 			continue
 		}
 		for _, l := range list {
-			g(l)
+			if len(matches) == 0 || matches[0][0] != '{' || held(matches[0], l) {
+				g(l)
+			}
 		}
 	}
+}
+
+// held reports whether a series meets a selector of one equality.
+func held(sel string, l map[string]string) bool {
+	ms, err := parser.NewParser(parser.Options{}).ParseMetricSelector(sel)
+	return err == nil && len(ms) == 1 && ms[0].Matches(l[ms[0].Name])
 }
 
 func (f fleet) Metadata(context.Context) (map[string]ask.Metric, error) {
@@ -82,8 +90,10 @@ func (f fleet) LabelNames(_ context.Context, matches []string, _ int) ([]string,
 func (f fleet) LabelValues(_ context.Context, label string, matches []string, _ int) ([]string, error) {
 	var out []string
 	if label == "__name__" {
-		for n := range f {
-			out = append(out, n)
+		for n, list := range f {
+			if len(matches) == 0 || slices.ContainsFunc(list, func(l map[string]string) bool { return held(matches[0], l) }) {
+				out = append(out, n)
+			}
 		}
 	}
 	f.each(matches, func(l map[string]string) {

@@ -591,10 +591,10 @@ func (b *builder) share(v *parser.VectorSelector) (parser.Expr, bool) {
 }
 
 // ended are the labels that only say how something ended.
-var ended = set("code status status_code response_code http_status http_status_code http_response_status_code rcode result outcome grpc_code grpc_status")
+var ended = set("code status status_code response_code http_status http_status_code http_response_status_code rcode result outcome grpc_code grpc_status response decision verdict")
 
 // outcome are the labels that say how something ended, or of which kind it was.
-var outcome = set("code http_response_status_code http_status_code status status_code response_code http_status rcode result outcome reason state level severity success error type method verb")
+var outcome = set("response decision verdict code http_response_status_code http_status_code status status_code response_code http_status rcode result outcome reason state level severity success error type method verb")
 
 var reShare = regexp.MustCompile(`\b(?:percent|percentage|share|fraction|proportion|portion|ratio|part|rate) of\b|\bwhat (?:percent|percentage|share|fraction|proportion|portion)\b|%|\b(?:approval|acceptance|rejection|decline|conversion|completion|abandonment|hit|drop) (?:rate|ratio)\b`)
 
@@ -965,6 +965,9 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 			e = scaled(e, s/baseOf(c.Unit))
 		}
 	}
+	if c.Unit == "cents" && reMoney.MatchString(b.text) {
+		e = binary("/", e, number(100))
+	}
 	b.rankAges()
 	if b.in.rank != 0 || c.Rank && !b.explicit && len(b.m.names) == 0 {
 		k := b.in.k
@@ -982,6 +985,9 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 	}
 	return e
 }
+
+// reMoney asks for whole units of a currency.
+var reMoney = regexp.MustCompile(`\b(?:euros?|dollars?|usd|eur|pounds?|gbp|francs?)\b`)
 
 var (
 	reOldest   = regexp.MustCompile(`\b(?:oldest|longest|earliest|least recent(?:ly)?|eldest|stalest)\b`)

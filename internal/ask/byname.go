@@ -67,7 +67,7 @@ func nameWords(metric string) []string {
 }
 
 // endings are what verbs and nouns of one root differ in.
-var endings = []string{"ations", "ation", "ptions", "ption", "ements", "ement", "ions", "ion", "ures", "ure", "ings", "ing", "ers", "er", "est", "ed", "es", "als", "al", "e", "s"}
+var endings = []string{"ations", "ation", "ptions", "ption", "ements", "ement", "ions", "ion", "ures", "ure", "ings", "ing", "ers", "er", "est", "ed", "es", "als", "al", "y", "e", "s"}
 
 // root cuts the ending of a word, so that failed and failure, evicted and evictions
 // are alike; four letters are left, or three of a doubled last one: lagging, dropped.

@@ -164,7 +164,7 @@ func (e evidence) likeness(metric string) float64 {
 		return 0
 	}
 	for i, c := range covered {
-		if !c {
+		if !c && !e.saysPart(own[i]) {
 			score -= spareWeight * e.s.rarity(own[i])
 		}
 	}
@@ -206,6 +206,11 @@ var (
 	reSaysUsed  = regexp.MustCompile(`\b(?:used|usage|use|using|occupied|occupy|occupies|taken|busy|active|current|consumed|open|connected)\b`)
 	reSaysLimit = regexp.MustCompile(`\b(?:max|maximum|limit|limits|capacity|quota|total|size|allowed|desired|wanted|expected)\b`)
 )
+
+// saysPart reports whether a word of a name is for what is left, used or the most, and the question says so in its own words.
+func (e evidence) saysPart(own string) bool {
+	return freeWords[own] && reSaysFree.MatchString(e.norm) || usedWords[own] && reSaysUsed.MatchString(e.norm) || limitWords[own] && reSaysLimit.MatchString(e.norm)
+}
 
 // part prefers the metric for what there is left, what is used or what there is at most, as the question says.
 func (e evidence) part(metric string) float64 {

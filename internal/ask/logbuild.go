@@ -35,6 +35,7 @@ func (t *logTask) build() (Translation, error) {
 		w := t.window(defaultGraph)
 		tr.Range = &Range{Start: t.q.Now.Add(-w - t.when.end), End: t.q.Now.Add(-t.when.end), Step: t.step(w)}
 	}
+	tr.Confidence = t.confidence()
 	tr.Explanation = t.explain(dims, e)
 	return tr, nil
 }

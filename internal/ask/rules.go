@@ -139,6 +139,10 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 	if err != nil {
 		return Translation{}, err
 	}
+	tr.Confidence = t.confidence(words, b.m, found[1:])
+	if wantsShare(norm, in) && tr.Unit != "ratio" && tr.Unit != "percent" && tr.Unit != "percentage" && tr.Unit != "%" {
+		tr.Confidence = max(tr.Confidence-2*doubt, leastSure) // a part is asked for, and this is none
+	}
 	for _, other := range found[1:] {
 		if other.score < best.score*0.6 || len(tr.Alternatives) == 3 {
 			break

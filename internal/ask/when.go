@@ -136,7 +136,10 @@ func takeWhen(norm string, q Question) (when, string) {
 	if w.window == 0 {
 		take(reLast, func(m []string) { w.window = amount(m[1], m[2]) })
 	}
-	if w.window == 0 {
+	if w.window == 0 && !w.compare && w.end == 0 {
+		norm = w.ago(norm)
+	}
+	if w.window == 0 && w.end == 0 {
 		take(reSince, func(m []string) {
 			at := time.Date(q.Now.In(loc).Year(), q.Now.In(loc).Month(), q.Now.In(loc).Day(), 0, 0, 0, 0, loc)
 			switch m[1] {
@@ -153,9 +156,6 @@ func takeWhen(norm string, q Question) (when, string) {
 			}
 			w.window = q.Now.Sub(at)
 		})
-	}
-	if w.window == 0 && !w.compare && w.end == 0 {
-		norm = w.ago(norm)
 	}
 	if w.window == 0 && !w.compare && w.end == 0 && w.ahead == 0 && !reFuture.MatchString(norm) {
 		take(reBare, func(m []string) { w.window = amount(m[1]+m[3], m[2]+m[4]) })
