@@ -937,7 +937,7 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 		}
 	}
 	if th != nil && th.percent && !ratio && c.Unit != "percent" && c.Histogram == "" && c.State == "" {
-		b.err = &Refusal{Reason: fmt.Sprintf("%s is no share of anything that is known here, and a percentage is asked for", c.Name)}
+		b.err = &Refusal{Reason: c.Name + " is no share of anything that is known here, and a percentage is asked for"}
 		return e
 	}
 	if th != nil {
