@@ -47,7 +47,7 @@ func (d due) why() string {
 		}
 		return fmt.Sprintf("%s went on for %s", d.of[0].Name(), hold)
 	case reasonCritical:
-		return fmt.Sprintf("%s is critical", d.of[0].Name())
+		return d.of[0].Name() + " is critical"
 	case reasonCriticalUsual:
 		return fmt.Sprintf("%s is critical, though it often fires, and did for %s", d.of[0].Name(), hold)
 	case reasonRules:
