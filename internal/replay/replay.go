@@ -172,10 +172,11 @@ func (r *Run) tick(t int64, view verdict.View) {
 const groupScoreName = "anomaly_group_score"
 
 func (r *Run) group(t int64, g *group.Result) {
-	key := "\xfe" + g.Group // no label begins so
+	parts := []string{"\xfe" + g.Group} // no label begins so
 	for _, l := range g.Labels {
-		key += "\xff" + l.Name + "\xff" + l.Value
+		parts = append(parts, l.Name, l.Value)
 	}
+	key := strings.Join(parts, "\xff")
 	rec := r.recorded[key]
 	if rec == nil {
 		if r.groups >= r.opts.MaxGroups {
