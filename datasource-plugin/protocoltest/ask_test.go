@@ -338,9 +338,11 @@ func TestQuestionsOnRealLoki(t *testing.T) {
 	scoped := s
 	scoped.json = map[string]any{"lokiUrl": s.json["lokiUrl"], "scope": []map[string]string{{"label": "namespace", "value": "shop"}}}
 	scoped.version = 1
-	for _, query := range []string{`{app="ledger"}`, `{namespace="pay"}`, `{namespace=~"pay|shop"}`, `sum by (app) (count_over_time({app=~".+"}[1h]))`, `{app=~".+"} |= "namespace=\"pay\""`,
+	for _, query := range []string{
+		`{app="ledger"}`, `{namespace="pay"}`, `{namespace=~"pay|shop"}`, `sum by (app) (count_over_time({app=~".+"}[1h]))`, `{app=~".+"} |= "namespace=\"pay\""`,
 		`{app=~".+"} |= "late" or "order" | logfmt | line_format "{{.msg}}"`, `label_replace(sum by (app) (count_over_time({app=~".+"}[1h])), "x", "$1", "app", "(.*)")`,
-		`count_over_time({app="cart"}[1h]) or count_over_time({app="ledger"}[1h])`} {
+		`count_over_time({app="cart"}[1h]) or count_over_time({app="ledger"}[1h])`,
+	} {
 		got := ask(scoped, stored("logql", query, nil))
 		require.NoError(t, got.Error, query)
 		require.NotContains(t, mustJSON(t, got.Frames[0].Fields), "ledger", query)

@@ -62,7 +62,7 @@ func setOf(names ...string) map[string]bool {
 
 var (
 	reSizeTail = regexp.MustCompile(`^[0-9.BikKMGTP]+`)
-	reByteSize     = regexp.MustCompile(`^[0-9]+(?:\.[0-9]+)?(?i:[kmgtp]i?)?[bB]?$`)
+	reByteSize = regexp.MustCompile(`^[0-9]+(?:\.[0-9]+)?(?i:[kmgtp]i?)?[bB]?$`)
 	reDurTail  = regexp.MustCompile(`^[\p{N}nuµmshdwy.]+`)
 	reFunction = regexp.MustCompile(`^\s*(?:\(|(?i:by|without)\s*\()`)
 )

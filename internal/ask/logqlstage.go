@@ -85,10 +85,7 @@ func (f LineFilters) String() string { return f.Op + " " + joined(f.Any, " or ")
 
 // String prints | json a="b.c".
 func (p FieldParser) String() string {
-	out := "| " + p.Kind
-	for _, f := range p.Flags {
-		out += " " + f
-	}
+	out := strings.Join(append([]string{"| " + p.Kind}, p.Flags...), " ")
 	if len(p.Fields) > 0 {
 		out += " " + joined(p.Fields, ", ")
 	}

@@ -131,7 +131,9 @@ func looks(all []looked) *data.Frame {
 	}
 	found := data.NewField("Found", nil, counts)
 	found.Config = &data.FieldConfig{Description: "How many things are a finding", Custom: map[string]any{"width": 80}}
-	f := dataplane.Table("Findings", data.NewField("Finding", nil, titles), state, found, data.NewField("Worst", nil, worst), data.NewField("Says", nil, said), data.NewField("Query", nil, queries))
+	high := data.NewField("Worst", nil, worst)
+	high.Config = &data.FieldConfig{Custom: map[string]any{"width": 110}}
+	f := dataplane.Table("Findings", data.NewField("Finding", nil, titles), state, found, high, data.NewField("Says", nil, said), data.NewField("Query", nil, queries))
 	return f
 }
 

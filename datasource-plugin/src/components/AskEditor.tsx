@@ -87,6 +87,8 @@ export function AskEditor({ datasource, query, range, data, onQuery, plain }: Pr
     }
   };
   const answered = answerOf(data, query.refId);
+  // Several queries are answered with findings, not with lines.
+  const views = frozen?.parts ? VIEWS.filter(({ value }) => value !== 'logs') : VIEWS;
   const busy = asking.stage !== undefined;
 
   return (
@@ -153,7 +155,7 @@ export function AskEditor({ datasource, query, range, data, onQuery, plain }: Pr
       {!plain && (
         <Stack gap={2} wrap="wrap" alignItems="flex-start">
           <Field label="As" noMargin>
-            <Choice aria-label="View" options={VIEWS} value={settings.view} onChange={(view) => set({ view })} />
+            <Choice aria-label="View" options={views} value={settings.view} onChange={(view) => set({ view })} />
           </Field>
           <NumberField
             label="At most"
