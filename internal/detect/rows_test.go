@@ -103,9 +103,16 @@ func maxReason(l *life) detect.Reason {
 // A step of three spreads: a person calls it at the third sample, when it is no
 // outlier any more.
 func TestDelayOfAStep(t *testing.T) {
+	for _, detector := range []string{"shift", "combined"} {
+		testDelayOfAStep(t, detector)
+	}
+}
+
+func testDelayOfAStep(t *testing.T, detector string) {
+	t.Helper()
 	var delays []int
 	for seed := range uint64(20) {
-		l := newLife(t, "shift", time.Minute, seed)
+		l := newLife(t, detector, time.Minute, seed)
 		l.see(perDay/60, func(int) float64 { return 50 + l.noise() })
 		first := l.see(60, func(int) float64 { return 53 + l.noise() })
 		require.NotZero(t, first, "seed %d", seed)

@@ -21,7 +21,7 @@ type Row struct {
 
 // Builtin is the table of detectors, in the order in which errors and help list them.
 var Builtin = []Row{
-	row[combined]("combined", "jumps, deviations from day and week, changes of spread, slopes and silence, as one score", 6),
+	row[combined]("combined", "jumps, deviations from day and week, changes of spread, slopes and silence, as one score", 7),
 	row[spike]("spike", "jumps from the last few samples: spikes, dips, steps, constants that move", 3),
 	row[levels]("level", "deviations from the course of day and week, after two days", 4),
 	row[shifts]("shift", "a level that moved and stays", 2),
