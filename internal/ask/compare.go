@@ -56,7 +56,7 @@ var (
 	reCount = regexp.MustCompile(`\bhow many\b|\bnumber of\b|\bnr\.? of\b|\btally\b|\bcount(?: of)?\b|\bhow often\b|\bhow much\b`)
 	reGraph = regexp.MustCompile(`\b(?:graph|plot|chart|draw|over time|timeline|time series|history of|trend of|visuali[sz]e)\b`)
 	reList  = regexp.MustCompile(`\b(?:which|who|what|list|show|any|are there|is there|find|whose|name)\b`)
-	reAgg   = regexp.MustCompile(`\b(average|averaged|avg|mean|on average|maximum|max|peak|minimum|min|total|sum|summed|in total|overall|all together|altogether|combined)\b`)
+	reAgg   = regexp.MustCompile(`\b(average|averaged|avg|mean|on average|maximum|max|peak|minimum|min|total|sum|summed|in total|overall|all together|altogether|combined|add up|adding up)\b`)
 )
 
 // reNonZero is a bound without a number.

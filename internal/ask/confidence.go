@@ -50,6 +50,7 @@ func (t *logTask) confidence() float64 {
 	if t.strict {
 		sure -= 2 * doubt
 	}
+	sure -= doubt * float64(t.unsaid)
 	if len(t.names) == 0 {
 		sure -= doubt
 	}

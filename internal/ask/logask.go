@@ -72,6 +72,7 @@ type logTask struct {
 	event   bool
 	strict  bool // answer only where the logs certainly say so
 	told    []string
+	unsaid  int // words that no line says
 }
 
 // wantsLogs reports whether the words ask for logs: surely, or perhaps.
@@ -483,6 +484,11 @@ func (t *logTask) mentioned() error {
 	if err != nil {
 		return err
 	}
+	if len(hits) == 0 && len(words) > 1 && !t.strict {
+		if words, at, stems, search, hits, err = t.spoken(words, at, stems, search); err != nil {
+			return err
+		}
+	}
 	if len(hits) == 0 {
 		if missing := slices.IndexFunc(words, func(w string) bool { return !expected[w] }); missing >= 0 {
 			return t.refuse("no log line says anything about %s", quoteList(words))
@@ -496,6 +502,37 @@ func (t *logTask) mentioned() error {
 		t.words[i].used = true
 	}
 	return t.say(words, stems, search)
+}
+
+// spoken keeps the words that some line does say, where no line says all of them: people do not always use a program's
+// words. At least half of them must be there.
+func (t *logTask) spoken(words []string, at []int, stems []string, search []LogStage) ([]string, []int, []string, []LogStage, []LogLine, error) {
+	var (
+		w, st []string
+		where []int
+		se    []LogStage
+	)
+	for i := range words[:min(len(words), maxSearches)] {
+		lines, err := t.read(t.selector(search[i]), 1)
+		if err != nil {
+			return nil, nil, nil, nil, nil, err
+		}
+		if len(lines) == 0 && (outcomeWords[words[i]] || yesWords[words[i]] || noWords[words[i]]) {
+			return words, at, stems, search, nil, nil // without it, the question is another one
+		}
+		if len(lines) > 0 {
+			w, st, where, se = append(w, words[i]), append(st, stems[i]), append(where, at[i]), append(se, search[i])
+		}
+	}
+	if len(w) == len(words) || 2*len(w) < len(words) {
+		return words, at, stems, search, nil, nil
+	}
+	hits, err := t.read(t.selector(se...), hitLines)
+	if err != nil || len(hits) == 0 {
+		return words, at, stems, search, nil, err
+	}
+	t.unsaid = len(words) - len(w)
+	return w, where, st, se, hits, nil
 }
 
 // skips reports whether a word is about the logs themselves.

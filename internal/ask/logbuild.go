@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -187,11 +188,38 @@ func (t *logTask) counted(dims []string, field *logField) (LogExpr, string) {
 	}
 	switch {
 	case reFraction.MatchString(t.norm):
-		return &LogBinary{Op: "/", L: e, R: sum(&LogStreams{Matchers: t.sel}, t.when.end)}, "ratio"
+		return &LogBinary{Op: "/", L: e, R: sum(t.whole(field), t.when.end)}, "ratio"
 	case t.when.compare && t.when.offset > 0:
 		return &LogBinary{Op: "-", L: e, R: sum(t.lines(field), t.when.end+t.when.offset)}, unit
 	}
 	return e, unit
+}
+
+// reAreLevel asks which of some lines are of a level, rather than which of those of a level are something.
+var reAreLevel = regexp.MustCompile(`\b(?:are|is|were|was|been)\b[a-z ]*\b(?:err(?:or)?s?|failures?|warn(?:ing)?s?|fatal|critical|info|debug)\b`)
+
+// whole selects the lines that a share is of: those of the streams, with all that is said of them but their level where
+// the question is which are of that level. The parser of field stays: what it is grouped by must be there.
+func (t *logTask) whole(field *logField) *LogStreams {
+	all := t.lines(field)
+	s := &LogStreams{Matchers: t.sel}
+	keep := len(t.levels) > 0 && reAreLevel.MatchString(t.norm)
+	for _, st := range all.Stages {
+		p, parser := st.(LineParser)
+		l, label := st.(LabelFilter)
+		switch {
+		case parser && p.Kind != "regexp" && (field != nil || keep):
+		case !keep || parser || label && (l.Name == "detected_level" || slices.Contains(levelKeys, l.Name)):
+			continue
+		}
+		s.Stages = append(s.Stages, st)
+	}
+	if n := len(s.Stages); n == 1 && field == nil {
+		if _, only := s.Stages[0].(LineParser); only {
+			s.Stages = nil
+		}
+	}
+	return s
 }
 
 // measured returns the field whose values are asked for, nil if lines are counted.

@@ -133,7 +133,7 @@ func (s *logSample) find(names ...string) *logField {
 	for _, n := range names {
 		var best *logField
 		for _, f := range s.fields {
-			if low := snake(f.name); low == n || strings.ToLower(f.name) == n || strings.HasSuffix(low, "_"+n) || strings.ReplaceAll(low, "_", "") == strings.ReplaceAll(n, "_", "") {
+			if low := snake(f.name); low == n || strings.ToLower(f.name) == n || low == n+"_name" || strings.HasSuffix(low, "_"+n) || strings.ReplaceAll(low, "_", "") == strings.ReplaceAll(n, "_", "") {
 				if best == nil || f.lines > best.lines || f.lines == best.lines && f.name < best.name {
 					best = f
 				}

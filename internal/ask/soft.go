@@ -15,7 +15,7 @@ const fillers = ` because since though although while whilst lately soon soonest
 	environment-wide cluster-wide clusterwide fleetwide platform-wide wise ones' guys folks team hello morning afternoon evening tonight meanwhile
 	basis amounts numbers counts totals overview's ratio's kinds sorts types typical usual particular's up-to-date latest own
 	still-running already yet anyway btw asap fyi plus fact case cases order terms term's respect regard regards compared-to relative versus-the
-	bit tad slightly significantly heavily badly poorly seriously suddenly sharply somewhat unusually abnormally way ways far-off went gone marked flagged point nobody noone nowhere split divided respectively please could'you wise pace speed moving among amongst given rest portion i.e e.g w/ etc current's out-of plus worth`
+	bit tad slightly significantly heavily badly poorly seriously suddenly sharply somewhat unusually abnormally way ways far-off went gone marked flagged point nobody noone nowhere split divided respectively please could'you wise pace speed moving add adds adding among amongst given rest portion i.e e.g w/ etc current's out-of plus worth`
 
 // soft are verbs and adjectives that ask how things are: a metric may be named with them
 // and need not be.

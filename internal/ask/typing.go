@@ -175,11 +175,28 @@ func polarity(metric string, words []word) string {
 
 // unitSuffixes are the endings of names that say in which unit the values are.
 var unitSuffixes = [...][2]string{
-	{"_seconds", "seconds"}, {"_milliseconds", "milliseconds"}, {"_millis", "milliseconds"}, {"_ms", "milliseconds"}, {"_bytes", "bytes"},
-	{"_ratio", "ratio"}, {"_celsius", "celsius"}, {"_percent", "percent"}, {"_percentage", "percent"}, {"_pct", "percent"},
-	{"_cents", "cents"}, {"_mib", "mib"}, {"_mb", "mb"}, {"_kb", "kb"}, {"_gb", "gb"},
-	{"_megabytes", "mb"}, {"_kilobytes", "kb"}, {"_microseconds", "us"}, {"_us", "us"}, {"_nanoseconds", "ns"},
-	{"_watts", "watts"}, {"_volts", "volts"},
+	{"_seconds", "seconds"},
+	{"_milliseconds", "milliseconds"},
+	{"_millis", "milliseconds"},
+	{"_ms", "milliseconds"},
+	{"_bytes", "bytes"},
+	{"_ratio", "ratio"},
+	{"_celsius", "celsius"},
+	{"_percent", "percent"},
+	{"_percentage", "percent"},
+	{"_pct", "percent"},
+	{"_cents", "cents"},
+	{"_mib", "mib"},
+	{"_mb", "mb"},
+	{"_kb", "kb"},
+	{"_gb", "gb"},
+	{"_megabytes", "mb"},
+	{"_kilobytes", "kb"},
+	{"_microseconds", "us"},
+	{"_us", "us"},
+	{"_nanoseconds", "ns"},
+	{"_watts", "watts"},
+	{"_volts", "volts"},
 }
 
 // unitOfMetric is the unit of a metric's values, as told or as its name says.
