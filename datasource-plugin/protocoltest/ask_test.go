@@ -107,6 +107,7 @@ var metricQuestions = []struct {
 	{"ask-cut", map[string]any{"question": "memory by pod", "limit": 1}},
 	{"ask-stored", stored("promql", `sum by (service) (rate(http_requests_total[$__rate_interval]))`, map[string]any{"graph": true, "concept": "requests"})},
 	{"ask-stored-span", with(stored("promql", `count(kube_pod_info)`, map[string]any{"graph": true, "span": "10m", "ago": "20m"}), "legend", "pods")},
+	{"ask-annotations", with(stored("promql", `sum by (pod, phase) (kube_pod_status_phase{phase=~"Failed|Pending"})`, map[string]any{"concept": "pods in a phase"}), "view", "annotations")},
 }
 
 func TestQuestionsOnRealPrometheus(t *testing.T) {
@@ -150,10 +151,14 @@ func unattended(t *testing.T, p *Plugin, s source) {
 		require.Equal(t, backend.StatusBadRequest, got.Status)
 		require.Equal(t, backend.ErrorSourceDownstream, got.ErrorSource)
 	}
+	// An annotation says the same on each look at a dashboard, whoever looks.
+	got := f(s, nil, map[string]any{"question": "memory by pod", "view": "annotations"})
+	require.ErrorContains(t, got.Error, `"memory by pod" has no stored query`)
+	require.Equal(t, backend.StatusBadRequest, got.Status)
 	// What is stored runs, even when the question was edited since and nobody asked again.
 	model := stored("promql", `sum by (namespace) (kube_pod_info)`, nil)
 	model["question"] = "something else"
-	got := f(nobody, map[string]string{"FromAlert": "true"}, model)
+	got = f(nobody, map[string]string{"FromAlert": "true"}, model)
 	require.NoError(t, got.Error)
 	require.Len(t, got.Frames, 3)
 	require.Equal(t, "numeric-multi", string(got.Frames[0].Meta.Type), "an alert rule compares numbers")
@@ -327,6 +332,8 @@ func TestQuestionsOnRealLoki(t *testing.T) {
 		{"ask-logs-volume", with(stored("logql", `{app="cart"}`, nil), "view", "volume")},
 		{"ask-logs-stored", with(stored("logql", `{namespace=~".+"} |= "late"`, nil), "limit", 2)},
 		{"ask-logs-none", map[string]any{"question": `lines of cart that say "no such thing"`}},
+		{"ask-logs-annotations", with(stored("logql", `{app="cart"} |= "too many"`, nil), "view", "annotations")},
+		{"ask-logs-graph-annotations", with(stored("logql", `sum by (app) (count_over_time({app="cart"} |= "too many" [$__interval]))`, map[string]any{"graph": true, "unit": "lines"}), "view", "annotations")},
 	} {
 		t.Run(q.name, func(t *testing.T) {
 			got := ask(s, q.model)

@@ -32,7 +32,7 @@ func bundles(t *testing.T, p *Plugin, s source) {
 	stored := func(view string) map[string]any {
 		return map[string]any{"question": "what is wrong with cart?", "view": view, "frozen": frozen}
 	}
-	for _, view := range []string{"auto", "table", "timeseries", "numeric"} {
+	for _, view := range []string{"auto", "table", "timeseries", "numeric", "annotations"} {
 		got := ask(s, stored(view), nil)
 		require.NoError(t, got.Error, view)
 		requireGolden(t, "ask-bundle-"+view, got)

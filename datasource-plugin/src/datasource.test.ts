@@ -98,10 +98,18 @@ describe('the data source', () => {
       status: 'open',
       view: 'annotations',
     });
+    const asked = { question: 'pending pods', view: 'table' as const, limit: 7 };
+    expect(prepare({ refId: 'Q', queryType: 'ask', ask: asked })).toEqual({
+      refId: 'Q',
+      queryType: 'ask',
+      ask: { ...asked, view: 'annotations' },
+    });
+    expect(prepare({ refId: 'Q', queryType: 'ask' })?.ask).toEqual({ view: 'annotations' });
     expect(ds.annotations.getDefaultQuery?.()).toEqual({
       queryType: 'anomalies',
       anomalies: { view: 'annotations' },
       incidents: { view: 'annotations' },
+      ask: { view: 'annotations' },
     });
     expect(prepare(undefined)).toEqual({ refId: 'Anno', queryType: 'anomalies', anomalies: { view: 'annotations' } });
   });

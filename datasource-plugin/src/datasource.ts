@@ -63,11 +63,12 @@ export class DataSource
   }
 
   annotations: AnnotationSupport<PortentQuery> = {
-    // Both have it, so that the editor offers no view whichever type is chosen.
+    // All have it, so that the editor offers no view whichever type is chosen.
     getDefaultQuery: () => ({
       queryType: 'anomalies',
       anomalies: { view: 'annotations' },
       incidents: { view: 'annotations' },
+      ask: { view: 'annotations' },
     }),
     prepareQuery: (annotation: AnnotationQuery<PortentQuery>) => annotationQuery(annotation.target),
   };
@@ -314,6 +315,9 @@ function annotationQuery(query?: PortentQuery): PortentQuery {
   const base: PortentQuery = { ...query, refId: query?.refId ?? 'Anno', queryType: query?.queryType ?? 'anomalies' };
   if (base.queryType === 'incidents') {
     return { ...base, incidents: { ...base.incidents, view: 'annotations' } };
+  }
+  if (base.queryType === 'ask') {
+    return { ...base, ask: { ...base.ask, view: 'annotations' } };
   }
   return { ...base, anomalies: { ...base.anomalies, view: 'annotations' } };
 }

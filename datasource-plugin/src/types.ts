@@ -88,8 +88,8 @@ export interface AskQuery {
 }
 
 export const ASK_VIEWS = ['auto', 'table', 'timeseries', 'numeric', 'logs'] as const;
-/** `volume` is asked for by Explore alone. */
-export type AskView = (typeof ASK_VIEWS)[number] | 'volume';
+/** `volume` is asked for by Explore alone, `annotations` by annotation queries. */
+export type AskView = (typeof ASK_VIEWS)[number] | 'volume' | 'annotations';
 
 export type Language = 'promql' | 'logql';
 

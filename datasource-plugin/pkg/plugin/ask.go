@@ -117,7 +117,7 @@ func (in *Instance) question(ctx context.Context, q query.Ask, raw backend.DataQ
 
 func (in *Instance) answered(ctx context.Context, r questions.Request) (questions.Answer, error) {
 	stored := r.Query.Frozen
-	if !r.Unattended && !r.Query.Answered() {
+	if !r.StoredOnly() && !r.Query.Answered() {
 		stored = nil
 	}
 	s, first, err := in.servers(stored)

@@ -94,7 +94,7 @@ func readAsk(q *Query, raw json.RawMessage) error {
 	if a.View == "" {
 		a.View = ViewAuto
 	}
-	if err := oneOf("ask.view", a.View, ViewAuto, ViewTimeSeries, ViewNumeric, ViewTable, ViewLogs, ViewVolume); err != nil {
+	if err := oneOf("ask.view", a.View, ViewAuto, ViewTimeSeries, ViewNumeric, ViewTable, ViewLogs, ViewVolume, ViewAnnotations); err != nil {
 		return err
 	}
 	if a.Limit < 0 || a.Limit > MaxLimit {

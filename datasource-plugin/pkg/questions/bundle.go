@@ -96,6 +96,9 @@ func (s Servers) runBundle(ctx context.Context, r Request, e Explained) (Answer,
 	if r.Query.View == query.ViewVolume || r.Query.View == query.ViewLogs {
 		return Answer{}, &query.Error{Text: fmt.Sprintf("view %q: this question is answered with findings, not with log lines", r.Query.View)}
 	}
+	if r.Query.View == query.ViewAnnotations {
+		return s.annotateBundle(ctx, r, e)
+	}
 	numbers := r.Unattended || r.Query.View == query.ViewNumeric
 	r.tell(Checking)
 	all := make([]looked, len(e.Parts))

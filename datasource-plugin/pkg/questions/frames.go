@@ -26,6 +26,8 @@ func (p plan) frames(r Request, e Explained, res ask.Result) data.Frames {
 		more string
 	)
 	switch {
+	case p.annotated:
+		out, more = p.annotate(r, e, res)
 	case p.isLines:
 		out = data.Frames{lines(res.Lines)}
 	case p.view == query.ViewTimeSeries:

@@ -26,6 +26,7 @@ type plan struct {
 	isLines    bool            // the result is log lines
 	lines      int             // that are wanted at most
 	byLevel    bool            // the result is log lines counted by level
+	annotated  bool            // the result is drawn as annotations
 	limit      int             // of series
 	view       query.View      // how it is shown
 }
@@ -33,6 +34,11 @@ type plan struct {
 // plan chooses times, step and view. An error is one for the person who wrote the query.
 func (r Request) plan(f query.Frozen) (plan, error) {
 	p := plan{f: f, limit: cmp.Or(r.Query.Limit, query.DefaultAskSeries), lines: cmp.Or(r.Query.Limit, query.DefaultAskLines), view: r.Query.View}
+	if p.view == query.ViewAnnotations { // stretches of a graph, or lines
+		p.view, p.annotated = query.ViewTimeSeries, true
+		p.limit = min(cmp.Or(r.Query.Limit, maxAnnotations), maxAnnotations)
+		p.lines = p.limit
+	}
 	asked, now := stretches(f, r.To)
 	span, ago := f.SpanOf(), f.AgoOf()
 	if span > 0 && now.Window > 0 {
@@ -91,6 +97,10 @@ func (p plan) planLogs(r Request, g dataplane.Grid) (plan, error) {
 		return p, &ask.Violation{Rule: "parse", Reason: fmt.Sprintf("the query does not parse: %v", err)}
 	}
 	streams, isLines := e.(*ask.LogStreams)
+	if isLines && p.annotated {
+		p.isLines, p.view = true, query.ViewLogs
+		return p, nil
+	}
 	if isLines && p.view != query.ViewAuto && p.view != query.ViewLogs && p.view != query.ViewTable || isLines && r.Unattended {
 		p.f.Unit, p.f.Concept = "lines", "lines" // counted
 	}

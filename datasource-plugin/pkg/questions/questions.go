@@ -83,7 +83,7 @@ const (
 type NotStoredError struct{ Question string }
 
 func (e *NotStoredError) Error() string {
-	return fmt.Sprintf("the question %.80q has no stored query, and an alert rule or a public dashboard runs nothing else: open the query in the editor, ask, and save", e.Question)
+	return fmt.Sprintf("the question %.80q has no stored query, and an alert rule, an annotation or a public dashboard runs nothing else: open the query in the editor, ask, and save", e.Question)
 }
 
 // QueryError is a query that passed the gate and that the server does not understand.
@@ -146,6 +146,10 @@ func Run(ctx context.Context, s Servers, r Request) (Answer, error) {
 	return Answer{e, frames}, nil
 }
 
+// StoredOnly reports whether nothing but a stored query may run: where nobody reads how a question was understood, and
+// for annotations, which are to say the same on every look at a dashboard.
+func (r Request) StoredOnly() bool { return r.Unattended || r.Query.View == query.ViewAnnotations }
+
 func (r Request) tell(s Stage) {
 	if r.Progress != nil {
 		r.Progress(s)
@@ -155,10 +159,10 @@ func (r Request) tell(s Stage) {
 // choose takes the stored query, or has one written.
 func (s Servers) choose(ctx context.Context, r Request) (Explained, error) {
 	f := r.Query.Frozen
-	if f != nil && (r.Unattended || r.Query.Answered()) {
+	if f != nil && (r.StoredOnly() || r.Query.Answered()) {
 		return Explained{Frozen: *f, Stored: true, Alternatives: []Reading{}}, nil
 	}
-	if r.Unattended {
+	if r.StoredOnly() {
 		return Explained{}, &NotStoredError{r.Query.Question}
 	}
 	if strings.TrimSpace(r.Query.Question) == "" {

@@ -89,6 +89,7 @@ export function AskEditor({ datasource, query, range, data, onQuery, plain }: Pr
   const answered = answerOf(data, query.refId);
   // Several queries are answered with findings, not with lines.
   const views = frozen?.parts ? VIEWS.filter(({ value }) => value !== 'logs') : VIEWS;
+  const inAnnotation = settings.view === 'annotations';
   const busy = asking.stage !== undefined;
 
   return (
@@ -154,21 +155,27 @@ export function AskEditor({ datasource, query, range, data, onQuery, plain }: Pr
       {frozen?.text && <FollowUp disabled={busy} onAsk={(text) => submit(text, frozen.text)} />}
       {!plain && (
         <Stack gap={2} wrap="wrap" alignItems="flex-start">
-          <Field label="As" noMargin>
-            <Choice aria-label="View" options={views} value={settings.view} onChange={(view) => set({ view })} />
-          </Field>
+          {!inAnnotation && (
+            <Field label="As" noMargin>
+              <Choice aria-label="View" options={views} value={settings.view} onChange={(view) => set({ view })} />
+            </Field>
+          )}
           <NumberField
             label="At most"
-            tooltip="Series or log lines. 0: a hundred series, a thousand lines."
+            tooltip={
+              inAnnotation
+                ? 'Annotations: the newest. 0: 500, which is the most.'
+                : 'Series or log lines. 0: a hundred series, a thousand lines.'
+            }
             value={settings.limit}
             min={0}
-            max={1000}
+            max={inAnnotation ? 500 : 1000}
             integer
             onChange={(limit) => set({ limit })}
           />
           <TextField
             label="Legend"
-            tooltip="Name of a line, with {{label}} for the value of a label"
+            tooltip={`${inAnnotation ? 'Title of a region' : 'Name of a line'}, with {{label}} for the value of a label`}
             placeholder="the labels that tell them apart"
             value={settings.legend}
             onChange={(legend) => set({ legend })}

@@ -21,8 +21,8 @@ const QUERY_TYPE_OPTIONS: Array<{ value: QueryType; label: string; description: 
   { value: 'incidents', label: 'Incidents', description: 'Incidents and their tickets, from the Portent receiver' },
 ];
 
-/** Annotations are regions, which the other types do not have. */
-const ANNOTATION_TYPES: QueryType[] = ['anomalies', 'incidents'];
+/** Annotations are regions or moments, which the other types do not have. */
+const ANNOTATION_TYPES: QueryType[] = ['ask', 'anomalies', 'incidents'];
 
 const EDITORS = {
   ask: AskEditor,
@@ -39,7 +39,7 @@ export function QueryEditor(props: EditorProps) {
     onChange(changed);
     onRunQuery();
   };
-  const inAnnotation = query.anomalies?.view === 'annotations' || query.incidents?.view === 'annotations';
+  const inAnnotation = [query.anomalies, query.incidents, query.ask].some((one) => one?.view === 'annotations');
   const options = QUERY_TYPE_OPTIONS.filter(({ value }) => !inAnnotation || ANNOTATION_TYPES.includes(value));
   const type = options.some(({ value }) => value === query.queryType) ? query.queryType : 'anomalies';
   const Editor = EDITORS[type];

@@ -101,7 +101,11 @@ export function QueryHelp({ onClickExample }: QueryEditorHelpProps<PortentQuery>
         variable, so that the panel follows it. The values of a variable can themselves be the answer to a question.
       </p>
       <h4 className={styles.heading}>Annotations</h4>
-      <p>Used as an annotation, a query draws a region for each anomaly or incident.</p>
+      <p>
+        Used as an annotation, a query draws a region for each anomaly or incident. A question draws one wherever a
+        series of its stored query is there and not 0, and one mark for each log line: ask first, because an annotation
+        runs nothing but what is stored.
+      </p>
     </div>
   );
 }
