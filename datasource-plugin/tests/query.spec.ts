@@ -1,4 +1,4 @@
-import { EVICTIONS } from './harness/questions';
+import { EVICTIONS, fakeExplain, FROZEN } from './harness/questions';
 import { expect, fakeSuggestions, test } from './harness/fixtures';
 
 test('the first query is a sensible one everywhere', async ({ open, seen }) => {
@@ -136,6 +136,26 @@ test('an annotation has no view to choose', async ({ page, open }) => {
   await expect(page.getByRole('combobox', { name: 'Metric' })).toBeVisible();
   await expect(page.getByRole('radio', { name: 'Time series' })).toHaveCount(0);
   await expect(page.getByRole('spinbutton', { name: /^Score above/ })).toHaveValue('1');
+});
+
+test('an annotation by a question keeps that it is one when it is asked', async ({ page, open, seen }) => {
+  await fakeSuggestions(page);
+  const asked = await fakeExplain(page, () => ({}));
+  await open({
+    kind: 'annotation',
+    query: { refId: 'Anno', queryType: 'anomalies', anomalies: { view: 'annotations' }, ask: { view: 'annotations' } },
+  });
+  await expect(page.getByRole('radio', { name: 'Forecast' })).toHaveCount(0);
+  await page.getByRole('radio', { name: 'Ask' }).click();
+  await page.getByRole('combobox', { name: 'Question' }).fill(FROZEN.question);
+  await page.getByRole('button', { name: 'Ask', exact: true }).click();
+  await expect.poll(async () => (await seen()).query.ask?.question).toBe(FROZEN.question);
+  expect((await seen()).query.queryType).toBe('ask');
+  expect((await seen()).query.ask?.view).toBe('annotations');
+  expect((await seen()).query.ask?.frozen?.query).toBe(FROZEN.query);
+  expect(asked[0].ask.view).toBe('annotations');
+  await expect(page.getByRole('radio', { name: 'Time series' })).toHaveCount(0);
+  await expect(page.getByRole('spinbutton', { name: /^At most/ })).toHaveAttribute('max', '500');
 });
 
 test('each example of the help page is a query', async ({ page, open, seen }) => {
