@@ -23,7 +23,7 @@ var alike = [][]string{
 	{"host", "hostname", "Hostname", "host_name", "nodename", "machine", "vm", "server", "server_id", "node", "instance"},
 	{"instance", "host", "hostname", "Hostname", "host_name", "server", "server_id", "machine", "vm", "node", "name", "exported_instance"},
 	{"deployment", "deployment_name", "k8s_deployment_name"},
-	{"service", "service_name", "exported_service", "app", "app_kubernetes_io_name", "application", "app_name", "destination_service_name", "destination_workload", "job"},
+	{"service", "service_name", "exported_service", "app", "app_kubernetes_io_name", "application", "app_name", "svc", "destination_service_name", "destination_workload", "job"},
 	{"app", "app_kubernetes_io_name", "application", "app_name", "k8s_app", "label_app", "service", "service_name", "container"},
 	{"handler", "route", "http_route", "uri", "path", "endpoint", "url_path", "http_target"},
 	{"code", "status", "status_code", "response_code", "http_status_code", "http_response_status_code", "http_status", "grpc_code", "grpc_status_code", "rpc_grpc_status_code"},

@@ -31,6 +31,7 @@ type builder struct {
 }
 
 func (b *builder) build() (Translation, error) {
+	b.asShare()
 	c := b.m.c
 	b.spans()
 	b.dimensions()
@@ -128,6 +129,9 @@ func (b *builder) dimensions() {
 		if l := b.labelOf(w); l != "" {
 			if b.dims = b.identity(l); chosen && b.m.c.unlisted && !physical[l] {
 				b.dims = []string{l}
+				if b.in.threshold != nil {
+					b.dims = append(slices.DeleteFunc(b.known(wholes[:1]), func(o string) bool { return o == l }), l)
+				}
 			}
 			return
 		}
@@ -421,6 +425,10 @@ func (b *builder) value() parser.Expr {
 		c.Free = c.Gauge
 		b.m.c = &c
 		return b.forecast()
+	case c.Minus != "":
+		return b.remainder()
+	case c.Than != "":
+		return b.against()
 	case c.Per != "" || c.Plus != "":
 		return b.ratio()
 	case c.Counter != "":
@@ -927,7 +935,7 @@ func (b *builder) finish(e parser.Expr) parser.Expr {
 	if c.Until != "" && b.when.ahead > 0 {
 		th = &threshold{op: "<", value: b.when.ahead.Seconds()}
 	}
-	if th == nil && b.wantsSome() {
+	if th == nil && (b.wantsSome() || b.onlySome()) {
 		th = &threshold{op: ">"}
 	}
 	if c.Since != "" && b.when.window > 0 && th == nil {
@@ -1025,6 +1033,15 @@ func (b *builder) wantsSome() bool {
 		return false
 	}
 	return (c.Gauge != "" || c.Counter != "") && c.Per == "" && c.Unit == "" && reSome.MatchString(b.text)
+}
+
+// reOnlySome leaves out the things that have none of what is asked for.
+var reOnlySome = regexp.MustCompile(`\bonly (?:those|the ones|ones|the [a-z]+s|[a-z]+s) (?:that|which|with|who|where)\b|\b(?:without|no|skip|skipping|hide|hiding|leave out|leaving out) (?:the )?zero(?:e?s)?\b`)
+
+// onlySome reports whether a question for numbers wants those alone that are not nil.
+func (b *builder) onlySome() bool {
+	c := b.m.c
+	return (c.Gauge != "" || c.Counter != "") && b.in.rank == 0 && !b.in.count && !b.when.compare && c.Than == "" && reOnlySome.MatchString(b.text)
 }
 
 // shownUnit is the unit that the values have before they are scaled.

@@ -102,7 +102,7 @@ var synonyms = map[string][]string{
 	"stopped": {"state"}, "portion": {"share"}, "bandwidth": {"bytes", "octets", "throughput"}, "byte": {"octet"}, "van": {"vehicle"}, "car": {"vehicle"}, "truck": {"vehicle"}, "exited": {"exit"}, "ending": {"expiry", "end"}, "ends": {"expiry", "end"}, "logon": {"login"}, "license": {"licence"},
 	"response": {"request", "rq"}, "answer": {"request", "response"},
 	"object": {"bucket", "blob", "minio", "s3"}, "bucket": {"object"}, "watched": {"viewer", "view", "watch"}, "watching": {"viewer"}, "viewer": {"watch", "audience"}, "money": {"revenue", "amount", "sales"}, "revenue": {"money", "sale"},
-	"earning": {"revenue"}, "concurrent": {"active", "current", "open"}, "people": {"user", "player", "viewer", "visitor"}, "player": {"user"}, "visitor": {"user", "session"}, "customer": {"client", "user"},
+	"earning": {"revenue"}, "concurrent": {"active", "current", "open"}, "simultaneous": {"active", "concurrent", "current", "open"}, "parallel": {"active", "concurrent"}, "people": {"user", "player", "viewer", "visitor"}, "player": {"user"}, "visitor": {"user", "session"}, "customer": {"client", "user"},
 	"elastic": {"elasticsearch"}, "rabbit": {"rabbitmq"}, "postgresql": {"pg", "postgres"}, "postgres": {"pg", "postgresql"}, "mongo": {"mongodb"}, "kube": {"kubernetes"}, "clickhouse": {"ch"}, "memcache": {"memcached"},
 	"vote": {"voting"}, "wait": {"waiting", "queue", "pending"}, "upload": {"put", "sent", "uploaded"}, "download": {"get", "received", "downloaded"}, "space": {"bytes", "capacity", "disk", "usable"}, "incoming": {"in", "received", "rx", "inbound"},
 	"outgoing": {"out", "sent", "tx", "outbound"}, "coming": {"in", "received"}, "leaving": {"out", "sent"}, "read": {"get", "fetch"}, "write": {"put", "written", "set"}, "written": {"write"}, "stall": {"rebuffer", "blocked"},
@@ -158,6 +158,9 @@ func (s *snapshot) telling(words []word) []int {
 		_, value := s.values[w.text]
 		if !value {
 			_, value = s.values[w.stem]
+		}
+		if value && i > 0 && len(s.known[w.stem]) > 0 && (words[i-1].text == "by" || words[i-1].text == "per") {
+			value = false // the label of that name
 		}
 		if (kind || value) && len(s.words[w.stem]) == 0 || kind && i > 0 && (words[i-1].text == "by" || words[i-1].text == "per" || words[i-1].text == "each") {
 			continue

@@ -60,6 +60,9 @@ func (c *Catalog) findNames(words []word, known func(string) bool) []name {
 		if _, kind := kindWords[w.stem]; kind && (!w.of || w.text != w.stem) {
 			continue // "for worker" is a program of that name, "workers" are not
 		}
+		if c.groups(words, i) {
+			continue
+		}
 		n, ok := c.exact(w)
 		if !ok && (!stopWords[w.text] || w.text == "us" && i+1 < len(words) && kindWords[words[i+1].stem] != nil) {
 			n, ok = c.partAt(words, i, known)
@@ -73,6 +76,18 @@ func (c *Catalog) findNames(words []word, known func(string) bool) []name {
 		out = append(out, n)
 	}
 	return out
+}
+
+// groups reports whether word i is the label that an answer is wanted by, whatever else is called so.
+func (c *Catalog) groups(words []word, i int) bool {
+	if i == 0 || len(c.now.Load().known[words[i].stem]) == 0 {
+		return false
+	}
+	switch words[i-1].text {
+	case "by", "per", "each", "every":
+		return true
+	}
+	return false
 }
 
 // severalAt takes two or three words side by side for one name: "payment gateway" is payment-gateway, "timed
@@ -93,7 +108,13 @@ func (c *Catalog) severalAt(words []word, i int, known func(string) bool) (n nam
 				plain++
 			}
 		}
-		if texts == nil || plain == 0 {
+		if texts == nil {
+			continue
+		}
+		if plain == 0 {
+			if v, ok := c.labelled(strings.Join(texts, "_")); ok && sayOutcome(texts, v.labels) {
+				return name{value: v.cased, labels: v.labels}, i + k - 1, true
+			}
 			continue
 		}
 		for _, sep := range [...]string{"-", "_", " ", "", "."} {
@@ -103,6 +124,14 @@ func (c *Catalog) severalAt(words []word, i int, known func(string) bool) (n nam
 		}
 	}
 	return name{}, 0, false
+}
+
+// sayOutcome reports whether words that mean something by themselves are together how something ended: "out of stock".
+func sayOutcome(texts, ls []string) bool {
+	return slices.ContainsFunc(texts, func(w string) bool { return !stopWords[w] && !soft[w] }) &&
+		!slices.ContainsFunc(ls, func(l string) bool {
+			return !ended[l] && !stateLabels[l] && l != "cause" && l != "error" && l != "type"
+		})
 }
 
 func negated(words []word, i int) bool {

@@ -63,6 +63,11 @@ func (t *Rules) collect(ctx context.Context, norm string, words []word, in inten
 			}
 		}
 	}
+	for _, n := range t.catalog.findNames(words, t.knows) { // the words of one name stand for one thing
+		if _, holds := e.holders[n.at]; holds && n.to > n.at {
+			e.at = slices.DeleteFunc(e.at, func(i int) bool { return n.at < i && i <= n.to })
+		}
+	}
 	slices.Sort(e.at)
 	for _, i := range e.at {
 		if i+1 < len(words) && words[i+1].start == words[i].end+1 && !e.known(words[i].stem) && len(s.words[words[i].stem]) == 0 {

@@ -44,6 +44,10 @@ type concept struct {
 	Per string `yaml:"per"`
 	// Plus is added to the counter to divide by: hits by hits and misses.
 	Plus string `yaml:"plus"`
+	// Minus is a gauge that is taken off: what is left of all there is.
+	Minus string `yaml:"-"`
+	// Than is how the value is set against that of Per: "<" or ">", in place of a ratio.
+	Than string `yaml:"-"`
 	// OneMinus gives the complement of a ratio: used out of free.
 	OneMinus bool `yaml:"one_minus"`
 	// Agg is how values of several series become one: sum (default), avg, max, min.
@@ -132,7 +136,7 @@ func (c *concept) prepare() error {
 		})
 	})
 	n := 0
-	for _, e := range [...]string{c.State, c.Native, c.Gauge, c.Counter, c.Expr, c.Per, c.Plus, c.Free, c.Since, c.Until} {
+	for _, e := range [...]string{c.State, c.Native, c.Gauge, c.Counter, c.Expr, c.Per, c.Minus, c.Plus, c.Free, c.Since, c.Until} {
 		if e == "" {
 			continue
 		}

@@ -88,6 +88,7 @@ func (l *Logs) translateLogs(ctx context.Context, q Question, norm string, stric
 	rest := t.takeQuotes(norm)
 	t.when, rest = takeWhen(rest, q)
 	t.in, rest = takeIntent(rest)
+	t.spans()
 	if t.slowest() && t.in.quantile == 0 {
 		t.in.agg = "max"
 	}
@@ -234,7 +235,7 @@ func (t *logTask) wanted() string {
 // all selects every stream that has the label, or every one there is.
 func (l *Logs) all(label string) *labels.Matcher {
 	if label == "" {
-		for _, x := range [...]string{"service_name", "cluster", "namespace", "job", "app"} {
+		for _, x := range [...]string{"service_name", "cluster", "namespace", "job", "app", "service", "svc"} {
 			if slices.Contains(l.labels, x) {
 				label = x
 				break
@@ -500,6 +501,11 @@ func (t *logTask) mentioned() error {
 	t.hits = hits
 	for _, i := range at {
 		t.words[i].used = true
+	}
+	if text := verbatim(t.norm, words, hits); text != "" {
+		t.filters = append(t.filters, LineFilter{"|=", text})
+		t.told = append(t.told, strconv.Quote(text))
+		return nil
 	}
 	return t.say(words, stems, search)
 }

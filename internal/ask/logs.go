@@ -49,7 +49,7 @@ func LoadLogs(ctx context.Context, source LogSource, now time.Time) (*Logs, erro
 	}
 	slices.Sort(names)
 	for _, n := range names {
-		if !strings.HasPrefix(n, "__") && len(l.labels) < maxLabelsRead {
+		if !strings.HasPrefix(n, "__") && !underived(ctx, source, n, now) && len(l.labels) < maxLabelsRead {
 			l.labels = append(l.labels, n)
 		}
 	}
@@ -87,15 +87,25 @@ func LoadLogs(ctx context.Context, source LogSource, now time.Time) (*Logs, erro
 	return l, nil
 }
 
+// underived reports whether a label is the name of the service that Loki makes up itself, and it could make up none: each stream
+// has the same one then.
+func underived(ctx context.Context, source LogSource, label string, now time.Time) bool {
+	if label != "service_name" {
+		return false
+	}
+	vals, err := source.LabelValues(ctx, label, "", now.Add(-labelsWindow), now)
+	return err == nil && len(vals) == 1 && vals[0] == "unknown_service"
+}
+
 // logLabelOrder is the order in which the label of a name is chosen.
 var logLabelOrder = []string{
-	"cluster", "app", "app_kubernetes_io_name", "application", "service_name", "service", "component", "container", "container_name", "deployment", "unit",
+	"cluster", "app", "app_kubernetes_io_name", "application", "service_name", "service", "svc", "component", "container", "container_name", "deployment", "unit",
 	"syslog_identifier", "namespace", "node", "node_name", "host", "hostname", "instance", "pod", "level", "severity", "env", "environment", "region", "stream", "job",
 }
 
 // programLabels are the labels whose values are programs: a part of the value names
 // it too.
-var programLabels = logLabelOrder[1:12]
+var programLabels = logLabelOrder[1:13]
 
 // streamName is a name of the question that streams have.
 type streamName struct {

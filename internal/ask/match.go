@@ -2,6 +2,7 @@ package ask
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -45,6 +46,9 @@ func (t *Rules) match(ctx context.Context, norm string, words []word, in intent)
 		if (in.unit == "percent" || in.unit == "percentage" || in.unit == "%") && out[i].c.Unit != "ratio" && out[i].c.Per == "" {
 			out[i].score--
 		}
+		if noun := listed(norm); noun != "" && !slices.ContainsFunc(kindWords[noun], func(l string) bool { return slices.Contains(out[i].c.By, l) }) {
+			out[i].score = min(out[i].score, 0) // these things are to be listed, not counted for others
+		}
 		if onlyGroups(words, out[i].taken) {
 			out[i].score = max(out[i].score-2, min(out[i].score, 0.1)) // better than nothing
 		}
@@ -59,6 +63,17 @@ func (t *Rules) match(ctx context.Context, norm string, words []word, in intent)
 	}
 	slices.SortStableFunc(out, byScore)
 	return out, nil
+}
+
+var reListed = regexp.MustCompile(`^(?:please )?(?:list|name)(?: me)?(?: all)?(?: of)?(?: the)? ([a-z]+s) (?:that|which|who)\b`)
+
+// listed returns the kind of thing that a question wants a list of; "" if it wants none.
+func listed(norm string) string {
+	m := reListed.FindStringSubmatch(norm)
+	if m == nil || kindWords[stem(m[1])] == nil {
+		return ""
+	}
+	return stem(m[1])
 }
 
 // grouping prefers the concepts whose metrics have the labels that the answer is wanted by: "by ingress" is not for
@@ -291,10 +306,22 @@ func (t *Rules) kindScore(c *concept, words []word, taken []int) float64 {
 	return s
 }
 
+// tells reports whether the name is a value of a label of the concept's metric that says how things end.
+func (t *Rules) tells(ctx context.Context, c *concept, n name) bool {
+	if len(c.metrics) != 1 || c.Counter == "" || strings.Contains(c.Counter, "{") {
+		return false
+	}
+	mt, err := t.catalog.matcher(ctx, n, c.metrics[0], c.Prefer)
+	return err == nil && mt != nil && ended[mt.Name] && mt.Type == labels.MatchEqual
+}
+
 // placeNames finds out which names of the question the concept's metrics know.
 func (t *Rules) placeNames(ctx context.Context, m *candidate, names []name) error {
 	for _, n := range names {
 		if slices.Contains(m.taken, n.at) && n.to == 0 {
+			if n.regex == "" && !n.not && t.tells(ctx, m.c, n) {
+				m.names = append(m.names, n) // what the phrase was found by tells which of them
+			}
 			continue
 		}
 		known := false

@@ -86,6 +86,15 @@ func alikeness(a, b []string) float64 {
 // minAlike is how alike the rest of two names must be: one word of four may differ.
 const minAlike = 0.6
 
+// roleOf is roleOf of a metric whose type is known: the total of a gauge is what there is at most, that of a counter only says so.
+func (s *snapshot) roleOf(metric string) role {
+	r := roleOf(metric)
+	if r.kind == "" && strings.HasSuffix(metric, "_total") && s.metrics[metric].Type == "gauge" {
+		r.kind = "limit"
+	}
+	return r
+}
+
 // partner finds the metric that goes with this one in one of the roles, the most alike; "" is none. A
 // counter goes with a counter, a gauge with a gauge.
 func (s *snapshot) partner(metric string, kinds ...string) string {
@@ -103,7 +112,7 @@ func (s *snapshot) partner(metric string, kinds ...string) string {
 		if m == metric || s.isCounter(m) != s.isCounter(metric) || strings.HasSuffix(m, "_bucket") || strings.HasSuffix(m, "_info") {
 			continue
 		}
-		r := roleOf(m)
+		r := s.roleOf(m)
 		at := slices.Index(kinds, r.kind)
 		if at < 0 {
 			continue
@@ -135,7 +144,7 @@ func (c *concept) pair(s *snapshot, mean, free bool) bool {
 	if metric == "" || strings.ContainsAny(metric, "{( ") {
 		return false
 	}
-	own := roleOf(metric)
+	own := s.roleOf(metric)
 	set := func(num, den, plus string, complement bool) bool {
 		if num == "" || den == "" && plus == "" {
 			return false

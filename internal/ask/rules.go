@@ -107,8 +107,8 @@ func (t *Rules) translateMetrics(ctx context.Context, q Question, norm string) (
 		return Translation{}, t.refuse(cutWords(norm), []string{"what should be done"})
 	}
 	when, rest := takeWhen(norm, q)
-	in, rest := takeIntent(rest)
-	words := imply(cutWords(rest), in)
+	in, rest := t.intent(rest)
+	words := imply(compound(cutWords(rest), t.compounds, t.catalog.isValue), in)
 	mend(words, t.knows, t.know.vocabulary)
 	found, err := t.match(ctx, norm, words, in)
 	if err != nil {
@@ -241,6 +241,12 @@ func (t *Rules) unlisted(ctx context.Context, norm string, words []word, in inte
 		if known := t.listed(c.metrics[0], words); known != nil {
 			c = known
 			m.c, m.score = known, m.score+0.2
+		} else if !share && in.threshold == nil && (c.spare(s, norm) || c.than(s, norm)) {
+			c.metrics = nil
+			if err := c.prepare(); err != nil {
+				continue
+			}
+			m.score += 0.7
 		} else if (share || in.agg == "avg") && c.pair(s, !share, reFree.MatchString(norm)) {
 			c.metrics = nil
 			if err := c.prepare(); err != nil {
@@ -358,6 +364,9 @@ func (t *Rules) knows(w string) bool {
 		return true
 	}
 	_, ok := t.know.weight[w]
+	if !ok {
+		_, ok = t.catalog.now.Load().known[w]
+	}
 	return ok || stopWords[w] || t.catalog.isValue(w) || len(t.catalog.now.Load().words[w]) > 0
 }
 

@@ -19,7 +19,7 @@ const fillers = ` because since though although while whilst lately soon soonest
 
 // soft are verbs and adjectives that ask how things are: a metric may be named with them
 // and need not be.
-var soft = set(`keep keeps kept start starts started starting begin began begins stop stops stopped try trying tried experience experiencing experienced
+var soft = set(`pinned sitting sit sits stands keep keeps kept start starts started starting begin began begins stop stops stopped try trying tried experience experiencing experienced
 	suffer suffering suffers see sees seeing seen face facing encounter encountering encountered observe observed notice noticed record recorded report
 	reported reporting register occur occurred occurring occurs take takes took taken need needs require requires required handle handled handling handles
 	process processed processing processes perform performed performing execute executed executing provide provided contain contains containing belong belongs

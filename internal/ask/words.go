@@ -20,7 +20,7 @@ type word struct {
 var rewrites = strings.NewReplacer(
 	"what's", "what is", "whats", "what is", "who's", "who is", "where's", "where is", "how's", "how is",
 	"don't", "not", "doesn't", "not", "haven't", "not", "hasn't", "not", "isn't", "not", "aren't", "not",
-	"utilisation", "utilization", "authorisation", "authorization", "didn't", "not", "can't", "cannot", "won't", "not", "“", "\"", "”", "\"", "’", "'",
+	"data centre", "datacenter", "data center", "datacenter", "utilisation", "utilization", "authorisation", "authorization", "didn't", "not", "can't", "cannot", "won't", "not", "“", "\"", "”", "\"", "’", "'",
 	"dont ", "not ", "doesnt ", "not ", "didnt ", "not ", "isnt ", "not ", "arent ", "not ", "havent ", "not ", "hasnt ", "not ", "cant ", "cannot ", "wont ", "not ", "wasn't", "not", "weren't", "not",
 	"haven’t", "not", "doesn’t", "not", "don’t", "not", "isn’t", "not", "aren’t", "not", "can’t", "cannot",
 )
