@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,11 +27,7 @@ func double(t *testing.T, base string, other map[string]http.HandlerFunc) string
 			if res, err = http.DefaultClient.Do(req); err == nil {
 				defer res.Body.Close()
 				w.WriteHeader(res.StatusCode)
-				buf := make([]byte, 1<<16)
-				for n, readErr := 0, error(nil); readErr == nil; {
-					n, readErr = res.Body.Read(buf)
-					_, _ = w.Write(buf[:n])
-				}
+				_, _ = io.Copy(w, res.Body)
 				return
 			}
 		}
