@@ -34,7 +34,7 @@ type ModelConfig struct {
 	TokensPerDay   int `yaml:"tokens_per_day"`
 }
 
-// DefaultModelConfig has no model. Its bounds are of some 300 incidents a day.
+// DefaultModelConfig has no model. Its bounds end what a storm without end would cost, and are never met on an ordinary day.
 func DefaultModelConfig() ModelConfig {
 	return ModelConfig{HTTPClient: config.DefaultHTTPClientConfig, Timeout: model.Duration(20 * time.Second), CallsPerMinute: 20, TokensPerDay: 1_000_000}
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"github.com/prometheus/common/config"
 	"github.com/stretchr/testify/require"
 
-	"github.com/portent-dev/portent/internal/enrich"
 	"github.com/portent-dev/portent/internal/incident"
 	"github.com/portent-dev/portent/internal/incidentapi"
 	"github.com/portent-dev/portent/internal/llm/openai/openaitest"
@@ -128,15 +126,19 @@ func TestModelConfig(t *testing.T) {
 	}
 }
 
-// The worker of the receiver tells what it finds, by the model where there is one.
-func TestWorkerIsWiredToTheWords(t *testing.T) {
+// What the worker is given tells in the receiver's words, and in those of a model once a configuration has one.
+func TestWordsTell(t *testing.T) {
 	a, plain := modelApp(t)
 	w := &words{}
 	w.current.Store(plain)
 	d := evidenced()
-	require.NotEmpty(t, w.tell(incident.Incident{ID: "01", Dossier: &d}).Sentences)
+	inc := incident.Incident{ID: "01", Dossier: &d}
+	require.Equal(t, []string{"E1"}, w.tell(inc).Sentences[0].Rests)
 	require.Nil(t, w.tellByModel())
+
 	double := openaitest.Start(t)
+	double.NoKey = true
+	double.Say = func(openaitest.Request) string { return `{"sentences":[{"text":"It was rolled out.","ids":["E1"]}]}` }
 	c := DefaultModelConfig()
 	c.URL, c.Name = double.URL, "small"
 	m, err := a.newModel(c)
@@ -144,6 +146,5 @@ func TestWorkerIsWiredToTheWords(t *testing.T) {
 	byModel, err := a.modelWriter(m, plain)
 	require.NoError(t, err)
 	w.model.Store(byModel)
-	require.NotNil(t, w.tellByModel())
-	require.NotNil(t, enrich.NewWorker(enrich.WorkerOptions{Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Tell: w.tell, TellByModel: w.tellByModel}))
+	require.Equal(t, "It was rolled out.", w.tellByModel()(t.Context(), inc).Sentences[0].Text)
 }

@@ -52,11 +52,6 @@ func Priorities() []Value {
 	return []Value{{"1", "Highest"}, {"2", "High"}, {"3", "Medium"}, {"4", "Low"}, {"5", "Lowest"}}
 }
 
-// Resolutions are those of a new site.
-func Resolutions() []Value {
-	return []Value{{"10000", "Done"}, {"10001", "Won't Do"}, {"10002", "Duplicate"}}
-}
-
 // DefaultProject is a project as Jira makes it, with an English workflow in
 // which every status can be reached from every other and none has a screen.
 func DefaultProject(key string) Project {
